@@ -1,0 +1,106 @@
+"""The flow, one frozen dataclass per arrow, in the order data takes.
+
+    photo -> Faces -> Identity ------------------------------+
+               \\-> Head (fitted) -> Head (edited) -> HeadHint +-> CapFace -> CONDITIONING
+
+Objects are never mutated; `dataclasses.replace` makes the next one. A batch keeps one entry per
+photo: a photo without a face stays in its place with `present` False.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face in one photo. Points are in pixels of that photo, x right, y down, (0, 0) at the
+    top left corner of the top left pixel."""
+
+    box_xyxy: Tensor                        # [4] left, top, right, bottom, pixels
+    confidence: float                       # 0..1; 0 for a whole-image stand-in
+    points5: Tensor | None = None           # [5, 2] eye, eye, nose tip, mouth corner, mouth corner; viewer's left first
+    points68: Tensor | None = None          # [68, 2] the 300-W / iBUG order
+    points106: Tensor | None = None         # [106, 2] insightface order
+    points478: Tensor | None = None         # [478, 2] MediaPipe order
+    expression_scores: dict[str, float] | None = None   # 52 ARKit names -> 0..1
+    head_matrix: Tensor | None = None       # [4, 4] MediaPipe's facial transformation, when it gives one
+    arcface: Tensor | None = None           # [512] unit length, for comparison only
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Faces found in a batch of photos, sorted, one tuple per photo; () where a photo has none."""
+
+    per_image: tuple[tuple[Face, ...], ...]
+    width: int                              # pixels, of every photo in the batch
+    height: int                             # pixels
+
+    def __len__(self) -> int:
+        return len(self.per_image)
+
+    @property
+    def count(self) -> int:
+        return sum(len(found) for found in self.per_image)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a person is, to CapFace."""
+
+    global_embedding: Tensor                # [N, 512] FaceNet, unit length; zero where not present
+    local_tokens: Tensor                    # [N, 257, 1024] CLIP ViT-L/14 last_hidden_state, class token first
+    present: Tensor                         # [N] bool; False: no face in that photo
+    encoder_fingerprint: str                # of the FaceNet file; "" when unknown
+    clip_fingerprint: str = ""              # of the CLIP vision tower; "" when unknown
+    arcface: Tensor | None = None           # [N, 512] unit length, for comparison only
+
+    def __len__(self) -> int:
+        return self.global_embedding.shape[0]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A batch of FLAME-style heads: codes, camera, and their placing in a picture.
+
+    Codes refer to the head model whose fingerprint is carried. The camera projects world metres to
+    -1..1 of a 224-pixel crop: x = scale*(X + tx), y = -scale*(Y + ty), y down. The placing is a
+    row-vector transform [px, py, 1] @ crop_to_picture from crop pixels (0..224) to picture pixels.
+    """
+
+    model_fingerprint: str
+    identity: Tensor                        # [B, I] shape code, standard deviations
+    expression: Tensor                      # [B, E] expression code
+    texture: Tensor                         # [B, T] texture code
+    rotation_radians: Tensor                # [B, 3] global rotation about the root joint, axis-angle
+    jaw_radians: Tensor                     # [B, 3] jaw rotation, axis-angle
+    light: Tensor                           # [B, 9, 3] spherical harmonics x red, green, blue
+    camera: Tensor                          # [B, 3] scale, tx, ty
+    crop_to_picture: Tensor                 # [B, 3, 3] row vectors, crop pixels -> picture pixels
+    width: int                              # picture size the placing refers to, pixels
+    height: int
+    present: Tensor                         # [B] bool; False: nothing to draw in that place
+
+    def __len__(self) -> int:
+        return self.rotation_radians.shape[0]
+
+    def replace(self, **changes: object) -> Head:
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class HeadHint:
+    """What CapFace sees of the head."""
+
+    maps: Tensor                            # [B, 9, H, W] normal (-1..1), albedo (~0..1), shaded (~0..1, unclamped), RGB each
+    mask: Tensor                            # [B, H, W] 1 where the head covers the pixel centre, else 0
+    present: Tensor                         # [B] bool
+
+    def __len__(self) -> int:
+        return self.maps.shape[0]
+
+
+__all__ = ["Face", "Faces", "Identity", "Head", "HeadHint"]

@@ -1,0 +1,127 @@
+"""Safe, strict reading of weight files.
+
+Files are recognised by their keys, never by their name. Torch files are read with
+`weights_only=True`; nothing in a file is ever executed. Loading leaves no key unread and no
+parameter unfilled: a mismatch is an error that lists keys.
+"""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .check import InputError, fail
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
+TORCH_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".tar", ".pkl")
+
+
+def read_state_dict(path: str | Path, what: str, keep: Callable[[str], bool] | None = None) -> dict[str, Tensor]:
+    """Read the tensors of a .safetensors or torch file whose flat key satisfies `keep`.
+
+    Nested dictionaries are flattened with dots ("E_flame.encoder.conv1.weight"); a lone
+    "state_dict" level is dropped. Torch files are memory-mapped where their format allows, so
+    tensors that are not kept cost no memory. Raises InputError if the file is missing, truncated, not
+    a weight file, or holds objects that are not plain tensors.
+    """
+    path = Path(path)
+    name = f"{what} file '{path.name}'"
+    if not path.is_file():
+        fail(name, "must exist", "no such file", f"put it at {path.parent.name}/{path.name} in the models folder")
+    try:
+        if path.suffix.lower() in SAFETENSORS_SUFFIXES:
+            return _read_safetensors(path, keep)
+        return _read_torch(path, keep)
+    except InputError:
+        raise
+    except MemoryError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        fail(name, "must be a complete, plain weight file", f"{path.stat().st_size} bytes that could not be read ({reason})",
+             "download it again; a file cut short by a broken download reads like this")
+
+
+def _read_safetensors(path: Path, keep: Callable[[str], bool] | None) -> dict[str, Tensor]:
+    from safetensors import safe_open
+    with safe_open(str(path), framework="pt", device="cpu") as file:
+        return {key: file.get_tensor(key) for key in file.keys() if keep is None or keep(key)}  # noqa: SIM118
+
+
+def _read_torch(path: Path, keep: Callable[[str], bool] | None) -> dict[str, Tensor]:
+    import torch
+    try:
+        tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except RuntimeError as error:               # files in the format before torch 1.6 cannot be mapped
+        if "mmap" not in str(error):
+            raise
+        tree = torch.load(path, map_location="cpu", weights_only=True)
+    if isinstance(tree, Mapping) and isinstance(tree.get("state_dict"), Mapping):
+        tree = tree["state_dict"]
+    return {key: value for key, value in _flatten(tree, "") if keep is None or keep(key)}
+
+
+def _flatten(tree: Any, prefix: str) -> Iterable[tuple[str, Tensor]]:
+    import torch
+    if isinstance(tree, torch.Tensor):
+        yield prefix.removesuffix("."), tree
+    elif isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from _flatten(value, f"{prefix}{key}.")
+
+
+def strip_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries under `prefix`, without it."""
+    return {key[len(prefix):]: value for key, value in state.items() if key.startswith(prefix)}
+
+
+def load_strict(module: nn.Module, state: Mapping[str, Tensor], name: str, drop: Iterable[str] = ()) -> None:
+    """Fill every parameter and buffer of `module` from `state`, converting dtype, or raise InputError listing keys.
+
+    drop: keys of `state` that are known and deliberately unused. `num_batches_tracked` may be missing
+    (files by older savers); it plays no part in evaluation.
+    """
+    wanted = module.state_dict()
+    dropped = set(drop)
+    unread = sorted(key for key in state if key not in wanted and key not in dropped)
+    unfilled = sorted(key for key in wanted if key not in state and not key.endswith("num_batches_tracked"))
+    misshapen = sorted(f"{key} {list(state[key].shape)} instead of {list(wanted[key].shape)}"
+                       for key in wanted if key in state and state[key].shape != wanted[key].shape)
+    problems = [f"{label}: {_some(keys)}" for label, keys in
+                (("missing", unfilled), ("unknown", unread), ("wrong shape", misshapen)) if keys]
+    if problems:
+        fail(name, "must hold exactly the weights of its network", "; ".join(problems),
+             "use the original file, or convert it with python -m caphuman_core.convert")
+    module.load_state_dict({key: value for key, value in state.items() if key in wanted}, strict=False)
+
+
+def _some(keys: list[str], most: int = 6) -> str:
+    rest = len(keys) - most
+    return ", ".join(keys[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    """16 hex digits that identify named tensors by their names, shapes, types and bytes."""
+    import numpy as np
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        array = np.ascontiguousarray(tensors[key].detach().cpu().numpy())
+        digest.update(f"{key}:{array.dtype}:{array.shape};".encode())
+        digest.update(array.data)
+    return digest.hexdigest()[:16]
+
+
+def file_fingerprint(path: str | Path) -> str:
+    """16 hex digits of a file's size and sampled bytes: cheap identity of a large weight file."""
+    path = Path(path)
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        for part in range(64):
+            file.seek(size * part // 64)
+            digest.update(file.read(4096))
+    return digest.hexdigest()[:16]

@@ -1,0 +1,8 @@
+"""ComfyUI nodes: schema, translation and progress only. `all_nodes` is the index."""
+from __future__ import annotations
+
+
+def all_nodes() -> list[type]:
+    """Every node class of the pack, in menu order."""
+    from . import capface, faces, head, identity, loaders, render
+    return [*loaders.NODES, *faces.NODES, *identity.NODES, *head.NODES, *render.NODES, *capface.NODES]

@@ -1,0 +1,121 @@
+"""Everything the pack asks of ComfyUI beside schemas: folders, devices, model patchers, progress, layout."""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.utils
+import folder_paths
+
+from ..caphuman_core.check import fail
+
+if TYPE_CHECKING:
+    import torch
+
+# Folder keys the pack adds; `detection` and `clip_vision` are the host's own (DESIGN: model files and folders).
+FOLDER_KEYS = ("capface", "flame", "face_parsing", "facenet", "insightface")
+WEIGHT_SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".tar")
+NO_FILE = "(no file found)"
+
+T = TypeVar("T")
+
+
+def register_folders() -> None:
+    """Register models/<key> for each key, beside whatever extra_model_paths already names."""
+    for key in FOLDER_KEYS:
+        folder_paths.add_model_folder_path(key, os.path.join(folder_paths.models_dir, key))
+
+
+def model_files(key: str, suffixes: Sequence[str] = WEIGHT_SUFFIXES) -> list[str]:
+    """Names, relative to the folders of `key`, of the files with one of `suffixes` (lower case)."""
+    return [name for name in folder_paths.get_filename_list(key) if name.lower().endswith(tuple(suffixes))]
+
+
+def model_choice(key: str, suffixes: Sequence[str] = WEIGHT_SUFFIXES, first: Sequence[str] = ()) -> list[str]:
+    """Options of a model combo: built-ins first, then files; never empty, so that the widget always shows something."""
+    return [*first, *model_files(key, suffixes)] or [NO_FILE]
+
+
+def model_path(key: str, name: str, what: str, where_from: str) -> Path:
+    """Full path of a chosen model file, or one sentence that says what to get and where to put it.
+
+    what: "CapFace"; where_from: "download caphuman.ckpt from the CapHuman project page".
+    Names that leave the folder are refused like missing ones.
+    """
+    folders = folder_paths.get_folder_paths(key)
+    path = None if name == NO_FILE or _leaves_folder(name) else folder_paths.get_full_path(key, name)
+    if path is None:
+        fail(f"{what} file", f"must be in the models folder '{key}'", repr(name),
+             f"{where_from} and put it in {folders[0]}, then press R to refresh the node")
+    return Path(path)
+
+
+def file_stamp(key: str, name: str) -> str:
+    """Changes when the chosen file is replaced on disk: the `fingerprint_inputs` of loader nodes."""
+    path = None if _leaves_folder(name) else folder_paths.get_full_path(key, name)
+    if path is None:
+        return f"{name}:missing"
+    stat = os.stat(path)
+    return f"{path}:{stat.st_mtime_ns}:{stat.st_size}"
+
+
+def _leaves_folder(name: str) -> bool:
+    return os.path.isabs(name) or ".." in Path(name.replace("\\", "/")).parts
+
+
+def patcher(module: torch.nn.Module) -> comfy.model_patcher.ModelPatcher:
+    """Hand a small network of ours to the host's model management (it decides where the weights live)."""
+    module.eval().requires_grad_(False)
+    return comfy.model_patcher.ModelPatcher(
+        module, load_device=comfy.model_management.get_torch_device(),
+        offload_device=comfy.model_management.unet_offload_device())
+
+
+def load(model: comfy.model_patcher.ModelPatcher) -> torch.device:
+    """Bring a patched network to its device for use now; returns that device."""
+    comfy.model_management.load_models_gpu([model])
+    return model.load_device
+
+
+def compute_device() -> torch.device:
+    """Device for arithmetic without weights (rendering, landmarks)."""
+    return comfy.model_management.get_torch_device()
+
+
+def intermediate_device() -> torch.device:
+    """Device on which results travel between nodes."""
+    return comfy.model_management.intermediate_device()
+
+
+def with_progress(items: Sequence[T], node_id: str | None = None) -> Iterator[T]:
+    """Iterate over `items` while the host's progress bar follows; stops when the user interrupts."""
+    bar = comfy.utils.ProgressBar(len(items), node_id=node_id)
+    for item in items:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        yield item
+        bar.update(1)
+
+
+def progress_callback(total: int) -> Callable[[int], Any]:
+    """A function to call with the number of finished steps, up to `total`; honours an interrupt."""
+    bar = comfy.utils.ProgressBar(total)
+
+    def done(step: int) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        bar.update_absolute(step, total)
+    return done
+
+
+def rgb01(image: torch.Tensor) -> torch.Tensor:
+    """A host IMAGE [B, H, W, 1|3|4], 0..1, as RGB [B, 3, H, W]; grey is repeated, alpha is dropped."""
+    image = image.expand(*image.shape[:3], 3) if image.shape[-1] == 1 else image[..., :3]
+    return image.movedim(-1, 1).contiguous()
+
+
+def to_image(rgb: torch.Tensor) -> torch.Tensor:
+    """[B, 3, H, W] of any range as a host IMAGE [B, H, W, 3], clamped to 0..1, on the intermediate device."""
+    return rgb.movedim(1, -1).clamp(0, 1).float().to(intermediate_device()).contiguous()

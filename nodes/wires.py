@@ -1,0 +1,15 @@
+"""The pack's socket types, one per object that travels between its nodes."""
+from __future__ import annotations
+
+from comfy_api.v0_0_2 import io
+
+CapFace = io.Custom("CAPHUMAN_CAPFACE")                    # nodes.capface_control.CapFace
+FaceDetector = io.Custom("CAPHUMAN_FACE_DETECTOR")
+FaceParser = io.Custom("CAPHUMAN_FACE_PARSER")
+IdentityEncoder = io.Custom("CAPHUMAN_IDENTITY_ENCODER")
+HeadModel = io.Custom("CAPHUMAN_HEAD_MODEL")               # caphuman_core.head.model.HeadModel
+HeadFitter = io.Custom("CAPHUMAN_HEAD_FITTER")
+Faces = io.Custom("CAPHUMAN_FACES")                        # caphuman_core.flow.Faces
+Identity = io.Custom("CAPHUMAN_IDENTITY")                  # caphuman_core.flow.Identity
+Head = io.Custom("CAPHUMAN_HEAD")                          # caphuman_core.flow.Head
+Hint = io.Custom("CAPHUMAN_HINT")                          # caphuman_core.flow.HeadHint

@@ -1,0 +1,93 @@
+"""Host tests: this pack's nodes inside a real ComfyUI, in process and without a server.
+
+COMFYUI_PATH names the host's tree; without it the one that dev.py keeps under .host/ is used.
+"""
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+PACK = Path(__file__).resolve().parents[2]
+HOST = Path(os.environ.get("COMFYUI_PATH") or PACK / ".host" / "ComfyUI-0.30.0").resolve()
+if str(HOST) not in sys.path:
+    sys.path.insert(0, str(HOST))
+
+# Without comfy.options.enable_args_parsing() the defaults hold, whatever pytest's argv is: set what is
+# needed by hand, BEFORE anything imports comfy.model_management (it asks for a GPU at import time).
+import comfy.cli_args  # noqa: E402
+
+comfy.cli_args.args.cpu = True
+comfy.cli_args.args.disable_metadata = False
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory):
+    """The host's `nodes` module with the core nodes and this pack, and private folders."""
+    import folder_paths
+    base = tmp_path_factory.mktemp("comfy")
+    for name in ("input", "output", "temp", "user"):
+        (base / name).mkdir()
+        getattr(folder_paths, f"set_{name}_directory")(str(base / name))
+    folder_paths.models_dir = str(base / "models")
+    import nodes
+
+    async def load():
+        await nodes.init_public_apis()
+        assert await nodes.load_custom_node(str(PACK), module_parent="custom_nodes"), "the pack did not load"
+    asyncio.run(load())
+    return nodes
+
+
+@pytest.fixture(scope="session")
+def pack(host):
+    """The pack's module, as the host has named it: sys.modules[path with '.' -> '_x_']."""
+    return sys.modules[str(PACK).replace(".", "_x_")]
+
+
+class FakeServer:
+    """What execution.PromptExecutor and the progress hooks ask of PromptServer."""
+
+    client_id = "test"
+    last_node_id = None
+    last_prompt_id = None
+    sockets_metadata: dict = {}
+
+    def __init__(self):
+        self.sent = []
+
+    def send_sync(self, event, data, sid=None):
+        self.sent.append((event, data))
+
+
+@pytest.fixture
+def run(host):
+    """run(prompt) -> dict: validates and executes an API-format prompt in process."""
+    import execution
+
+    def _run(prompt):
+        pid = str(uuid.uuid4())
+        valid = asyncio.run(execution.validate_prompt(pid, prompt, None))
+        if not valid[0]:
+            return {"valid": False, "error": valid[1], "node_errors": valid[3]}
+        server = FakeServer()
+        executor = execution.PromptExecutor(server, cache_type=execution.CacheType.CLASSIC,
+                                            cache_args={"lru": 0, "ram": 0.0, "ram_inactive": 0.0})
+        executor.execute(prompt, pid, {}, valid[2])
+        return {"valid": True, "success": executor.success, "history": getattr(executor, "history_result", None),
+                "messages": executor.status_messages, "sent": server.sent}
+    return _run
+
+
+@pytest.fixture
+def call(host):
+    """call("NodeId", **inputs) -> tuple of outputs: one node executed as the host executes it."""
+    def _call(node_id, **inputs):
+        node = host.NODE_CLASS_MAPPINGS[node_id]
+        out = node.EXECUTE_NORMALIZED(**inputs)
+        return out.result if hasattr(out, "result") else out
+    return _call
