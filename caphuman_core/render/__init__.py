@@ -1,1 +1,1 @@
-
+"""From a Head to pictures: rasterizer, maps, landmark dots."""

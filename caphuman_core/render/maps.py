@@ -1,0 +1,129 @@
+"""Normal, albedo and shaded maps of a Head, its mask, depth and landmarks (FACE.md: normals to hint)."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..check import fail, require
+from ..flow import Head, HeadHint
+from ..head import camera, light, texture
+from ..head.flame import PosedHead, pose_head
+from ..head.model import HeadModel
+from .raster import Fragments, rasterize
+
+MAX_SIDE = 8192              # pixels
+DEPTH_SHIFT = 10.0           # added to z before rasterizing, as the released renderer does
+Rasterizer = Callable[[Tensor, Tensor, int, int], Fragments]
+
+
+@dataclass(frozen=True)
+class Render:
+    """Pictures of a batch of heads, channels first, background 0."""
+
+    normal: Tensor           # [B, 3, H, W] world space, -1..1, interpolated vertex normals, not renormalised
+    albedo: Tensor           # [B, 3, H, W] RGB, about 0..1, unclamped
+    shaded: Tensor           # [B, 3, H, W] albedo x shading, unclamped
+    mask: Tensor             # [B, H, W] 1 where a face covers the pixel centre
+    depth: Tensor            # [B, H, W] raster depth, smaller is nearer; 0 where nothing is
+    landmarks: Tensor        # [B, 68, 2] pixels x, y
+    present: Tensor          # [B] bool
+
+    def hint(self) -> HeadHint:
+        """The 9 channels CapFace was trained with: normal, albedo, shaded."""
+        return HeadHint(torch.cat([self.normal, self.albedo, self.shaded], 1), self.mask, self.present)
+
+
+def pose(head: Head, model: HeadModel) -> PosedHead:
+    """The posed geometry of a head; refuses a head whose codes belong to another model."""
+    require_same_model(head, model)
+    return pose_head(model, head.identity, head.expression, head.rotation_radians, head.jaw_radians)
+
+
+def require_same_model(head: Head, model: HeadModel) -> None:
+    """Codes mean nothing on another model: refuse the mix instead of drawing a wrong head."""
+    if head.model_fingerprint != model.fingerprint:
+        fail("head", f"must be drawn with the head model it was made with ({head.model_fingerprint})",
+             f"'{model.name}' ({model.fingerprint})", "connect one head model to all nodes that handle this head")
+
+
+def render(
+    head: Head,
+    model: HeadModel,
+    width: int,
+    height: int,
+    framing: camera.Framing = "contain",
+    rasterizer: Rasterizer = rasterize,
+    step: Callable[[int], object] | None = None,
+) -> Render:
+    """Draw each head of the batch at width x height pixels, any aspect ratio.
+
+    step(i) is called after i pictures, for progress. Heads that are not present leave their picture empty.
+    Raises InputError for sizes outside 1..8192, codes of another model or numbers that are not finite.
+    """
+    for name, size in (("width", width), ("height", height)):
+        require(1 <= size <= MAX_SIDE, name, f"must be from 1 to {MAX_SIDE} pixels", size, "choose a size in that range")
+    require(len(head) > 0, "head", "must hold at least one head", "an empty batch", "connect a head")
+    _require_finite(head)
+    posed = pose(head, model)
+    placed = camera.reframe(head, width, height, framing)
+    raster_verts = raster_vertices(placed, posed.verts)
+    normals = vertex_normals(posed.verts, model.faces)
+    textures = texture.albedo_texture(model, head.texture)
+    pictures = []
+    for i in range(len(head)):
+        pictures.append(_draw(rasterizer, raster_verts[i:i + 1], normals[i], textures[i:i + 1], head.light[i], model,
+                              height, width, bool(head.present[i])))
+        if step is not None:
+            step(i + 1)
+    maps, depth, mask = (torch.stack(parts) for parts in zip(*pictures, strict=True))
+    return Render(normal=maps[:, :3], albedo=maps[:, 3:6], shaded=maps[:, 6:], mask=mask, depth=depth,
+                  landmarks=camera.to_picture(placed, posed.landmarks2d)[..., :2], present=head.present)
+
+
+def raster_vertices(placed: Head, verts: Tensor) -> Tensor:
+    """World vertices [B, V, 3] as the rasterizer takes them, in the head's own picture size."""
+    shifted = camera.to_raster(camera.to_picture(placed, verts), placed.width, placed.height)
+    return shifted + shifted.new_tensor([0.0, 0.0, DEPTH_SHIFT])
+
+
+def _draw(rasterizer: Rasterizer, raster_verts: Tensor, normals: Tensor, albedo: Tensor, light_codes: Tensor,
+          model: HeadModel, height: int, width: int, present: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """One head: the nine map channels [9, H, W], depth [H, W] and mask [H, W]."""
+    flat = raster_verts.new_zeros(height * width, 11)
+    if present:
+        seen = rasterizer(raster_verts, model.faces, height, width)
+        flat[seen.pixel] = torch.cat([surface(seen, normals, albedo, light_codes, model),
+                                      seen.depth[:, None], torch.ones_like(seen.depth[:, None])], 1)
+    channels = flat.T.reshape(11, height, width)
+    return channels[:9], channels[9], channels[10]
+
+
+def surface(seen: Fragments, normals: Tensor, albedo: Tensor, light_codes: Tensor, model: HeadModel) -> Tensor:
+    """Normal, albedo and shaded colour of the P visible points of one head -> [P, 9]."""
+    corners = model.faces.to(seen.face.device)[seen.face]
+    normal = (normals[corners] * seen.weights[..., None]).sum(1)
+    uv = model.uvs.to(normal) * normal.new_tensor([2.0, -2.0]) + normal.new_tensor([-1.0, 1.0])     # 2u-1, -(2v-1)
+    at = (uv[model.uv_faces.to(seen.face.device)[seen.face]] * seen.weights[..., None]).sum(1)
+    colour = F.grid_sample(albedo, at[None, None], align_corners=False)[0, :, 0].T
+    return torch.cat([normal, colour, colour * light.shade(normal, light_codes)], 1)
+
+
+def vertex_normals(verts: Tensor, faces: Tensor) -> Tensor:
+    """Area-weighted vertex normals of [B, V, 3] -> [B, V, 3], unit length (zero where undefined)."""
+    faces = faces.to(verts.device)
+    a, b, c = (verts[:, faces[:, k]] for k in range(3))
+    face_normals = torch.cross(b - a, c - a, dim=-1)
+    total = torch.zeros_like(verts)
+    for k in range(3):
+        total.index_add_(1, faces[:, k], face_normals)
+    return F.normalize(total, dim=-1, eps=1e-12)
+
+
+def _require_finite(head: Head) -> None:
+    for name in ("identity", "expression", "texture", "rotation_radians", "jaw_radians", "light", "camera", "crop_to_picture"):
+        require(bool(getattr(head, name).isfinite().all()), f"head {name.replace('_', ' ')}", "must be finite numbers",
+                "NaN or infinity", "make or load the head again")
