@@ -103,4 +103,4 @@ class HeadHint:
         return self.maps.shape[0]
 
 
-__all__ = ["Face", "Faces", "Identity", "Head", "HeadHint"]
+__all__ = ["Face", "Faces", "Head", "HeadHint", "Identity"]

@@ -129,7 +129,9 @@ def _dtype_of(dtype: Any) -> np.dtype:
     made = np.dtype(code)
     if made.hasobject or made.itemsize > 16:
         raise ValueError(f"array of {code}")
-    return made.newbyteorder(dtype.order) if isinstance(dtype, _Dtype) and dtype.order != "=" else made
+    if isinstance(dtype, _Dtype) and dtype.order != "=":
+        return made.newbyteorder("<" if dtype.order == "<" else ">")
+    return made
 
 
 def _scalar(dtype: Any, raw: Any = b"") -> Any:
@@ -221,7 +223,7 @@ def _plain(value: Any, depth: int) -> Any:
 def _dense(matrix: _Sparse) -> np.ndarray:
     """The dense array of a compressed or coordinate sparse matrix; numpy checks every index."""
     state = {key: _plain(item, 0) for key, item in matrix.state.items()}
-    rows, columns = (int(size) for size in state.get("_shape", state.get("shape")))
+    rows, columns = (int(size) for size in (state.get("_shape") or state["shape"]))
     data = np.asarray(state["data"], dtype=np.float64)
     if rows * columns > 2**28:
         raise ValueError(f"a dense size of {rows} x {columns}")

@@ -54,6 +54,11 @@ def model_path(key: str, name: str, what: str, where_from: str) -> Path:
     return Path(path)
 
 
+def model_folders(key: str) -> list[Path]:
+    """Every folder the host searches for `key`."""
+    return [Path(folder) for folder in folder_paths.get_folder_paths(key)]
+
+
 def file_stamp(key: str, name: str) -> str:
     """Changes when the chosen file is replaced on disk: the `fingerprint_inputs` of loader nodes."""
     path = None if _leaves_folder(name) else folder_paths.get_full_path(key, name)

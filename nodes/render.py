@@ -1,3 +1,84 @@
+"""Rendering nodes."""
 from __future__ import annotations
 
-NODES: list[type] = []
+from comfy_api.v0_0_2 import Types, io
+
+from ..caphuman_core.check import fail
+from ..caphuman_core.head.camera import FRAMINGS, Framing
+from ..caphuman_core.render.dots import draw_dots
+from ..caphuman_core.render.maps import MAX_SIDE, Render, render
+from ..caphuman_core.render.mesh import textured_mesh
+from ..caphuman_core.render.raster import rasterize
+from . import host, wires
+
+RASTERIZERS = ("auto", "torch", "pytorch3d")
+
+
+class RenderHead(io.ComfyNode):
+    """Head -> the nine hint channels, their pictures, a mask, landmark dots and a mesh."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanRenderHead", display_name="CapHuman Render Head", category="CapHuman/render",
+            description="Draws the head as normal, albedo and shaded maps: the hint that steers CapFace.",
+            search_aliases=["render head", "normal map", "albedo", "hint", "flame render", "face landmarks", "head mesh"],
+            inputs=[
+                wires.Head.Input("head", tooltip="The head to draw; a batch gives a batch of pictures."),
+                wires.HeadModel.Input("head_model", tooltip="The head model the head was made with."),
+                io.Int.Input("width", default=512, min=16, max=MAX_SIDE, step=8,
+                             tooltip="Picture width in pixels. Use the width of the picture you sample."),
+                io.Int.Input("height", default=512, min=16, max=MAX_SIDE, step=8,
+                             tooltip="Picture height in pixels. Use the height of the picture you sample."),
+                io.Combo.Input("rasterizer", options=list(RASTERIZERS), default="auto",
+                               tooltip="auto: the faster one that is installed. torch: built in. pytorch3d: the package the "
+                                       "released code uses, when it is installed."),
+                io.Combo.Input("framing", options=list(FRAMINGS), default="contain", optional=True,
+                               tooltip="When the photo has another shape than the picture. contain: all of the photo's frame "
+                                       "fits inside, never squashed. cover: it fills the picture. stretch: squashed to the "
+                                       "picture's shape, as the released code does."),
+            ],
+            outputs=[
+                wires.Hint.Output("hint", display_name="hint", tooltip="Nine channels for CapHuman Apply CapFace."),
+                io.Image.Output("normal", display_name="normal",
+                                tooltip="World-space normals; red: to the picture's right, green: up, blue: to the viewer."),
+                io.Image.Output("albedo", display_name="albedo", tooltip="Skin colour without light."),
+                io.Image.Output("shaded", display_name="shaded", tooltip="Skin colour under the head's light."),
+                io.Mask.Output("mask", display_name="mask", tooltip="1 where the head is."),
+                io.Image.Output("landmarks", display_name="landmarks",
+                                tooltip="68 white dots on black, for an openpose face ControlNet."),
+                io.Mesh.Output("mesh", display_name="mesh",
+                               tooltip="The posed head with its texture, metres, for Preview 3D and Save GLB."),
+                io.Image.Output("depth", display_name="depth", tooltip="Depth of the head, white near, black far and outside."),
+            ])
+
+    @classmethod
+    def execute(cls, head, head_model, width, height, rasterizer, framing: Framing = "contain") -> io.NodeOutput:
+        drawn = render(head, head_model, width, height, framing, _rasterizer(rasterizer), host.progress_callback(len(head)))
+        cover = drawn.mask[:, None]
+        mesh = textured_mesh(head, head_model)
+        count = len(head)
+        host_mesh = Types.MESH(vertices=mesh.verts, faces=mesh.faces.expand(count, -1, -1).contiguous(),
+                               uvs=mesh.uvs.expand(count, -1, -1).contiguous(), texture=mesh.texture)
+        dots = draw_dots(drawn.landmarks, width, height, drawn.present)[:, None].expand(-1, 3, -1, -1)
+        return io.NodeOutput(drawn.hint(), host.to_image((drawn.normal * 0.5 + 0.5) * cover), host.to_image(drawn.albedo),
+                             host.to_image(drawn.shaded), drawn.mask, host.to_image(dots), host_mesh,
+                             host.to_image(_depth_picture(drawn)))
+
+
+def _depth_picture(drawn: Render):
+    """Raster depth as 1 (nearest) to 0.1 (farthest) within each picture, 0 outside."""
+    inside = drawn.mask > 0
+    near = drawn.depth.masked_fill(~inside, float("inf")).amin((1, 2), keepdim=True)
+    far = drawn.depth.masked_fill(~inside, float("-inf")).amax((1, 2), keepdim=True)
+    shade = 1 - 0.9 * (drawn.depth - near) / (far - near).clamp(min=1e-6)
+    return shade.where(inside, 0.0)[:, None].expand(-1, 3, -1, -1)
+
+
+def _rasterizer(name: str):
+    if name in ("auto", "torch"):
+        return rasterize
+    fail("rasterizer", "must be installed", "pytorch3d, which is not supported yet", "choose auto or torch")
+
+
+NODES = [RenderHead]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,3 +128,33 @@ def _texture(path: Path) -> tuple[Tensor, Tensor]:
 def _grey_texture() -> tuple[Tensor, Tensor]:
     return torch.full((3, 8, 8), 0.7), torch.zeros(1, 3, 8, 8)
 
+
+
+def find_flame_files(model: Path, folders: list[Path]) -> FlameFiles:
+    """The companions of a FLAME model file, recognised by what they hold: first beside it, then in `folders`.
+
+    Raises InputError that names what is missing and where it comes from.
+    """
+    nearby = [path for folder in [model.parent, *folders] if folder.is_dir() for path in sorted(folder.iterdir())]
+    landmarks = _first(nearby, ".npy", lambda path: path.stat().st_size < 64 << 20)
+    template = _first(nearby, ".obj", lambda path: path.stat().st_size < 64 << 20)
+    texture = _first(nearby, ".npz", _is_texture)
+    if landmarks is None or template is None:
+        missing = "landmark_embedding.npy" if landmarks is None else "head_template.obj"
+        fail(f"head model file '{model.name}'", f"must have {missing} beside it", "no such file in its folder",
+             f"copy {missing} from DECA's data folder to {model.parent}")
+    return FlameFiles(model, landmarks, template, texture)
+
+
+def _first(paths: list[Path], suffix: str, good: Callable[[Path], bool]) -> Path | None:
+    return next((path for path in paths if path.suffix.lower() == suffix and good(path)), None)
+
+
+def _is_texture(path: Path) -> bool:
+    """Whether an .npz archive holds an albedo basis; reads its directory only."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return False
+    return {"mean.npy", "tex_dir.npy"} <= names or {"MU.npy", "PC.npy"} <= names

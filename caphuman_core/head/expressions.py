@@ -1,0 +1,114 @@
+"""Named expressions on any head model.
+
+Each name is a mixture of the built-in head's 52 actions (ARKit names) and of jaw turns. On a model that has those
+actions they are used as they are; on any other one (FLAME's principal components have no names) the expression
+code is solved by regularised least squares, so that the 68 landmarks move as on the built-in head, measured
+in eye distances.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from ..check import fail
+from .landmarks import LEFT_EYE, RIGHT_EYE, on_surface
+from .model import HeadModel, load_builtin
+
+RIDGE = 1e-3                 # of the mean landmark response: keeps solved codes small where landmarks say nothing
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a named expression is at amount 1."""
+
+    actions: dict[str, float] = field(default_factory=dict)      # ARKit action -> amount
+    jaw_degrees: tuple[float, float, float] = (0.0, 0.0, 0.0)    # open, to the person's left, tilt
+
+
+def _both(**sides: float) -> dict[str, float]:
+    """Left and Right of each action."""
+    return {f"{name}{side}": amount for name, amount in sides.items() for side in ("Left", "Right")}
+
+
+EXPRESSIONS: dict[str, Recipe] = {
+    "smile": Recipe(_both(mouthSmile=0.9, cheekSquint=0.4, eyeSquint=0.15)),
+    "frown": Recipe({**_both(mouthFrown=0.9, browDown=0.25), "mouthShrugLower": 0.3}),
+    "brows_up": Recipe({**_both(browOuterUp=0.9), "browInnerUp": 0.9}),
+    "brows_down": Recipe(_both(browDown=1.0)),
+    "blink_left": Recipe({"eyeBlinkLeft": 1.0}),
+    "blink_right": Recipe({"eyeBlinkRight": 1.0}),
+    "squint": Recipe(_both(eyeSquint=1.0, eyeBlink=0.25)),
+    "mouth_open": Recipe(jaw_degrees=(18.0, 0.0, 0.0)),
+    "jaw_left": Recipe({"jawLeft": 1.0}),
+    "jaw_right": Recipe({"jawRight": 1.0}),
+    "pucker": Recipe({"mouthPucker": 1.0}),
+    "wide_mouth": Recipe(_both(mouthStretch=1.0)),
+    "sneer": Recipe(_both(noseSneer=0.9, mouthUpperUp=0.6)),
+    "cheek_puff": Recipe({"cheekPuff": 1.0}),
+    "surprise": Recipe({**_both(browOuterUp=0.9, eyeWide=0.9), "browInnerUp": 1.0}, (14.0, 0.0, 0.0)),
+    "anger": Recipe({**_both(browDown=1.0, eyeSquint=0.35, noseSneer=0.5, mouthPress=0.6, mouthFrown=0.3)}),
+    "sadness": Recipe({**_both(mouthFrown=0.7, eyeSquint=0.2), "browInnerUp": 0.9, "mouthShrugLower": 0.4}),
+    "disgust": Recipe({**_both(noseSneer=1.0, mouthUpperUp=0.6, browDown=0.5, eyeSquint=0.5, mouthFrown=0.4)}),
+    "fear": Recipe({**_both(eyeWide=0.9, mouthStretch=0.7, browOuterUp=0.4), "browInnerUp": 1.0}, (6.0, 0.0, 0.0)),
+}
+
+
+def expression_change(model: HeadModel, amounts: dict[str, float]) -> tuple[Tensor, Tensor]:
+    """Code and jaw to add for a mixture of named expressions.
+
+    amounts: name -> amount, 0 none, 1 full; others extrapolate. Returns expression [E] and jaw_radians [3].
+    """
+    code, jaw = torch.zeros(model.expression_basis.shape[0]), torch.zeros(3)
+    for name, amount in amounts.items():
+        if name not in EXPRESSIONS:
+            fail(f"expression '{name}'", "must be a known name", repr(name), f"use one of {', '.join(EXPRESSIONS)}")
+        if amount:
+            unit_code, unit_jaw = unit_expression(model, name)
+            code, jaw = code + amount * unit_code, jaw + amount * unit_jaw
+    return code, jaw
+
+
+def unit_expression(model: HeadModel, name: str) -> tuple[Tensor, Tensor]:
+    """Expression code [E] and jaw_radians [3] of one named expression at amount 1."""
+    recipe = EXPRESSIONS[name]
+    jaw = torch.tensor([math.radians(angle) for angle in recipe.jaw_degrees])
+    return code_of_actions(model, recipe.actions), jaw
+
+
+def code_of_actions(model: HeadModel, actions: dict[str, float]) -> Tensor:
+    """Expression code [E] that performs ARKit actions (amounts 0..1) on any model; unknown action names are an error."""
+    if not set(actions) - set(model.expression_names) and model.expression_names:
+        code = torch.zeros(model.expression_basis.shape[0])
+        for action, amount in actions.items():
+            code[model.expression_names.index(action)] += amount
+        return code
+    builtin = _builtin()
+    if model.fingerprint == builtin.fingerprint:
+        fail("expression action", "must be one of the head model's actions",
+             ", ".join(sorted(set(actions) - set(model.expression_names))), "use the 52 ARKit names")
+    wanted = landmark_response(builtin).T @ code_of_actions(builtin, actions)                # [204]
+    response = landmark_response(model)                                                       # [E, 204]
+    gram = response @ response.T
+    ridge = RIDGE * gram.diagonal().mean().clamp(min=1e-12) * torch.eye(len(gram))
+    return torch.linalg.solve(gram + ridge, response @ wanted)
+
+
+def landmark_response(model: HeadModel) -> Tensor:
+    """How each expression direction moves the 68 fixed landmarks at rest, in eye distances -> [E, 204]."""
+    moved = on_surface(model.expression_basis, model.faces, model.full_faces, model.full_weights)
+    return moved.flatten(1) / eye_distance(model)
+
+
+def eye_distance(model: HeadModel) -> float:
+    """Metres between the eye centres (means of landmarks 36..41 and 42..47) of the neutral head."""
+    points = on_surface(model.template[None], model.faces, model.full_faces, model.full_weights)[0]
+    return float((points[list(LEFT_EYE)].mean(0) - points[list(RIGHT_EYE)].mean(0)).norm())
+
+
+@lru_cache(maxsize=1)
+def _builtin() -> HeadModel:
+    return load_builtin()
