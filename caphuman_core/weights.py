@@ -7,6 +7,8 @@ parameter unfilled: a mismatch is an error that lists keys.
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +52,59 @@ def _read_safetensors(path: Path, keep: Callable[[str], bool] | None) -> dict[st
     from safetensors import safe_open
     with safe_open(str(path), framework="pt", device="cpu") as file:
         return {key: file.get_tensor(key) for key in file.keys() if keep is None or keep(key)}  # noqa: SIM118
+
+
+def read_metadata(path: str | Path, what: str) -> dict[str, str]:
+    """The metadata of a .safetensors file; {} for other files. Raises InputError for broken ones."""
+    path = Path(path)
+    if path.suffix.lower() not in SAFETENSORS_SUFFIXES:
+        return {}
+    from safetensors import safe_open
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return dict(file.metadata() or {})
+    except Exception as error:
+        fail(f"{what} file '{path.name}'", "must be a complete .safetensors file", str(error).splitlines()[0][:120],
+             "download or save it again")
+
+
+def write_safetensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a .safetensors file, byte for byte the same for the same content (the library's own writer orders
+    metadata at random). Written beside its place and moved there when complete. Raises InputError when the disk refuses."""
+    path = Path(path)
+    arrays = {key: tensors[key].detach().cpu().contiguous() for key in sorted(tensors)}
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    end = 0
+    for key, tensor in arrays.items():
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        header[key] = {"dtype": _dtype_name(tensor), "shape": list(tensor.shape), "data_offsets": [start, end]}
+    head = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    head += b" " * (-len(head) % 8)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(len(head).to_bytes(8, "little") + head)
+            for tensor in arrays.values():
+                file.write(_bytes_of(tensor) if tensor.numel() else b"")
+        part.replace(path)
+    except OSError as error:
+        fail(f"file '{path.name}'", "must be writable", error.strerror or str(error),
+             "free some disk space or choose another folder")
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _bytes_of(tensor: Tensor) -> Any:
+    import torch
+    return tensor.reshape(-1).view(torch.uint8).numpy().data
+
+
+def _dtype_name(tensor: Tensor) -> str:
+    import torch
+    names = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64", torch.int64: "I64",
+             torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL"}
+    return names[tensor.dtype]
 
 
 def _read_torch(path: Path, keep: Callable[[str], bool] | None) -> dict[str, Tensor]:

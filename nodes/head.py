@@ -1,12 +1,14 @@
 """Nodes that make and edit heads."""
 from __future__ import annotations
 
+import torch
 from comfy_api.v0_0_2 import io
 
 from ..caphuman_core.check import require, require_image
+from ..caphuman_core.head.deca import crop_faces, head_of_codes, released_square
 from ..caphuman_core.head.edit import MODES, Edit, edit_head
 from ..caphuman_core.head.expressions import EXPRESSIONS
-from ..caphuman_core.head.fit import fit_faces
+from ..caphuman_core.head.fit import fit_faces, predicted_points68
 from ..caphuman_core.head.new import new_head
 from ..caphuman_core.render.maps import MAX_SIDE, render, require_same_model
 from ..caphuman_core.render.overlay import overlay, with_photo_light
@@ -38,14 +40,60 @@ class FitHeadLandmarks(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, faces, head_model) -> io.NodeOutput:
-        require_image("image", image)
-        require((len(faces), faces.height, faces.width) == tuple(image.shape[:3]), "image",
-                f"must be the {len(faces)} photo(s) of {faces.width} x {faces.height} that the faces were found in",
-                f"{image.shape[0]} of {image.shape[2]} x {image.shape[1]}", "connect the same image to both nodes")
+        _require_photos_of(faces, image)
         done = host.progress_callback(2 * len(faces))
         photo = host.rgb01(image).cpu().float()
         head = with_photo_light(photo, fit_faces(faces, head_model, done), head_model)
         return io.NodeOutput(head, host.to_image(overlay(photo, head, head_model, lambda i: done(len(faces) + i))))
+
+
+class FitHead(io.ComfyNode):
+    """Photo and faces -> head, by DECA's encoder."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanFitHead", display_name="CapHuman Fit Head", category=CATEGORY,
+            description="Fits FLAME's shape, skin, expression, pose, camera and light to a photo's face with DECA's encoder, "
+                        "as CapFace was trained with.",
+            search_aliases=["deca", "fit flame", "fit head", "3d face reconstruction"],
+            inputs=[
+                io.Image.Input("image", tooltip="The photo the faces were found in; a batch gives a batch of heads."),
+                wires.Faces.Input("faces", tooltip="From CapHuman Detect Faces; one face per photo."),
+                wires.HeadFitter.Input("head_fitter", tooltip="DECA's encoder."),
+                wires.HeadModel.Input("head_model", tooltip="FLAME; DECA's codes mean nothing on another head model."),
+                io.Int.Input("squash_to_square", default=0, min=0, max=MAX_SIDE, optional=True,
+                             tooltip="0 keeps the photo's shape. The released code squashes each photo to a square of the "
+                                     "picture's size first: give that size in pixels (512) to reproduce its numbers."),
+            ],
+            outputs=[
+                wires.Head.Output("head", display_name="head",
+                                  tooltip="The fitted head, in the photo's own frame (squashed: the square's)."),
+                io.Image.Output("overlay", display_name="overlay", tooltip="The fitted head and its 68 landmarks over the photo."),
+            ])
+
+    @classmethod
+    def execute(cls, image, faces, head_fitter, head_model, squash_to_square=0) -> io.NodeOutput:
+        _require_photos_of(faces, image)
+        done = host.progress_callback(2 + len(faces))
+        photo = host.rgb01(image).cpu().float()
+        crops = crop_faces(photo, faces, predicted_points68(faces, head_model), squash_to_square)
+        done(1)
+        device = host.load(head_fitter.patcher)
+        codes = head_fitter.patcher.model(crops.images.to(device)).cpu()
+        done(2)
+        head = head_of_codes(codes, crops, head_model)
+        if squash_to_square:
+            photo = torch.stack([released_square(picture, squash_to_square) for picture in photo])
+        return io.NodeOutput(head, host.to_image(overlay(photo, head, head_model, lambda i: done(2 + i))))
+
+
+def _require_photos_of(faces, image) -> None:
+    """Refuse faces that were found in other photos: points are pixels of one picture size."""
+    require_image("image", image)
+    require((len(faces), faces.height, faces.width) == tuple(image.shape[:3]), "image",
+            f"must be the {len(faces)} photo(s) of {faces.width} x {faces.height} that the faces were found in",
+            f"{image.shape[0]} of {image.shape[2]} x {image.shape[1]}", "connect the same image to both nodes")
 
 
 class NewHead(io.ComfyNode):
@@ -69,7 +117,8 @@ class NewHead(io.ComfyNode):
         return io.NodeOutput(new_head(head_model, width, height))
 
 
-def _slider(name: str, label: str, low: float, high: float, tooltip: str, default: float = 0.0, step: float = 0.01) -> io.Float.Input:
+def _slider(name: str, label: str, low: float, high: float, tooltip: str, default: float = 0.0,
+            step: float = 0.01) -> io.Float.Input:
     return io.Float.Input(name, display_name=label, default=default, min=low, max=high, step=step, round=0.001,
                           display_mode=io.NumberDisplay.slider, tooltip=tooltip)
 
@@ -103,6 +152,9 @@ class EditHead(io.ComfyNode):
                 io.Combo.Input("mode", options=list(MODES), default="add",
                                tooltip="add: on top of the incoming head. set: pose, place, scale, jaw and expression become "
                                        "exactly these values; who it is and the light stay."),
+                io.Boolean.Input("turn_light", default=False, optional=True,
+                                 tooltip="Off: the light stays where it is while the head turns. On: it turns with the head, as if "
+                                         "fixed to it."),
             ],
             outputs=[
                 wires.Head.Output("head", display_name="head", tooltip="The edited head."),
@@ -113,13 +165,13 @@ class EditHead(io.ComfyNode):
     @classmethod
     def execute(cls, head, head_model, yaw_degrees, pitch_degrees, roll_degrees, x, y, scale, jaw_degrees,
                 smile, frown, brows_up, brows_down, blink_left, blink_right, squint, mouth_open, jaw_left, jaw_right,
-                pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear, mode) -> io.NodeOutput:
+                pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear, mode, turn_light=False) -> io.NodeOutput:
         require_same_model(head, head_model)
         amounts = (smile, frown, brows_up, brows_down, blink_left, blink_right, squint, mouth_open, jaw_left, jaw_right,
                    pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear)
         edit = Edit(yaw_degrees, pitch_degrees, roll_degrees, x, y, scale, jaw_degrees,
                     dict(zip(EXPRESSIONS, amounts, strict=True)))
-        edited = edit_head(head, head_model, edit, mode)
+        edited = edit_head(head, head_model, edit, mode, turn_light)
         return io.NodeOutput(edited, _preview(edited, head_model))
 
 
@@ -130,4 +182,4 @@ def _preview(head, head_model):
     return host.to_image(render(head, head_model, *size, "stretch", step=host.progress_callback(len(head))).shaded)
 
 
-NODES = [FitHeadLandmarks, NewHead, EditHead]
+NODES = [FitHead, FitHeadLandmarks, NewHead, EditHead]

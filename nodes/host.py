@@ -59,6 +59,40 @@ def model_folders(key: str) -> list[Path]:
     return [Path(folder) for folder in folder_paths.get_folder_paths(key)]
 
 
+def saved_files(suffix: str) -> list[str]:
+    """Files with `suffix` under the host's input and output folders, as annotated names ("x [output]")."""
+    found = []
+    for folder, note in ((folder_paths.get_input_directory(), ""), (folder_paths.get_output_directory(), " [output]")):
+        for root, _, names in os.walk(folder):
+            found += [Path(root, name).relative_to(folder).as_posix() + note for name in names if name.lower().endswith(suffix)]
+    return sorted(found) or [NO_FILE]
+
+
+def saved_path(name: str, suffix: str, what: str, saver: str) -> Path:
+    """Full path of a chosen saved file; names that leave the host's folders are refused like missing ones."""
+    plain, folder = folder_paths.annotated_filepath(name)
+    path = Path(folder or folder_paths.get_input_directory(), plain)
+    if _leaves_folder(plain) or not plain.lower().endswith(suffix) or not path.is_file():
+        fail(f"{what} file", f"must be a {suffix} file in the input or output folder", repr(name),
+             f"make one with {saver}, then press R to refresh the node")
+    return path
+
+
+def saved_stamp(name: str) -> str:
+    """Changes when a saved file is replaced: the `fingerprint_inputs` of nodes that load saved files."""
+    plain, folder = folder_paths.annotated_filepath(name)
+    path = Path(folder or folder_paths.get_input_directory(), plain)
+    return f"{path}:{path.stat().st_mtime_ns}" if not _leaves_folder(plain) and path.is_file() else f"{name}:missing"
+
+
+def new_output_path(filename_prefix: str, suffix: str) -> Path:
+    """Where the next file of a series goes in the output folder; the host refuses prefixes that leave it."""
+    folder, name, *_ = folder_paths.get_save_image_path(filename_prefix, folder_paths.get_output_directory())
+    taken = {path.name for path in Path(folder).glob("*" + suffix)}
+    number = next(n for n in range(1, len(taken) + 2) if f"{name}_{n:05}{suffix}" not in taken)
+    return Path(folder, f"{name}_{number:05}{suffix}")
+
+
 def file_stamp(key: str, name: str) -> str:
     """Changes when the chosen file is replaced on disk: the `fingerprint_inputs` of loader nodes."""
     path = None if _leaves_folder(name) else folder_paths.get_full_path(key, name)

@@ -3,12 +3,11 @@ from __future__ import annotations
 
 from comfy_api.v0_0_2 import Types, io
 
-from ..caphuman_core.check import fail
 from ..caphuman_core.head.camera import FRAMINGS, Framing
 from ..caphuman_core.render.dots import draw_dots
 from ..caphuman_core.render.maps import MAX_SIDE, Render, render
 from ..caphuman_core.render.mesh import textured_mesh
-from ..caphuman_core.render.raster import rasterize
+from ..caphuman_core.render.pytorch3d_raster import pick
 from . import host, wires
 
 RASTERIZERS = ("auto", "torch", "pytorch3d")
@@ -54,7 +53,7 @@ class RenderHead(io.ComfyNode):
 
     @classmethod
     def execute(cls, head, head_model, width, height, rasterizer, framing: Framing = "contain") -> io.NodeOutput:
-        drawn = render(head, head_model, width, height, framing, _rasterizer(rasterizer), host.progress_callback(len(head)))
+        drawn = render(head, head_model, width, height, framing, pick(rasterizer), host.progress_callback(len(head)))
         cover = drawn.mask[:, None]
         mesh = textured_mesh(head, head_model)
         count = len(head)
@@ -73,12 +72,6 @@ def _depth_picture(drawn: Render):
     far = drawn.depth.masked_fill(~inside, float("-inf")).amax((1, 2), keepdim=True)
     shade = 1 - 0.9 * (drawn.depth - near) / (far - near).clamp(min=1e-6)
     return shade.where(inside, 0.0)[:, None].expand(-1, 3, -1, -1)
-
-
-def _rasterizer(name: str):
-    if name in ("auto", "torch"):
-        return rasterize
-    fail("rasterizer", "must be installed", "pytorch3d, which is not supported yet", "choose auto or torch")
 
 
 NODES = [RenderHead]

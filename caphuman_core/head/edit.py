@@ -12,6 +12,7 @@ from ..flow import Head
 from .expressions import expression_change
 from .model import HeadModel
 from .new import move_pivot, pivot, scale_about_pivot, scale_of
+from .relight import turn_light
 from .rotations import axis_angle_from_matrix, matrix_from_axis_angle, matrix_from_yaw_pitch_roll, yaw_pitch_roll_from_matrix
 
 Mode = Literal["add", "set"]
@@ -32,16 +33,17 @@ class Edit:
     expressions: dict[str, float] = field(default_factory=dict)
 
 
-def edit_head(head: Head, model: HeadModel, edit: Edit, mode: Mode = "add") -> Head:
+def edit_head(head: Head, model: HeadModel, edit: Edit, mode: Mode = "add", follow_light: bool = False) -> Head:
     """The edited head; every head of the batch is edited alike.
 
     add: angles, shifts, jaw and expressions are added to what the head has, the scale multiplies. The head turns on the
     spot, about its pivot. An edit and its negative (scale: its inverse) cancel while |pitch| stays below 90 degrees.
+    follow_light: the light turns along with the head instead of staying where it is.
     set: pose, place (0, 0: the picture's centre), scale, jaw and expression become exactly the edit's.
     """
     _check(edit, mode)
     anchored = pivot(head, model)
-    head = _turn(head, edit, mode)
+    head = _turn(head, edit, mode, follow_light)
     head = _express(head, model, edit, mode)
     short = min(head.width, head.height)
     step = torch.tensor([edit.x * short, edit.y * short])
@@ -53,14 +55,17 @@ def edit_head(head: Head, model: HeadModel, edit: Edit, mode: Mode = "add") -> H
     return move_pivot(head, model, (torch.tensor([head.width / 2, head.height / 2]) + step).expand(len(head), 2))
 
 
-def _turn(head: Head, edit: Edit, mode: Mode) -> Head:
+def _turn(head: Head, edit: Edit, mode: Mode, follow_light: bool) -> Head:
     asked = torch.tensor([edit.yaw_degrees, edit.pitch_degrees, edit.roll_degrees]).expand(len(head), 3)
     if mode == "add":
         if not asked.any():
             return head                  # exactly as it was, not merely up to rounding
         asked = asked + torch.stack(yaw_pitch_roll_from_matrix(matrix_from_axis_angle(head.rotation_radians)), -1)
-    turned = axis_angle_from_matrix(matrix_from_yaw_pitch_roll(*asked.unbind(-1)))
-    return head.replace(rotation_radians=turned)
+    turned = matrix_from_yaw_pitch_roll(*asked.unbind(-1))
+    if follow_light:
+        before = matrix_from_axis_angle(head.rotation_radians)
+        head = head.replace(light=turn_light(head.light, axis_angle_from_matrix(turned @ before.transpose(-1, -2))))
+    return head.replace(rotation_radians=axis_angle_from_matrix(turned))
 
 
 def _express(head: Head, model: HeadModel, edit: Edit, mode: Mode) -> Head:

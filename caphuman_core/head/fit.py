@@ -56,10 +56,7 @@ def fit_faces(faces: Faces, model: HeadModel, step: Callable[[int], object] | No
     A photo without a face keeps its place with `present` False. Raises InputError when a photo has several faces.
     step(i) is called after i photos, for progress.
     """
-    for number, found in enumerate(faces.per_image, start=1):
-        if len(found) > 1:
-            fail(f"photo {number}", "must have one face to fit a head to", f"{len(found)} faces",
-                 "choose one with CapHuman Select Face, or set max_faces to 1 in CapHuman Detect Faces")
+    require_one_face(faces)
     small = landmark_model(model)
     heads = []
     for number, found in enumerate(faces.per_image, start=1):
@@ -68,6 +65,28 @@ def fit_faces(faces: Faces, model: HeadModel, step: Callable[[int], object] | No
         if step is not None:
             step(number)
     return stack(heads)
+
+
+def require_one_face(faces: Faces) -> None:
+    """Refuse photos with several faces: which one is meant is the user's to say."""
+    for number, found in enumerate(faces.per_image, start=1):
+        if len(found) > 1:
+            fail(f"photo {number}", "must have one face to fit a head to", f"{len(found)} faces",
+                 "choose one with CapHuman Select Face, or set max_faces to 1 in CapHuman Detect Faces")
+
+
+def predicted_points68(faces: Faces, model: HeadModel) -> list[Tensor | None]:
+    """68 points for each photo's one face, from a landmark fit, where the detector gave only five; else None."""
+    require_one_face(faces)
+    small = landmark_model(model)
+    points: list[Tensor | None] = []
+    for found in faces.per_image:
+        if found and found[0].points68 is None and found[0].points5 is not None:
+            head = fit_face(found[0], model, small, faces.width, faces.height)
+            points.append(camera.to_picture(head, _landmarks(head, small).landmarks2d)[0, :, :2])
+        else:
+            points.append(None)
+    return points
 
 
 def stack(heads: list[Head]) -> Head:

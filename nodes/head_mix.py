@@ -1,0 +1,150 @@
+"""Nodes that relight, mix, save and load heads."""
+from __future__ import annotations
+
+from comfy_api.v0_0_2 import io
+
+from ..caphuman_core.check import fail
+from ..caphuman_core.head.relight import relight
+from ..caphuman_core.head.storage import load_head, save_head
+from ..caphuman_core.head.transfer import EASINGS, blend, transfer
+from . import host, wires
+
+CATEGORY = "CapHuman/head"
+SUFFIX = ".head.safetensors"
+
+
+class RelightHead(io.ComfyNode):
+    """New light on a head."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanRelightHead", display_name="CapHuman Relight Head", category=CATEGORY,
+            description="Replaces the head's light by one soft distant light and ambient light.",
+            search_aliases=["relight", "light head", "lighting", "spherical harmonics"],
+            inputs=[
+                wires.Head.Input("head", tooltip="The head to light; it is not changed itself."),
+                io.Float.Input("azimuth", default=30.0, min=-180, max=180, step=1,
+                               tooltip="Degrees; 0 from the viewer, 90 from the picture's right, -90 from its left."),
+                io.Float.Input("elevation", default=25.0, min=-90, max=90, step=1, tooltip="Degrees; positive from above."),
+                io.Float.Input("intensity", default=0.6, min=0, max=4, step=0.01,
+                               tooltip="Strength of the distant light; 0.6 is soft daylight, 1.5 is hard."),
+                io.Float.Input("ambient", default=0.7, min=0, max=4, step=0.01,
+                               tooltip="Light from all around; with little of it shadows are deep."),
+                io.Color.Input("colour", default="#ffffff", tooltip="Colour of the light, as #rrggbb."),
+            ],
+            outputs=[wires.Head.Output("head", display_name="head", tooltip="The relit head.")])
+
+    @classmethod
+    def execute(cls, head, azimuth, elevation, intensity, ambient, colour) -> io.NodeOutput:
+        return io.NodeOutput(relight(head, azimuth, elevation, intensity, ambient, _rgb01(colour)))
+
+
+def _rgb01(colour: str) -> tuple[float, float, float]:
+    text = colour.strip().removeprefix("#")
+    try:
+        red, green, blue = bytes.fromhex(text)
+    except ValueError:
+        fail("colour", "must be #rrggbb", repr(colour), "type six hexadecimal digits, like #ffd8b0")
+    return red / 255, green / 255, blue / 255
+
+
+def _switch(name: str, tooltip: str) -> io.Boolean.Input:
+    return io.Boolean.Input(name, default=True, tooltip=tooltip)
+
+
+class TransferHead(io.ComfyNode):
+    """Parts of one head on another."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanTransferHead", display_name="CapHuman Transfer Head", category=CATEGORY,
+            description="Takes position, pose, expression or lighting from the target head; who it is stays the source's.",
+            search_aliases=["transfer pose", "reenact", "copy expression", "pose from photo", "drive head"],
+            inputs=[
+                wires.Head.Input("source", tooltip="The person: shape and skin always stay this head's."),
+                wires.Head.Input("target", tooltip="The head the chosen parts are taken from."),
+                _switch("position", "Take place and size in the picture, with the picture's frame."),
+                _switch("pose", "Take the turn of the head."),
+                _switch("expression", "Take expression and jaw."),
+                _switch("lighting", "Take the light."),
+            ],
+            outputs=[wires.Head.Output("head", display_name="head", tooltip="The source person with the chosen parts.")])
+
+    @classmethod
+    def execute(cls, source, target, position, pose, expression, lighting) -> io.NodeOutput:
+        return io.NodeOutput(transfer(source, target, position, pose, expression, lighting))
+
+
+class BlendHeads(io.ComfyNode):
+    """In-between heads."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanBlendHeads", display_name="CapHuman Blend Heads", category=CATEGORY,
+            description="A batch of heads from one to the other; turns take the shortest way.",
+            search_aliases=["interpolate heads", "turntable", "morph head", "head animation"],
+            inputs=[
+                wires.Head.Input("head_a", tooltip="The first head."),
+                wires.Head.Input("head_b", tooltip="The last head; of the same head model, in a picture of the same size."),
+                io.Int.Input("frames", default=8, min=1, max=1024, tooltip="Number of heads, both ends included."),
+                io.Combo.Input("easing", options=list(EASINGS), default="linear", tooltip="How the steps are spaced."),
+            ],
+            outputs=[wires.Head.Output("head", display_name="head", tooltip="A batch of heads.")])
+
+    @classmethod
+    def execute(cls, head_a, head_b, frames, easing) -> io.NodeOutput:
+        return io.NodeOutput(blend(head_a, head_b, frames, easing))
+
+
+class SaveHead(io.ComfyNode):
+    """A head to a file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanSaveHead", display_name="CapHuman Save Head", category=CATEGORY,
+            description="Saves the head's codes in the output folder: a small file without any picture in it.",
+            search_aliases=["save head", "export head"], is_output_node=True,
+            inputs=[
+                wires.Head.Input("head", tooltip="The head or batch of heads to save."),
+                io.String.Input("filename_prefix", default="caphuman/head",
+                                tooltip="Name in the output folder; a number is added."),
+            ],
+            outputs=[])
+
+    @classmethod
+    def execute(cls, head, filename_prefix) -> io.NodeOutput:
+        save_head(head, host.new_output_path(filename_prefix, SUFFIX))
+        return io.NodeOutput()
+
+
+class LoadHead(io.ComfyNode):
+    """A head from a file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanLoadHead", display_name="CapHuman Load Head", category=CATEGORY,
+            description="Loads a head saved by CapHuman Save Head. It needs the head model it was made with.",
+            search_aliases=["load head", "import head"],
+            inputs=[io.Combo.Input("name", options=host.saved_files(SUFFIX),
+                                   tooltip="A .head.safetensors file in the input or output folder.")],
+            outputs=[wires.Head.Output("head", display_name="head", tooltip="The saved head or batch of heads.")])
+
+    @classmethod
+    def validate_inputs(cls, name) -> bool | str:
+        return True                      # a missing file is explained in one sentence when the node runs
+
+    @classmethod
+    def fingerprint_inputs(cls, name) -> str:
+        return host.saved_stamp(name)
+
+    @classmethod
+    def execute(cls, name) -> io.NodeOutput:
+        return io.NodeOutput(load_head(host.saved_path(name, SUFFIX, "head", "CapHuman Save Head")))
+
+
+NODES = [RelightHead, TransferHead, BlendHeads, SaveHead, LoadHead]
