@@ -26,6 +26,15 @@ def _load_core() -> None:
 
 _load_core()
 sys.path.insert(0, str(GOLDEN))         # detfill, face_synthetic: how golden inputs are made
+sys.path.insert(0, str(PACK / "tests"))
+
+from plugin_required import Required, block_host  # noqa: E402
+
+block_host()
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(Required(), "caphuman-required")
 
 
 @pytest.fixture(scope="session")

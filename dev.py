@@ -1,0 +1,30 @@
+#!/usr/bin/env python3
+"""One command for a fresh machine: prepare everything inside this checkout, then run the demo, the tests or the checks.
+
+    python dev.py demo [--photo FILE] [--serve] [--port N]
+    python dev.py test [pytest arguments]
+    python dev.py check
+
+Standard library only. The work is done in tools/devkit; this file stays readable by any Python 3,
+so that a wrong version is told in a sentence instead of a syntax error.
+"""
+import os
+import sys
+
+OLDEST, NEWEST = (3, 10), (3, 14)
+
+
+def main():
+    """Refuse Pythons that the host or torch has no packages for, then hand over to devkit."""
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
+        sys.stderr.write(
+            "dev.py needs Python %d.%d to %d.%d, but this is Python %s: run it with another one, for example python%d.%d dev.py.\n"
+            % (OLDEST + NEWEST + (sys.version.split()[0], 3, 12)))
+        return 2
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "tools"))
+    from devkit.cli import run
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

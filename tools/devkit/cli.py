@@ -1,0 +1,118 @@
+"""The commands of dev.py: demo, test, check."""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+from . import lock, server, suite
+from .children import guarded, run as run_child, tool_environment
+from .install import prepare
+from .packages import disk_failure
+from .places import MODELS, OUTPUT, PACK_NAME, ROOT, SERVER, STATE, Failure, say
+
+TOOLS = ROOT / "tools"
+WEIGHTS_BYTES = 5 << 30
+
+
+def run(arguments: list[str]) -> int:
+    """Carry out the command line; returns the exit status. A failure is one sentence on standard error."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))         # so that children are ended on the way out
+    options, rest = _parser().parse_known_args(arguments)
+    if rest and options.command != "test":
+        _parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        return {"demo": demo, "test": test, "check": check}[options.command](options, rest)
+    except Failure as failure:
+        sys.stderr.write(f"dev.py: {failure}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\ndev.py: stopped by Ctrl-C; nothing was left running.\n")
+        return 130
+    except OSError as error:
+        sys.stderr.write(f"dev.py: {disk_failure(error)}\n")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dev.py", description="Prepares everything inside this checkout, then runs a command.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    shown = commands.add_parser("demo", help="one photo through the whole graph in a real ComfyUI; pictures in demo-output/")
+    shown.add_argument("--photo", type=Path, help="a picture with one face (default: scikit-image's astronaut)")
+    shown.add_argument("--serve", action="store_true", help="leave the server up and print its address, until Ctrl-C")
+    shown.add_argument("--port", type=int, help="loopback port of the server (default: any free one)")
+    commands.add_parser("test", help="the whole test suite; further arguments go to pytest")
+    commands.add_parser("check", help="ruff and pyright")
+    return parser
+
+
+def demo(options: argparse.Namespace, _: list[str]) -> int:
+    """Run the graph of workflows/portrait_from_photo.json on a photo, or serve it."""
+    photo = options.photo.expanduser().resolve() if options.photo else None
+    if photo and not photo.is_file():
+        raise Failure(f"--photo must name a picture file, but {options.photo} is not there: check the path.")
+    port = server.free_port(options.port)
+    tree = prepare()
+    with lock.held(STATE / "server.lock", wait=False) as free:
+        if not free:
+            raise Failure(f"one demo runs at a time, but another is running ({lock.owner(STATE / 'server.lock')}): stop it first.")
+        weights = find_weights(tree)
+        say(f"starting ComfyUI on port {port}" + (" (no graphics device found: on the processor)" if weights["cpu"] else ""))
+        with server.serving(tree, SERVER, port, weights["cpu"]) as url:
+            if options.serve:
+                return _serve(url)
+            return _submit(url, photo, weights)
+
+
+def find_weights(tree: Path) -> dict:
+    """Ask tools/untrained_weights.py which model files the graph will use; it writes those that are missing."""
+    free = shutil.disk_usage(ROOT).free
+    if not MODELS.is_dir() and free < WEIGHTS_BYTES:
+        raise Failure(f"the disk must have {WEIGHTS_BYTES >> 30} GB free for the demo's model files, but it has "
+                      f"{free / (1 << 30):.1f} GB: free some space and run the command again.")
+    server.make_base(SERVER, tree)
+    report = STATE / "weights.json"
+    report.unlink(missing_ok=True)
+    code = run_child(guarded(TOOLS / "untrained_weights.py", tree, report), tool_environment())
+    if code or not report.is_file():
+        raise Failure("the demo's model files must be found or written, but that failed: the lines above say why.")
+    return json.loads(report.read_text(encoding="utf-8"))
+
+
+def _submit(url: str, photo: Path | None, weights: dict) -> int:
+    request = STATE / "request.json"
+    request.write_text(json.dumps({"url": url, "photo": str(photo) if photo else None, "weights": weights,
+                                   "output": str(OUTPUT)}), encoding="utf-8")
+    return run_child(guarded(TOOLS / "demo.py", request), tool_environment())
+
+
+def _serve(url: str) -> int:
+    say(f"ComfyUI with this pack is at {url} - the demo's graph is under Workflow > Browse Templates > {PACK_NAME}. "
+        "Ctrl-C stops it.")
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
+    say("stopped")
+    return 0
+
+
+
+
+def test(_: argparse.Namespace, rest: list[str]) -> int:
+    """The whole test suite, core and host in separate processes."""
+    return suite.run(prepare(), rest)
+
+
+def check(_: argparse.Namespace, __: list[str]) -> int:
+    """ruff, then pyright."""
+    prepare()
+    codes = [run_child(guarded("-m", *command), tool_environment()) for command in
+             (("ruff", "check", "."), ("pyright",))]
+    return max(codes)
+
+

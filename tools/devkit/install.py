@@ -1,0 +1,148 @@
+"""Making the private environment, in steps that leave a mark only when they are finished.
+
+An interrupted install goes on where it stopped; a finished one costs a few file reads.
+"""
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import host, lock
+from .packages import disk_failure, pip
+from .places import ROOT, STATE, VENV, Failure, say, venv_python
+
+TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
+# Half a gigabyte of example workflows and manuals that nothing here opens.
+NOT_NEEDED = ("comfyui-workflow-templates", "comfyui-embedded-docs")
+NEEDED_BYTES = {"torch": 9 << 30, "host requirements": 2 << 30}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One pip call, done again when its inputs change."""
+
+    name: str
+    arguments: tuple[str, ...]
+    inputs: str
+
+    @property
+    def stamp(self) -> Path:
+        return VENV / ".done" / self.name.replace(" ", "-")
+
+    @property
+    def digest(self) -> str:
+        text = "\n".join((*self.arguments, self.inputs, sys.version))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def is_done(self) -> bool:
+        try:
+            return self.stamp.read_text(encoding="utf-8") == self.digest
+        except OSError:
+            return False
+
+    def mark(self) -> None:
+        self.stamp.parent.mkdir(parents=True, exist_ok=True)
+        self.stamp.write_text(self.digest, encoding="utf-8")
+
+
+def prepare() -> Path:
+    """Everything a command needs, installed once; returns the ComfyUI tree. Raises Failure with one sentence."""
+    def waiting(owner: str) -> None:
+        say(f"waiting for another dev.py that is preparing this checkout ({owner})")
+    try:
+        with lock.held(STATE / "prepare.lock", on_wait=waiting):
+            make_environment()
+            _install(Step("pip", ("--upgrade", "pip>=24"), ""))
+            tree = host.get()
+            if not _has_torch():
+                _install(Step("torch", TORCH, ""))
+            for step in _requirement_steps(tree):
+                _install(step)
+            shutil.rmtree(VENV / "tmp", ignore_errors=True)
+            return tree
+    except OSError as error:
+        raise disk_failure(error) from error
+
+
+def make_environment() -> None:
+    """A virtual environment with a working pip in .venv; a broken or half-made one is made anew."""
+    if _works("import pip") and (VENV / "pyvenv.cfg").is_file():
+        return
+    try:
+        import ensurepip  # noqa: F401
+        import venv
+    except ImportError as error:
+        raise Failure("making .venv needs Python's own venv and ensurepip modules, but this Python was installed without "
+                      f"({error}): install them (on Debian and Ubuntu: apt install python3-venv).") from error
+    say("making .venv")
+    shutil.rmtree(VENV, ignore_errors=True)
+    try:
+        venv.EnvBuilder(with_pip=True, symlinks=sys.platform != "win32").create(VENV)
+    except subprocess.CalledProcessError as error:
+        raise Failure(f"making .venv must end with a working pip, but {error}: install Python's venv package or another "
+                      "Python 3.10 to 3.14.") from error
+
+
+def _works(code: str) -> bool:
+    if not venv_python().is_file():
+        return False
+    try:
+        done = subprocess.run([str(venv_python()), "-I", "-c", code], capture_output=True, timeout=300, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def _has_torch() -> bool:
+    """A torch that somebody chose and put into .venv is kept, whatever its version."""
+    if Step("torch", TORCH, "").is_done():
+        return True
+    return _works("import torch, torchvision, torchaudio; torch.zeros(2).sum().item()")
+
+
+def _requirement_steps(tree: Path) -> list[Step]:
+    wanted = tree / "requirements.txt"
+    lines = [line for line in wanted.read_text(encoding="utf-8").splitlines() if not line.startswith(NOT_NEEDED)]
+    text = "\n".join(lines) + "\n"
+    kept = STATE / "host-requirements.txt"
+    kept.write_text(text, encoding="utf-8")
+    return [Step("host requirements", ("-r", str(kept)), text),
+            _step_of("pack and test requirements", "requirements.txt", "requirements-dev.txt"),
+            _step_of("packages without their dependencies", "requirements-dev-nodeps.txt", options=("--no-deps",))]
+
+
+def _step_of(name: str, *files: str, options: tuple[str, ...] = ()) -> Step:
+    paths = [ROOT / file for file in files]
+    arguments = [part for path in paths for part in ("-r", str(path))]
+    return Step(name, (*options, *arguments), "\n".join(path.read_text(encoding="utf-8") for path in paths))
+
+
+def _install(step: Step) -> None:
+    if step.is_done():
+        return
+    _check_disk(step.name)
+    _drop_half_installed()
+    start = time.monotonic()
+    pip(step.name, ("install", *step.arguments))
+    step.mark()
+    say(f"installed {step.name} in {time.monotonic() - start:.0f} s")
+
+
+def _check_disk(name: str) -> None:
+    needed, free = NEEDED_BYTES.get(name, 0), shutil.disk_usage(ROOT).free
+    if free < needed:
+        raise Failure(f"the disk must have {needed >> 30} GB free to install {name}, but it has {free / (1 << 30):.1f} GB: "
+                      "free some space and run the command again.")
+
+
+def _drop_half_installed() -> None:
+    """Forget packages whose installation was cut off before its last file, so that pip installs them again."""
+    for folder in (*VENV.glob("lib/python*/site-packages"), VENV / "Lib" / "site-packages"):
+        for info in folder.glob("*.dist-info"):
+            if not (info / "RECORD").is_file():
+                shutil.rmtree(info, ignore_errors=True)
