@@ -102,9 +102,10 @@ class LoadCapFace(io.ComfyNode):
                         "CapHuman checkpoint only CapFace is read.",
             search_aliases=["capface", "caphuman", "controlnet loader", "identity"],
             inputs=[io.Combo.Input("capface_name", options=host.model_choice("capface"),
-                                   tooltip="caphuman.ckpt, or CapFace alone as .ckpt or .safetensors, in the models folder 'capface'; "
-                                           "float32, float16 or bfloat16.")],
-            outputs=[wires.CapFace.Output("capface", display_name="capface", tooltip="For CapHuman Apply CapFace; all of them share it.")])
+                                   tooltip="caphuman.ckpt, or CapFace alone as .ckpt or .safetensors, in the models folder "
+                                           "'capface'; float32, float16 or bfloat16.")],
+            outputs=[wires.CapFace.Output("capface", display_name="capface",
+                                          tooltip="For CapHuman Apply CapFace; all of them share it.")])
 
     @classmethod
     def validate_inputs(cls, capface_name) -> bool | str:

@@ -1,0 +1,110 @@
+"""CapFace through the real host, full size, against the reference numbers (tests/golden, DIFFUSION.md)."""
+from __future__ import annotations
+
+import sys
+
+import diffusion_nets as nets
+import pytest
+import torch
+
+# DIFFUSION.md's table of tolerances: each is several times what two float32 attention kernels differ by.
+CONTROL = (3e-4, 2e-5)
+CONSTANT = (1e-5, 2e-6)
+EPS = (5e-5, 2e-5)
+LATENT = (2e-3, 5e-5)
+PRED_X0 = (3e-3, 5e-5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_gradients():
+    with torch.no_grad():
+        yield
+
+
+@pytest.fixture(scope="module")
+def part(pack):
+    """part("nodes.capface_control") -> that module of the loaded pack."""
+    return lambda name: sys.modules[f"{pack.__name__}.{name}"]
+
+
+@pytest.fixture(scope="module")
+def capface(part):
+    net = nets.capface(part("nodes.capface_network"))
+    return part("nodes.capface_control").CapFace(net, part("nodes.host").patcher(net), torch.float32, "golden")
+
+
+@pytest.mark.parametrize("case", ["capface_16x16_t601", "capface_24x16_t21"])
+def test_capface_forward(case, capface, part, golden):
+    entry, want = nets.index()["cases"][case], golden(f"diffusion_{case}")
+    person = {key: nets.tensor(value) for key, value in entry["inputs"]["persons"][0].items() if key in ("hint", "clip", "id")}
+    x, t = nets.tensor(entry["inputs"]["x"]), torch.tensor(entry["timesteps"])
+    net, network = capface.network, part("nodes.capface_network")
+    nets.assert_close(net.embed_time(t, torch.float32), want["time_embedding"], *CONSTANT, "time embedding")
+    guided, mask = net.encode_hint(person["hint"])
+    nets.assert_close(guided, want["guided_hint"], *CONSTANT, "guided hint")
+    nets.assert_close(mask, want["mask"], *CONSTANT, "mask")
+    tokens = net.project(person["clip"], person["id"][:, 0])
+    if "context" in want:
+        nets.assert_close(tokens, want["context"], *CONSTANT, "context")
+    controls = net(x, guided, t, network.FrameContext(network.IdentityContext(tokens), torch.tensor([0]), None))
+    assert len(controls) == 13
+    for index, control in enumerate(controls):
+        nets.assert_close(control, want[f"control_{index:02d}"], *CONTROL, f"control {index}")
+
+
+def apply_all(call, part, capface, persons, settings):
+    """One CapHumanApplyCapFace for each person, and the host's own ControlNet node where a pose strength is set."""
+    flow = part("caphuman_core.flow")
+    text = nets.tensor(persons[-1]["text"])
+    conditioning = [[text, {}]]
+    for person in persons if settings["control"] else []:
+        hint, clip, who = (nets.tensor(person[key]) for key in ("hint", "clip", "id"))
+        shown = torch.ones(len(hint), dtype=torch.bool)
+        conditioning, _, _ = call(
+            "CapHumanApplyCapFace", positive=conditioning, negative=[], capface=capface,
+            identity=flow.Identity(who[:, 0], clip, shown, ""), hint=flow.HeadHint(hint, torch.zeros_like(hint[:, 0]), shown),
+            strength=settings["strength"], id_dropout_tau=settings["tau"], mask="predicted" if settings["mask"] else "none")
+        if settings["pose_strength"] is not None:
+            conditioning = pose(part, conditioning, person, settings["pose_strength"])
+    return conditioning
+
+
+def pose(part, conditioning, person, strength):
+    import nodes
+    image = nets.tensor(person["pose"]).movedim(1, -1)
+    net = nets.pose_controlnet(part("caphuman_core.capface.layout"))
+    return nodes.ControlNetApplyAdvanced().apply_controlnet(conditioning, [], net, image, strength, 0.0, 1.0)[0]
+
+
+class Probe:
+    """A sampler of the host that evaluates the model once and keeps what came."""
+
+    def __init__(self, x, sigma):
+        self.x, self.sigma, self.denoised = x, sigma, None
+
+    def sample(self, model, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False):
+        self.denoised = model(self.x, self.sigma, **extra_args)
+        return self.x
+
+
+def eps(positive, x, timesteps, negative=(), cfg=1.0):
+    """The noise prediction of the host's whole guidance machinery at latents x [B, 4, h, w] of unit variance."""
+    import comfy.samplers
+    base = nets.base_model()
+    sigma = base.model.model_sampling.sigmas[torch.tensor(timesteps)].expand(len(x))
+    noised = x * (sigma**2 + 1).sqrt()[:, None, None, None]
+    probe = Probe(noised, sigma)
+    comfy.samplers.sample(base, torch.zeros_like(x), positive, list(negative) or positive, cfg, x.device, probe,
+                          sigma[:1].repeat(2), latent_image=torch.zeros_like(x), disable_pbar=True)
+    return (noised - probe.denoised) / sigma[:, None, None, None]
+
+
+EPS_CASES = [name for name, case in nets.index()["cases"].items() if case["group"] == "B"]
+
+
+@pytest.mark.parametrize("case", EPS_CASES)
+def test_noise_prediction(case, call, part, capface, golden):
+    entry = nets.index()["cases"][case]
+    positive = apply_all(call, part, capface, entry["inputs"]["persons"], entry["settings"])
+    got = eps(positive, nets.tensor(entry["inputs"]["x"]), entry["timesteps"])
+    nets.assert_close(got, golden("diffusion_apply_model")[f"{case}__eps"], *EPS, case)
