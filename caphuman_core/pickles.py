@@ -150,6 +150,12 @@ def _new_array(*_: Any) -> _Array:
     return _Array()
 
 
+def _from_buffer(raw: Any, dtype: Any, shape: tuple, order: str) -> _Array:
+    made = _Array()
+    made.__setstate__((1, shape, dtype, order == "F", bytes(raw)))
+    return made
+
+
 def _tensor_bytes(raw: Any) -> Any:
     import torch
     raw = raw.encode("latin1") if isinstance(raw, str) else raw
@@ -166,6 +172,7 @@ def _tensor(storage: Any, offset: int, size: tuple, stride: tuple, *_: Any) -> n
 _ALLOWED: dict[tuple[str, str], Any] = {
     **{(module, "_reconstruct"): _new_array for module in _ARRAY_MODULES},
     **{(module, "scalar"): _scalar for module in _ARRAY_MODULES},
+    **{(module, "_frombuffer"): _from_buffer for module in ("numpy.core.numeric", "numpy._core.numeric")},
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Dtype,
     ("chumpy.ch", "Ch"): _Chumpy,

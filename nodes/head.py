@@ -165,7 +165,8 @@ class EditHead(io.ComfyNode):
     @classmethod
     def execute(cls, head, head_model, yaw_degrees, pitch_degrees, roll_degrees, x, y, scale, jaw_degrees,
                 smile, frown, brows_up, brows_down, blink_left, blink_right, squint, mouth_open, jaw_left, jaw_right,
-                pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear, mode, turn_light=False) -> io.NodeOutput:
+                pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear, mode,
+                turn_light=False) -> io.NodeOutput:
         require_same_model(head, head_model)
         amounts = (smile, frown, brows_up, brows_down, blink_left, blink_right, squint, mouth_open, jaw_left, jaw_right,
                    pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear)

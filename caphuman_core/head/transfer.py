@@ -51,8 +51,8 @@ def blend(first: Head, last: Head, frames: int, easing: Easing = "linear") -> He
     Both are single heads of one model in pictures of one size.
     """
     _same_model(first, last)
-    require(len(first) == 1 and len(last) == 1, "heads to blend", "must be single heads", f"batches of {len(first)} and {len(last)}",
-            "pick one head of the batch")
+    require(len(first) == 1 and len(last) == 1, "heads to blend", "must be single heads",
+            f"batches of {len(first)} and {len(last)}", "pick one head of the batch")
     require((first.width, first.height) == (last.width, last.height), "heads to blend", "must be in pictures of one size",
             f"{first.width} x {first.height} and {last.width} x {last.height}",
             "transfer the position first, or resize the photos")

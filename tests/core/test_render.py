@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from caphuman_core.flow import Head
 from caphuman_core.head import camera
-from caphuman_core.head.files import FlameFiles, load_flame
 from caphuman_core.head.flame import pose_head
 from caphuman_core.head.texture import albedo_texture
 from caphuman_core.render.dots import draw_dots
@@ -16,31 +14,8 @@ from caphuman_core.render.raster import rasterize, rasterize_plain
 RENDERS = ["frontal512", "yaw60_512", "roll_offcentre512", "pitch256", "roll256", "expression_jaw256", "partly_out256", "crop224"]
 
 
-@pytest.fixture(scope="session")
-def flame_files(tmp_path_factory):
-    import face_synthetic
-    folder = tmp_path_factory.mktemp("flame")
-    face_synthetic.write(folder)
-    mean, basis = face_synthetic.texture(50)
-    np.savez(folder / "FLAME_texture.npz", mean=mean, tex_dir=basis)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def model(flame_files):
-    return load_flame(FlameFiles(flame_files / "generic_model.pkl", flame_files / "landmark_embedding.npy",
-                                 flame_files / "head_template.obj", flame_files / "FLAME_texture.npz"))
-
-
 def tensor(array):
     return torch.from_numpy(np.asarray(array))
-
-
-def golden_head(case, model, size):
-    return Head(model_fingerprint=model.fingerprint, identity=tensor(case["shape"]), expression=tensor(case["exp"]),
-                texture=tensor(case["tex"]), rotation_radians=tensor(case["pose"])[:, :3], jaw_radians=tensor(case["pose"])[:, 3:],
-                light=tensor(case["light"]), camera=tensor(case["cam"]), crop_to_picture=tensor(case["decode_tform"]),
-                width=size, height=size, present=torch.ones(1, dtype=torch.bool))
 
 
 @pytest.mark.parametrize("batch", ["A", "B"])
@@ -70,15 +45,15 @@ def test_projection_is_golden(golden, model, case):
 
 
 @pytest.mark.parametrize("name", RENDERS)
-def test_maps_are_golden(golden, model, name):
+def test_maps_are_golden(golden, head_of, model, name):
     case = golden(f"face_render_procedural_{name}")
     size = case["hint"].shape[-1]
-    drawn = render(golden_head(case, model, size), model, size, size)
+    drawn = render(head_of(case, model, size), model, size, size)
     hint = drawn.hint().maps[0].numpy()
     alpha, wanted = drawn.mask[0].numpy() > 0, case["alpha"] > 0
     allowed = max(3, 5e-4 * wanted.sum())                       # face.json: pixel centres within rounding of an edge
     assert (alpha != wanted).sum() <= allowed
-    head = golden_head(case, model, size)
+    head = head_of(case, model, size)
     seen = rasterize(raster_vertices(head, pose(head, model).verts), model.faces, size, size)
     face = np.full(size * size, -1)
     face[seen.pixel.numpy()] = seen.face.numpy()

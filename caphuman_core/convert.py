@@ -1,0 +1,155 @@
+"""Convert original model files to single .safetensors files.
+
+    python -m caphuman_core.convert [--dry-run] [--out FOLDER] FILE_OR_FOLDER...
+
+Each file is recognised by its keys. A FLAME model takes its companions (landmarks, template, texture) from the same
+folder and becomes one file. Output is the same, byte for byte, on every run. Nothing is ever fetched.
+"""
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .check import InputError, fail
+from .weights import SAFETENSORS_SUFFIXES, TORCH_SUFFIXES, read_state_dict, strip_prefix, write_safetensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# MD5 of the published originals.
+KNOWN_MD5 = {
+    "cfc3b95159b2a8981ebc347170202ba5": "generic_model.pkl (FLAME 2020)",
+    "2a3982db7667c32d0dd13351aa6758f7": "FLAME_texture.npz",
+    "b182e51c26e5a73b1f7a5c53cf8cc038": "deca_model.tar",
+    "a275dadfa4c1bd3c71a9f1411d68f92c": "landmark_embedding.npy",
+    "ddc6d31590f871ebe1844b063b2f8042": "head_template.obj",
+}
+COMPANIONS = (".npy", ".obj", ".npz")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to write."""
+
+    source: Path
+    kind: str                                            # what it was recognised as
+    target: str                                          # file name
+    tensors: Callable[[], Mapping[str, Tensor]]
+    metadata: Mapping[str, str]
+
+
+def _head_model(path: Path) -> dict[str, Tensor]:
+    from .head.files import find_flame_files, load_flame
+    from .head.model import HeadModel
+    model = load_flame(find_flame_files(path, []))
+    return {f.name: getattr(model, f.name) for f in fields(HeadModel)
+            if f.name not in ("name", "fingerprint", "expression_names", "identity_names")}
+
+
+def _weights_job(path: Path) -> Job:
+    """Recognise a network by its keys."""
+    state = read_state_dict(path, "model")
+    for kind, target, pick in _NETWORKS:
+        picked = pick(state)
+        if picked:
+            return Job(path, kind, target, lambda picked=picked: picked, {"format": "pt", "caphuman_kind": kind})
+    fail(f"file '{path.name}'", "must be one of CapHuman's model files", f"keys like {', '.join(sorted(state)[:3]) or 'none'}",
+         "give the original caphuman.ckpt, deca_model.tar, 79999_iter.pth or 20180402-114759-vggface2.pt")
+
+
+def _deca(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"E_flame.{key}": value for key, value in strip_prefix(state, "E_flame.").items()}
+
+
+def _capface(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if "control_model.mask_predict.0.weight" not in state:
+        return {}
+    return {key: value for key, value in state.items() if key.startswith(("control_model.", "id_linear.", "img_linear."))}
+
+
+def _facenet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if "block8.conv2d.weight" not in state:
+        return {}
+    return {key: value for key, value in state.items() if not key.startswith("logits.")}
+
+
+def _parser(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return dict(state) if "cp.resnet.conv1.weight" in state else {}
+
+
+_NETWORKS = (
+    ("CapFace", "capface.safetensors", _capface),
+    ("DECA encoder", "deca_encoder.safetensors", _deca),
+    ("FaceNet", "facenet.safetensors", _facenet),
+    ("face parser", "face_parser.safetensors", _parser),
+)
+
+
+def find_jobs(paths: list[Path]) -> Iterator[Job | str]:
+    """A Job for each convertible file, a sentence for each file that is none."""
+    for path in [inner for given in paths for inner in (sorted(given.iterdir()) if given.is_dir() else [given])]:
+        if path.is_dir() or path.suffix.lower() in COMPANIONS:
+            continue
+        try:
+            if not path.is_file():
+                fail(f"file '{path}'", "must exist", "no such file", "check the path")
+            if path.suffix.lower() == ".pkl":
+                yield Job(path, "FLAME head model", f"{path.stem}.safetensors", lambda path=path: _head_model(path),
+                          {"format": "caphuman-head/1", "name": path.stem, "expression_names": json.dumps([]),
+                           "identity_names": json.dumps([])})
+            elif path.suffix.lower() in TORCH_SUFFIXES + SAFETENSORS_SUFFIXES:
+                yield _weights_job(path)
+        except InputError as error:
+            yield str(error)
+
+
+def md5_note(path: Path) -> str:
+    """What the file's checksum says."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(1 << 24):
+            digest.update(block)
+    return KNOWN_MD5.get(digest.hexdigest(), f"checksum {digest.hexdigest()} not among the known originals")
+
+
+def convert(job: Job, folder: Path) -> Path:
+    """Write one job's file into `folder`; an existing file is replaced only by a complete one."""
+    target = folder / job.target
+    write_safetensors(target, job.tensors(), job.metadata)
+    return target
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m caphuman_core.convert", description="Convert original model files to .safetensors.")
+    parser.add_argument("paths", nargs="+", type=Path, metavar="FILE_OR_FOLDER")
+    parser.add_argument("--dry-run", action="store_true", help="say what was found and write nothing")
+    parser.add_argument("--out", type=Path, help="folder for the converted files (default: beside each original)")
+    chosen = parser.parse_args(arguments)
+    from tqdm import tqdm
+    failures = 0
+    found = list(tqdm(find_jobs(chosen.paths), desc="looking", unit="file", disable=None))
+    for job in tqdm(found, desc="converting", unit="file", disable=None if not chosen.dry_run else True):
+        try:
+            if isinstance(job, str):
+                raise InputError(job)
+            note = f"{job.source.name}: {job.kind}; {md5_note(job.source)}"
+            if not chosen.dry_run:
+                note += f" -> {convert(job, chosen.out or job.source.parent)}"
+            tqdm.write(note)
+        except InputError as error:
+            failures += 1
+            tqdm.write(str(error), file=sys.stderr)
+    if not found:
+        tqdm.write("nothing to convert was found", file=sys.stderr)
+    return 1 if failures or not found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
