@@ -17,9 +17,8 @@ OLDEST, NEWEST = (3, 10), (3, 14)
 def main():
     """Refuse Pythons that the host or torch has no packages for, then hand over to devkit."""
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
-        sys.stderr.write(
-            "dev.py needs Python %d.%d to %d.%d, but this is Python %s: run it with another one, for example python%d.%d dev.py.\n"
-            % (OLDEST + NEWEST + (sys.version.split()[0], 3, 12)))
+        sys.stderr.write("dev.py needs Python {}.{} to {}.{}, but this is Python {}: run it with another one, for example "
+                         "python3.12 dev.py.\n".format(*OLDEST, *NEWEST, sys.version.split()[0]))
         return 2
     sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "tools"))
     from devkit.cli import run

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 from . import lock, server, suite
-from .children import guarded, run as run_child, tool_environment
+from .children import guarded, tool_environment
+from .children import run as run_child
 from .install import prepare
 from .packages import disk_failure
 from .places import MODELS, OUTPUT, PACK_NAME, ROOT, SERVER, STATE, Failure, say

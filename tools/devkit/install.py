@@ -17,8 +17,6 @@ from .packages import disk_failure, pip
 from .places import ROOT, STATE, VENV, Failure, say, venv_python
 
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
-# Half a gigabyte of example workflows and manuals that nothing here opens.
-NOT_NEEDED = ("comfyui-workflow-templates", "comfyui-embedded-docs")
 NEEDED_BYTES = {"torch": 9 << 30, "host requirements": 2 << 30}
 
 
@@ -59,8 +57,7 @@ def prepare() -> Path:
             make_environment()
             _install(Step("pip", ("--upgrade", "pip>=24"), ""))
             tree = host.get()
-            if not _has_torch():
-                _install(Step("torch", TORCH, ""))
+            _install_torch(Step("torch", TORCH, ""))
             for step in _requirement_steps(tree):
                 _install(step)
             shutil.rmtree(VENV / "tmp", ignore_errors=True)
@@ -98,26 +95,20 @@ def _works(code: str) -> bool:
     return done.returncode == 0
 
 
-def _has_torch() -> bool:
+def _install_torch(step: Step) -> None:
     """A torch that somebody chose and put into .venv is kept, whatever its version."""
-    if Step("torch", TORCH, "").is_done():
-        return True
-    return _works("import torch, torchvision, torchaudio; torch.zeros(2).sum().item()")
+    if not step.is_done() and _works("import torch, torchvision, torchaudio; torch.zeros(2).sum().item()"):
+        step.mark()
+    _install(step)
 
 
 def _requirement_steps(tree: Path) -> list[Step]:
-    wanted = tree / "requirements.txt"
-    lines = [line for line in wanted.read_text(encoding="utf-8").splitlines() if not line.startswith(NOT_NEEDED)]
-    text = "\n".join(lines) + "\n"
-    kept = STATE / "host-requirements.txt"
-    kept.write_text(text, encoding="utf-8")
-    return [Step("host requirements", ("-r", str(kept)), text),
-            _step_of("pack and test requirements", "requirements.txt", "requirements-dev.txt"),
-            _step_of("packages without their dependencies", "requirements-dev-nodeps.txt", options=("--no-deps",))]
+    return [_step_of("host requirements", tree / "requirements.txt"),
+            _step_of("pack and test requirements", ROOT / "requirements.txt", ROOT / "requirements-dev.txt"),
+            _step_of("packages without their dependencies", ROOT / "requirements-dev-nodeps.txt", options=("--no-deps",))]
 
 
-def _step_of(name: str, *files: str, options: tuple[str, ...] = ()) -> Step:
-    paths = [ROOT / file for file in files]
+def _step_of(name: str, *paths: Path, options: tuple[str, ...] = ()) -> Step:
     arguments = [part for path in paths for part in ("-r", str(path))]
     return Step(name, (*options, *arguments), "\n".join(path.read_text(encoding="utf-8") for path in paths))
 

@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from .children import guarded, run as run_child, tool_environment
+from .children import guarded, tool_environment
+from .children import run as run_child
 from .places import ROOT, TEST_OUTPUT, say
 
 NO_TESTS_RAN = 5

@@ -1,0 +1,95 @@
+"""python workflow_api.py URL [--check]: write workflows/api/*.json from workflows/*.json, as a running server sees them.
+
+What the frontend's "Export (API)" does, for the plain graphs that this pack ships: no subgraphs, no virtual nodes
+but notes and reroutes. URL is the address that `python dev.py demo --serve` prints.
+"""
+from __future__ import annotations
+
+import json
+import sys
+import urllib.request
+from typing import Any
+
+from devkit.places import ROOT, say
+
+WORKFLOWS = ROOT / "workflows"
+NOTES = ("Note", "MarkdownNote")
+WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+MUTED, BYPASSED = 2, 4
+AFTER_GENERATE = ("fixed", "increment", "decrement", "randomize")
+
+
+def to_api(graph: dict[str, Any], object_info: dict[str, Any]) -> dict[str, Any]:
+    """A workflow in the frontend's format as the prompt it queues. ValueError where it needs what is not supported."""
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    links = {link[0]: (link[1], link[2]) for link in graph["links"]}
+    prompt = {}
+    for node in sorted(graph["nodes"], key=lambda entry: entry["id"]):
+        if node["type"] in (*NOTES, "Reroute") or node.get("mode") == MUTED:
+            continue
+        if node.get("mode") == BYPASSED:
+            raise ValueError(f"node {node['id']} ({node['type']}) is bypassed, which a shipped workflow must not need")
+        if node["type"] not in object_info:
+            raise ValueError(f"node {node['id']} has the type {node['type']}, which the server does not know")
+        info = object_info[node["type"]]
+        inputs = {**widget_values(node, info), **linked_inputs(node, nodes, links)}
+        title = node.get("title") or info.get("display_name") or node["type"]
+        prompt[str(node["id"])] = {"inputs": inputs, "class_type": node["type"], "_meta": {"title": title}}
+    return prompt
+
+
+def widget_values(node: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
+    """Values of the node's widgets by input name; the file lists them by position."""
+    left = list(node.get("widgets_values") or [])
+    values = {}
+    for kind in ("required", "optional"):
+        for name in info["input_order"].get(kind, []):
+            spec = info["input"][kind][name]
+            options = spec[1] if len(spec) > 1 else {}
+            if not (isinstance(spec[0], list) or spec[0] in WIDGETS) or options.get("forceInput"):
+                continue
+            if not left:
+                raise ValueError(f"node {node['id']} ({node['type']}) has no value for {name}: save the workflow again")
+            values[name] = left.pop(0)
+            if options.get("control_after_generate") and left and left[0] in AFTER_GENERATE:
+                left.pop(0)
+            if options.get("image_upload") and left and left[0] == "image":
+                left.pop(0)                     # the upload button counts as a widget
+    if left:
+        raise ValueError(f"node {node['id']} ({node['type']}) has {len(left)} values more than widgets: save the workflow again")
+    return values
+
+
+def linked_inputs(node: dict[str, Any], nodes: dict[int, Any], links: dict[int, tuple[int, int]]) -> dict[str, list]:
+    """Inputs that come from other nodes, followed through reroutes."""
+    found = {}
+    for entry in node.get("inputs", []):
+        if entry.get("link") is None:
+            continue
+        source, slot = links[entry["link"]]
+        while nodes[source]["type"] == "Reroute":
+            source, slot = links[nodes[source]["inputs"][0]["link"]]
+        found[entry["name"]] = [str(source), slot]
+    return found
+
+
+def main(url: str, check: bool) -> int:
+    """Write every twin, or say which ones differ."""
+    with urllib.request.urlopen(f"{url}/object_info", timeout=60) as answer:  # noqa: S310
+        object_info = json.load(answer)
+    stale = 0
+    for path in sorted(WORKFLOWS.glob("*.json")):
+        twin = WORKFLOWS / "api" / path.name
+        text = json.dumps(to_api(json.loads(path.read_text(encoding="utf-8")), object_info), indent=2) + "\n"
+        if check:
+            same = twin.is_file() and twin.read_text(encoding="utf-8") == text
+            stale += not same
+            say(f"{path.name}: {'same' if same else 'DIFFERENT'}")
+        else:
+            twin.write_text(text, encoding="utf-8")
+            say(f"wrote {twin.relative_to(ROOT)}")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1].rstrip("/"), "--check" in sys.argv))
