@@ -19,6 +19,7 @@ PRED_X0 = (3e-3, 5e-5)
 def _no_gradients():
     with torch.no_grad():
         yield
+    nets.forget()
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +53,10 @@ def test_capface_forward(case, capface, part, golden):
         nets.assert_close(control, want[f"control_{index:02d}"], *CONTROL, f"control {index}")
 
 
-def apply_all(call, part, capface, persons, settings):
+def apply_all(call, part, capface, persons, settings, conditioning=None):
     """One CapHumanApplyCapFace for each person, and the host's own ControlNet node where a pose strength is set."""
     flow = part("caphuman_core.flow")
-    text = nets.tensor(persons[-1]["text"])
-    conditioning = [[text, {}]]
+    conditioning = conditioning or [[nets.tensor(persons[-1]["text"]), {}]]
     for person in persons if settings["control"] else []:
         hint, clip, who = (nets.tensor(person[key]) for key in ("hint", "clip", "id"))
         shown = torch.ones(len(hint), dtype=torch.bool)
@@ -108,3 +108,86 @@ def test_noise_prediction(case, call, part, capface, golden):
     positive = apply_all(call, part, capface, entry["inputs"]["persons"], entry["settings"])
     got = eps(positive, nets.tensor(entry["inputs"]["x"]), entry["timesteps"])
     nets.assert_close(got, golden("diffusion_apply_model")[f"{case}__eps"], *EPS, case)
+
+
+@pytest.mark.parametrize("first", ["pose", "capface"])
+def test_fusion_in_either_order(first, call, part, capface, golden):
+    """An ordinary ControlNet before or after: it goes on seeing the text, CapFace identity."""
+    entry = nets.index()["cases"]["pose0.5_t601"]
+    person, settings = entry["inputs"]["persons"][0], {**entry["settings"], "pose_strength": None}
+    if first == "capface":
+        positive = pose(part, apply_all(call, part, capface, [person], settings), person, 0.5)
+    else:
+        positive = apply_all(call, part, capface, [person], settings, pose(part, [[nets.tensor(person["text"]), {}]], person, 0.5))
+    got = eps(positive, nets.tensor(entry["inputs"]["x"]), entry["timesteps"])
+    nets.assert_close(got, golden("diffusion_apply_model")["pose0.5_t601__eps"], *EPS, first)
+
+
+def test_order_of_persons_does_not_matter(call, part, capface, golden):
+    entry = nets.index()["cases"]["two_person_t601"]
+    positive = apply_all(call, part, capface, entry["inputs"]["persons"][::-1], entry["settings"])
+    got = eps(positive, nets.tensor(entry["inputs"]["x"]), entry["timesteps"])
+    nets.assert_close(got, golden("diffusion_apply_model")["two_person_t601__eps"], *EPS, "persons reversed")
+
+
+DDIM_CASES = [name for name, case in nets.index()["cases"].items() if case["group"] == "C" and "inputs" in case]
+
+
+@pytest.mark.parametrize("case", DDIM_CASES)
+def test_ddim_run(case, call, part, capface, golden):
+    """The host's own ddim sampler over the reference's sigmas: every latent, every prediction, and one forward a step."""
+    import comfy.samplers
+    entry, want = nets.index()["cases"][case], golden("diffusion_ddim")
+    settings = entry["settings"]
+    positive = apply_all(call, part, capface, entry["inputs"]["persons"], settings)
+    negative = [[nets.tensor(entry["inputs"]["uncond_persons"][-1]["text"]), dict(positive[0][1])]]
+    x_t, base = nets.tensor(entry["inputs"]["x"]), nets.base_model()
+    steps = torch.from_numpy(want[f"{case}__timesteps"])
+    sigmas = base.model.model_sampling.sigmas[torch.cat([steps, torch.zeros(1, dtype=steps.dtype)])]
+    unit = (sigmas**2 + 1).sqrt()                      # latents of the host have this many times the reference's size
+    latents, clean, counts = [], [], []
+
+    def keep(step, denoised, x, total):
+        latents.append(x / unit[step])
+        clean.append(denoised)
+        counts.append([control.steps.forwards for control in chain(positive[0][1]["control"], part)])
+    final = comfy.samplers.sample(base, x_t * unit[0] / sigmas[0], positive, negative, settings["cfg"], x_t.device,
+                                  comfy.samplers.sampler_object("ddim"), sigmas, latent_image=torch.zeros_like(x_t), callback=keep,
+                                  disable_pbar=True, seed=0)
+    latents.append(base.model.process_latent_in(final) / unit[-1])
+    nets.assert_close(torch.stack(latents), want[f"{case}__x_inter"], *LATENT, f"{case} latents")
+    nets.assert_close(torch.stack(clean), want[f"{case}__pred_x0"], *PRED_X0, f"{case} pred_x0")
+    assert counts == [[step + 1] * len(entry["inputs"]["persons"]) for step in range(len(steps))]
+
+
+def chain(control, part):
+    """The CapFace objects of a chain of control objects."""
+    while control is not None:
+        if isinstance(control, part("nodes.capface_control").CapFaceControl):
+            yield control
+        control = control.previous_controlnet
+
+
+def test_ddim_schedule_is_the_hosts(host, golden):
+    want, sampling = golden("diffusion_ddim_schedule"), nets.base_model().model.model_sampling
+    for steps in (1, 4, 10, 20, 30, 50, 100):
+        sigma = sampling.sigmas[torch.from_numpy(want[f"steps{steps}__timesteps"])]
+        nets.assert_close(1 / (1 + sigma**2), want[f"steps{steps}__alphas"], 1e-6, 1e-6, f"alphas of {steps} steps")    # float32
+
+
+@pytest.mark.parametrize(("dtype", "distance"), [(torch.float16, 3e-3), (torch.bfloat16, 3e-2)])
+def test_half_precision_stays_near(dtype, distance, capface, part, golden):
+    """Distance in rel rms; about eight times the type's rounding (2^-11, 2^-8), which 40 layers in a row add up to."""
+    import comfy.ops
+    network, want = part("nodes.capface_network"), golden("diffusion_capface_16x16_t601")
+    entry = nets.index()["cases"]["capface_16x16_t601"]["inputs"]
+    half = network.CapFaceNet(dtype, torch.device("cpu"), comfy.ops.disable_weight_init).requires_grad_(False)
+    half.load_state_dict(capface.network.state_dict())
+    person = {key: nets.tensor(entry["persons"][0][key]) for key in ("hint", "clip", "id")}
+    guided, mask = half.encode_hint(person["hint"])
+    shown = network.IdentityContext(half.project(person["clip"], person["id"][:, 0]).to(dtype))
+    controls = half(nets.tensor(entry["x"]).to(dtype), guided.to(dtype), torch.tensor([601]),
+                    network.FrameContext(shown, torch.tensor([0]), None))
+    for index, control in enumerate(controls):
+        nets.assert_close(control.float(), want[f"control_{index:02d}"], 1.0, distance, f"{dtype} control {index}")
+    assert float((mask - torch.from_numpy(want["mask"])).abs().max()) < distance
