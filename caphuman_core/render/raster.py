@@ -84,7 +84,7 @@ def _chunks(counts: Tensor) -> list[slice]:
         return []
     part = ((counts.cumsum(0) - 1) // PAIRS_AT_ONCE).clamp(min=0)
     edges = [0, *((part[1:] != part[:-1]).nonzero().squeeze(1) + 1).tolist(), counts.numel()]
-    return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
 def _draw(best: Tensor, corners: Tensor, which: Tensor, first: Tensor, size: Tensor, faces: int,
