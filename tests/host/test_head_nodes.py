@@ -1,0 +1,92 @@
+"""The head nodes through the real host."""
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def core(pack):
+    """core("head.edit") -> the pack's own module of that name."""
+    import importlib
+    return lambda name: importlib.import_module(f"{pack.__name__}.caphuman_core.{name}")
+
+
+@pytest.fixture
+def model(call):
+    return call("CapHumanLoadHeadModel", head_model_name="built-in")[0]
+
+
+@pytest.fixture
+def neutral(core):
+    return dict.fromkeys(core("head.expressions").EXPRESSIONS, 0.0)
+
+
+def edit(call, neutral, head, model, **changes):
+    values = {"yaw_degrees": 0.0, "pitch_degrees": 0.0, "roll_degrees": 0.0, "x": 0.0, "y": 0.0, "scale": 1.0, "jaw_degrees": 0.0,
+              **neutral, "mode": "add", **changes}
+    return call("CapHumanEditHead", head=head, head_model=model, **values)
+
+
+def test_new_edit_render(call, neutral, model):
+    head, = call("CapHumanNewHead", head_model=model, width=256, height=320)
+    edited, preview = edit(call, neutral, head, model, yaw_degrees=30.0, smile=0.8)
+    assert preview.shape == (1, 320, 256, 3)
+    hint, normal, albedo, shaded, mask, dots, mesh, depth = call(
+        "CapHumanRenderHead", head=edited, head_model=model, width=192, height=240, rasterizer="auto")
+    assert hint.maps.shape == (1, 9, 240, 192)
+    for picture in (normal, albedo, shaded, dots, depth):
+        assert picture.shape == (1, 240, 192, 3)
+        assert 0 <= float(picture.min()) <= float(picture.max()) <= 1
+    assert mask.shape == (1, 240, 192)
+    assert 0.2 < float(mask.mean()) < 0.9
+    assert mesh.uvs.shape[1] == mesh.vertices.shape[1]
+    assert int(mesh.faces.max()) < mesh.vertices.shape[1]
+
+
+def test_relight_transfer_blend_save_load(call, neutral, model, host):
+    import folder_paths
+    head, = call("CapHumanNewHead", head_model=model, width=128, height=128)
+    lit, = call("CapHumanRelightHead", head=head, azimuth=60.0, elevation=10.0, intensity=1.0, ambient=0.3, colour="#ff8040")
+    turned, _ = edit(call, neutral, lit, model, yaw_degrees=-45.0)
+    mixed, = call("CapHumanTransferHead", source=head, target=turned, position=False, pose=True, expression=False, lighting=True)
+    assert torch.equal(mixed.rotation_radians, turned.rotation_radians)
+    assert torch.equal(mixed.light, lit.light)
+    frames, = call("CapHumanBlendHeads", head_a=head, head_b=mixed, frames=3, easing="linear")
+    call("CapHumanSaveHead", head=frames, filename_prefix="caphuman/test")
+    name = "caphuman/test_00001.head.safetensors [output]"
+    assert (folder_paths.get_output_directory() and name in host.NODE_CLASS_MAPPINGS["CapHumanLoadHead"].define_schema().inputs[0].options)
+    again, = call("CapHumanLoadHead", name=name)
+    assert torch.equal(again.rotation_radians, frames.rotation_radians)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "nothing.head.safetensors"])
+def test_names_cannot_leave_their_folder(call, name):
+    with pytest.raises(Exception, match=r"head file must be a \.head\.safetensors file in the input or output folder"):
+        call("CapHumanLoadHead", name=name)
+
+
+def test_a_missing_model_is_one_sentence(call):
+    for node, field in (("CapHumanLoadHeadModel", "head_model_name"), ("CapHumanLoadHeadFitter", "model_name")):
+        with pytest.raises(Exception, match="file must be in the models folder 'flame', but got 'gone.pkl'") as caught:
+            call(node, **{field: "gone.pkl"})
+        assert "\n" not in str(caught.value)
+
+
+def test_a_head_of_another_model_is_refused(call, neutral, model, pack):
+    head, = call("CapHumanNewHead", head_model=model, width=64, height=64)
+    with pytest.raises(Exception, match="must be drawn with the head model it was made with"):
+        edit(call, neutral, head.replace(model_fingerprint="other"), model)
+    assert pack.__name__ in sys.modules
+
+
+def test_mesh_saves_as_glb(call, model, host, tmp_path):
+    """The host's own GLB writer takes the mesh: texture coordinates, texture and all."""
+    from comfy_extras.nodes_save_3d import get_mesh_batch_item, save_glb
+    head, = call("CapHumanNewHead", head_model=model, width=64, height=64)
+    mesh = call("CapHumanRenderHead", head=head, head_model=model, width=64, height=64, rasterizer="torch")[6]
+    vertices, faces, colors, uvs = get_mesh_batch_item(mesh, 0)
+    save_glb(vertices, faces, str(tmp_path / "head.glb"), uvs=uvs, vertex_colors=colors)
+    assert (tmp_path / "head.glb").read_bytes()[:4] == b"glTF"
