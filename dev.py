@@ -4,6 +4,7 @@
     python dev.py demo [--photo FILE] [--serve] [--port N]
     python dev.py test [pytest arguments]
     python dev.py check
+    python dev.py generate
 
 Standard library only. The work is done in tools/devkit; this file stays readable by any Python 3,
 so that a wrong version is told in a sentence instead of a syntax error.

@@ -1,18 +1,12 @@
-"""python workflow_api.py URL [--check]: write workflows/api/*.json from workflows/*.json, as a running server sees them.
+"""A workflow in the frontend's format as a prompt in the API's.
 
 What the frontend's "Export (API)" does, for the plain graphs that this pack ships: no subgraphs, no virtual nodes
-but notes and reroutes. URL is the address that `python dev.py demo --serve` prints.
+but notes and reroutes.
 """
 from __future__ import annotations
 
-import json
-import sys
-import urllib.request
 from typing import Any
 
-from devkit.places import ROOT, say
-
-WORKFLOWS = ROOT / "workflows"
 NOTES = ("Note", "MarkdownNote")
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 MUTED, BYPASSED = 2, 4
@@ -71,25 +65,3 @@ def linked_inputs(node: dict[str, Any], nodes: dict[int, Any], links: dict[int, 
             source, slot = links[nodes[source]["inputs"][0]["link"]]
         found[entry["name"]] = [str(source), slot]
     return found
-
-
-def main(url: str, check: bool) -> int:
-    """Write every twin, or say which ones differ."""
-    with urllib.request.urlopen(f"{url}/object_info", timeout=60) as answer:  # noqa: S310
-        object_info = json.load(answer)
-    stale = 0
-    for path in sorted(WORKFLOWS.glob("*.json")):
-        twin = WORKFLOWS / "api" / path.name
-        text = json.dumps(to_api(json.loads(path.read_text(encoding="utf-8")), object_info), indent=2) + "\n"
-        if check:
-            same = twin.is_file() and twin.read_text(encoding="utf-8") == text
-            stale += not same
-            say(f"{path.name}: {'same' if same else 'DIFFERENT'}")
-        else:
-            twin.write_text(text, encoding="utf-8")
-            say(f"wrote {twin.relative_to(ROOT)}")
-    return 1 if stale else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1].rstrip("/"), "--check" in sys.argv))

@@ -1,4 +1,4 @@
-"""The commands of dev.py: demo, test, check."""
+"""The commands of dev.py: demo, test, check, generate."""
 from __future__ import annotations
 
 import argparse
@@ -28,7 +28,7 @@ def run(arguments: list[str]) -> int:
     if rest and options.command != "test":
         _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        return {"demo": demo, "test": test, "check": check}[options.command](options, rest)
+        return {"demo": demo, "test": test, "check": check, "generate": generate}[options.command](options, rest)
     except Failure as failure:
         sys.stderr.write(f"dev.py: {failure}\n")
         return 1
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--port", type=int, help="loopback port of the server (default: any free one)")
     commands.add_parser("test", help="the whole test suite; further arguments go to pytest")
     commands.add_parser("check", help="ruff and pyright")
+    commands.add_parser("generate", help="rewrite workflows/api and locales/en from the workflows and the nodes")
     return parser
 
 
@@ -117,3 +118,8 @@ def check(_: argparse.Namespace, __: list[str]) -> int:
     return max(codes)
 
 
+def generate(_: argparse.Namespace, __: list[str]) -> int:
+    """Rewrite the files that follow from others, as a real server sees the nodes."""
+    tree = prepare()
+    with server.serving(tree, STATE / "generate", server.free_port(), cpu=True) as url:
+        return run_child(guarded(TOOLS / "generate.py", url), tool_environment())

@@ -52,7 +52,7 @@ def unpack(archive: Path, target: Path) -> Path:
     with tarfile.open(archive) as tar:
         for member in tar:
             parts = PurePosixPath(member.name).parts
-            if parts[1:3] != INSIDE or not member.isfile() or ".." in parts:
+            if parts[1:3] != INSIDE or not member.isfile() or parts[0] == "/" or ".." in parts:
                 continue
             path = target.joinpath(*parts[3:])
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,297 @@
+"""dev.py's parts: installs that survive interruption, children that do not survive us, failures in one sentence."""
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from devkit import host, install, lock, packages, places, server, suite  # noqa: E402
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="optional: POSIX process groups")
+
+
+@pytest.fixture
+def scratch(tmp_path, monkeypatch):
+    """A checkout of nothing: every place that devkit writes to lies under tmp_path."""
+    for module in (install, packages, host):
+        for name, value in (("ROOT", tmp_path), ("VENV", tmp_path / ".venv"), ("STATE", tmp_path / ".demo"),
+                            ("OWN_HOST", tmp_path / ".host" / "tree")):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, value)
+    (tmp_path / ".demo").mkdir()
+    return tmp_path
+
+
+def one_sentence(text: str) -> bool:
+    return text.rstrip().endswith(".") and "\n" not in text.strip() and "Traceback" not in text
+
+
+def dev(*arguments: str, **env: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, str(ROOT / "dev.py"), *arguments], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, **env}, check=False)
+
+
+# --- failures are one sentence
+
+def test_a_missing_photo_is_told_before_anything_is_installed():
+    done = dev("demo", "--photo", "no-such-picture.jpg")
+    assert done.returncode == 1
+    assert "no-such-picture.jpg" in done.stderr
+    assert one_sentence(done.stderr)
+
+
+def test_a_wrong_comfyui_path_is_told(tmp_path):
+    done = dev("demo", COMFYUI_PATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "COMFYUI_PATH" in done.stderr
+    assert one_sentence(done.stderr)
+
+
+def test_a_taken_port_is_told():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = dev("demo", "--port", str(port))
+    assert done.returncode == 1
+    assert f"port {port}" in done.stderr
+    assert one_sentence(done.stderr)
+
+
+def test_a_wrong_python_is_told():
+    code = ("import sys, runpy; sys.version_info = (3, 8, 0); sys.argv = ['dev.py', 'demo'];"
+            f"runpy.run_path({str(ROOT / 'dev.py')!r}, run_name='__main__')")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "3.10" in done.stderr
+    assert one_sentence(done.stderr)
+
+
+def test_dev_py_itself_parses_as_an_old_python():
+    import ast
+    ast.parse((ROOT / "dev.py").read_text(encoding="utf-8"), feature_version=(3, 4))
+
+
+@pytest.mark.parametrize(("said", "expected"), [
+    ("ConnectionError: HTTPSConnectionPool: Max retries exceeded: Temporary failure in name resolution", "network"),
+    ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "disk space"),
+    ("ERROR: No matching distribution found for torch==2.11.0", "No matching distribution"),
+])
+def test_pip_failures_are_one_sentence(scratch, monkeypatch, said, expected):
+    program = scratch / "fake_pip.py"
+    program.write_text(f"import sys; print({said!r}); sys.exit(1)", encoding="utf-8")
+    monkeypatch.setattr(packages, "guarded", lambda *_: [sys.executable, program])
+    with pytest.raises(places.Failure, match=expected) as failure:
+        packages.pip("torch", ("install", "torch"))
+    assert one_sentence(str(failure.value))
+
+
+def test_a_full_disk_is_told_before_a_large_install(scratch, monkeypatch):
+    usage = type("Usage", (), {"free": 1 << 30})
+    monkeypatch.setattr(install.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(places.Failure, match="9 GB free to install torch") as failure:
+        install._check_disk("torch")
+    assert one_sentence(str(failure.value))
+
+
+def test_an_unmakeable_environment_is_told(scratch, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ensurepip", None)
+    with pytest.raises(places.Failure, match="python3-venv") as failure:
+        install.make_environment()
+    assert one_sentence(str(failure.value))
+
+
+# --- installing in steps
+
+def test_a_step_is_done_once_and_again_when_its_inputs_change(scratch, monkeypatch):
+    calls = []
+    monkeypatch.setattr(install, "pip", lambda name, arguments: calls.append(arguments))
+    step = install.Step("pack", ("-r", "requirements.txt"), "numpy")
+    install._install(step)
+    install._install(step)
+    assert len(calls) == 1
+    install._install(install.Step("pack", ("-r", "requirements.txt"), "numpy\nscipy"))
+    assert len(calls) == 2
+
+
+def test_an_interrupted_step_is_done_again(scratch, monkeypatch):
+    def interrupted(name, arguments):
+        raise KeyboardInterrupt
+    step = install.Step("pack", ("x",), "")
+    monkeypatch.setattr(install, "pip", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        install._install(step)
+    assert not step.is_done()
+
+
+def test_a_package_cut_off_before_its_last_file_is_forgotten(scratch):
+    site = scratch / ".venv" / "lib" / "python3.11" / "site-packages"
+    (site / "whole-1.dist-info").mkdir(parents=True)
+    (site / "whole-1.dist-info" / "RECORD").touch()
+    (site / "half-1.dist-info").mkdir()
+    install._drop_half_installed()
+    assert [path.name for path in site.iterdir()] == ["whole-1.dist-info"]
+
+
+def test_a_half_made_environment_is_made_anew(scratch, monkeypatch):
+    python = scratch / ".venv" / ("Scripts" if os.name == "nt" else "bin") / ("python.exe" if os.name == "nt" else "python")
+    python.parent.mkdir(parents=True)
+    python.write_text("not a program", encoding="utf-8")
+    for module in (install, packages):
+        monkeypatch.setattr(module, "venv_python", lambda: python, raising=False)
+    install.make_environment()
+    assert install._works("import pip")
+
+
+# --- the host's archive
+
+def archive(path: Path, entries: list[tuple[str, bytes | None]]) -> Path:
+    with tarfile.open(path, "w:gz") as tar:
+        for name, data in entries:
+            info = tarfile.TarInfo(name)
+            if data is None:
+                info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            else:
+                info.size = len(data)
+            tar.addfile(info, io.BytesIO(data) if data is not None else None)
+    return path
+
+
+def test_only_plain_files_of_the_host_leave_the_archive(tmp_path):
+    source = archive(tmp_path / "a.tar.gz", [
+        ("pkg-1/vendor/ComfyUI/main.py", b"print()"), ("pkg-1/vendor/ComfyUI/comfy/ops.py", b""), ("pkg-1/setup.py", b""),
+        ("pkg-1/vendor/ComfyUI/../../../escaped.py", b""), ("/vendor/ComfyUI/absolute.py", b""),
+        ("pkg-1/vendor/ComfyUI/link", None)])
+    tree = host.unpack(source, tmp_path / "in" / "tree")
+    files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file() or path.is_symlink())
+    assert files == ["a.tar.gz", "in/tree/comfy/ops.py", "in/tree/main.py"]
+    assert tree == tmp_path / "in" / "tree"
+
+
+def test_another_archive_is_refused(scratch, monkeypatch):
+    monkeypatch.setattr(host, "pip", lambda *_: archive(scratch / "x.tar.gz", []))
+    with pytest.raises(places.Failure, match="SHA-256"):
+        host.download(scratch)
+
+
+def test_an_interrupted_unpacking_leaves_no_tree(scratch, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(host, "chosen_host", lambda: None)
+    monkeypatch.setattr(host, "download", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        host.get()
+    assert list((scratch / ".host").iterdir()) == []
+
+
+# --- two at once, and the end of children
+
+def test_a_lock_excludes_and_ends_with_its_process(tmp_path):
+    path = tmp_path / "lock"
+    code = (f"import sys, time; sys.path.insert(0, {str(ROOT / 'tools')!r})\nfrom pathlib import Path\nfrom devkit import lock\n"
+            f"with lock.held(Path({str(path)!r})):\n    print('held', flush=True)\n    time.sleep(60)")
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with lock.held(path, wait=False) as free:
+            assert not free
+        assert str(other.pid) in lock.owner(path)
+        other.kill()
+        other.wait()
+        with lock.held(path, wait=False) as free:       # no stale lock
+            assert free
+
+
+CHILD = """
+import os, subprocess, sys, time
+subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(120)'])
+print(os.getpid(), flush=True)
+time.sleep(120)
+"""
+PARENT = """
+import subprocess, sys, time
+sys.path.insert(0, {tools!r})
+from devkit import children, places
+children.venv_python = lambda: sys.executable
+with children.child(children.guarded({script!r}), children.clean_environment()) as process:
+    {ending}
+"""
+
+
+def group_is_gone(leader: int, patience: float = 20.0) -> bool:
+    """Whether every process of the group ends within `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(leader, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    os.killpg(leader, signal.SIGKILL)
+    return False
+
+
+@POSIX
+@pytest.mark.parametrize("ending", ["time.sleep(120)", "raise KeyboardInterrupt", "pass"])
+def test_children_never_outlive_us(tmp_path, ending):
+    script = tmp_path / "child.py"
+    script.write_text(CHILD, encoding="utf-8")
+    wait = "time.sleep(3); " if ending != "time.sleep(120)" else ""       # let the child start its own child
+    code = PARENT.format(tools=str(ROOT / "tools"), script=str(script), ending=wait + ending)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
+        leader = int(parent.stdout.readline())
+        if not wait:
+            parent.kill()                       # no chance to clean up
+        assert group_is_gone(leader)
+
+
+# --- what the commands are made of
+
+def test_the_model_folders_of_the_host_and_the_stand_ins_are_named(tmp_path):
+    import yaml
+    extra = server.make_base(tmp_path / "base", tmp_path / "a tree: with 'signs'")
+    named = yaml.safe_load(extra.read_text(encoding="utf-8"))
+    assert named["host"]["base_path"] == str(tmp_path / "a tree: with 'signs'" / "models")
+    assert named["untrained"]["checkpoints"] == "checkpoints"
+    assert (tmp_path / "base" / "custom_nodes" / places.PACK_NAME / "pyproject.toml").is_file()
+
+
+def test_test_paths_choose_their_half():
+    assert suite._chosen("core", ["-x"]) == ["-x", str(ROOT / "tests" / "core")]
+    assert suite._chosen("core", ["tests/core/test_dev.py", "-k", "lock"]) == ["-k", "lock", "tests/core/test_dev.py"]
+    assert suite._chosen("host", ["tests/core/test_dev.py"]) is None
+    assert suite._chosen("host", ["tests/host"]) == ["tests/host"]
+
+
+def suite_of(folder: Path, text: str) -> subprocess.CompletedProcess:
+    """Run one test file under this suite's own rules."""
+    (folder / "conftest.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\nfrom plugin_required import Required, block_host\nblock_host()\n"
+        "def pytest_configure(config):\n    config.pluginmanager.register(Required())\n", encoding="utf-8")
+    (folder / "test_it.py").write_text("import pytest\n" + text, encoding="utf-8")
+    return subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)], capture_output=True,
+                          text=True, timeout=120, cwd=folder, env={**os.environ, "CAPHUMAN_BLOCK_HOST": "1"}, check=False)
+
+
+@pytest.mark.parametrize(("text", "code"), [
+    ("def test_a(): pass", 0),
+    ("def test_a(): pytest.skip('no model file')", 1),
+    ("def test_a(): pytest.skip('optional: no graphics device')", 0),
+    ("pytest.importorskip('no_such_module')\ndef test_a(): pass", 1),
+    ("@pytest.mark.xfail(reason='known')\ndef test_a(): assert False", 1),
+    ("def test_a():\n    with pytest.raises(ImportError, match='host'): import comfy.utils", 0),
+], ids=["passes", "skips", "optional", "import or skip", "expected to fail", "host is blocked"])
+def test_a_required_test_that_does_not_run_fails_the_suite(tmp_path, text, code):
+    done = suite_of(tmp_path, text)
+    assert done.returncode == code, done.stdout
+    assert ("REQUIRED TEST DID NOT RUN" in done.stdout) == (code == 1)
