@@ -1,0 +1,198 @@
+"""Eyeballs, joints, skinning and the jaw's corrective shape: the parts FLAME has and MakeHuman has otherwise."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import anatomy
+from .mesh import eye_ball, mirror_pairs
+from .shape import Shape
+from .source import Source
+
+JOINTS = ("root", "neck", "jaw", "left eye", "right eye")
+PARENTS = np.array([-1, 0, 1, 1, 1])
+# Metres, at FLAME's origin: base of the neck, base of the skull, hinge of the jaw (in front of the ears).
+ROOT, NECK, JAW = np.array([0, -0.147, -0.04]), np.array([0, -0.045, -0.03]), np.array([0, -0.012, -0.02])
+JAW_BONES = ("jaw", "special04", "oris01", "oris02", "oris06.L", "oris06.R", "oris07.L", "oris07.R")
+EYE_SEGMENTS = 18
+SOCKET_RINGS = 3
+EYE_RADIUS = 0.0150          # metres, of MakeHuman's eye before placing
+BODY = ("root", "spine", "clavicle", "shoulder", "breast", "neck01", "upperarm", "lowerarm", "pelvis")
+
+
+@dataclass(frozen=True)
+class Rig:
+    """The whole head with its own eyeballs; skin and tongue first, left eye, right eye."""
+
+    verts: np.ndarray                        # [V, 3]
+    faces: np.ndarray                        # [F, 3]
+    face_of: np.ndarray                      # [F] triangle of the source, -1 for eyeballs
+    cut_face: np.ndarray                     # [F] triangle of the shape after its cut, -1 for eyeballs
+    base_index: np.ndarray                   # [V] base mesh vertex, -1 for eyeballs
+    actions: dict[str, np.ndarray]           # [V, 3]
+    changes: dict[str, np.ndarray]           # [V, 3]
+    skinning: np.ndarray                     # [V, 5]
+    joint_regressor: np.ndarray              # [5, V]
+    joints: np.ndarray                       # [5, 3]
+    eye_polar: np.ndarray                    # [E] degrees from the pupil, of one eyeball's vertices
+    skin_count: int                          # vertices before the eyes
+    face_count: int                          # triangles before the eyes
+    pair: np.ndarray                         # [V] mirror twin
+
+
+def build(source: Source, shape: Shape) -> Rig:
+    left = np.isin(shape.base_index, anatomy.LEFT_EYE)
+    right = np.isin(shape.base_index, anatomy.RIGHT_EYE)
+    on_skin = ~(left | right)[shape.cut.faces].any(1) & ~_deep_socket(source, shape)
+    kept = np.zeros(len(shape.verts), dtype=bool)
+    kept[shape.cut.faces[on_skin]] = True
+    renumber = np.cumsum(kept) - 1
+    faces = renumber[shape.cut.faces[on_skin]]
+    ball, ball_faces, polar = eye_ball(EYE_RADIUS, EYE_SEGMENTS)
+    eyes = _Eyes(shape, source, left, right, ball)
+    count, each = int(kept.sum()), len(ball)
+    verts = np.concatenate([shape.verts[kept], eyes.rest])
+    pair = mirror_pairs(verts, 5e-4)
+    verts = _even(verts, pair)
+    weights = np.zeros((len(verts), 5))
+    weights[:count] = _weights(source, shape)[kept]
+    weights[count:count + each, 3] = weights[count + each:, 4] = 1
+    weights = (weights + weights[pair][:, [0, 1, 2, 4, 3]]) / 2
+    joints = np.stack([ROOT, NECK, JAW, verts[count:count + each].mean(0), verts[count + each:].mean(0)])
+    joints[3:] = eyes.centres
+    return Rig(
+        verts=verts, faces=np.concatenate([faces, ball_faces + count, ball_faces[:, ::-1] + count + each]),
+        face_of=np.concatenate([shape.cut.face_of[on_skin], np.full(2 * len(ball_faces), -1)]),
+        cut_face=np.concatenate([np.flatnonzero(on_skin), np.full(2 * len(ball_faces), -1)]),
+        base_index=np.concatenate([shape.base_index[kept], np.full(2 * each, -1)]),
+        actions={name: np.concatenate([offset[kept], eyes.turned(offset)]) for name, offset in shape.actions.items()},
+        changes={name: _keep_parity(np.concatenate([offset[kept], eyes.carried(offset)]), pair)
+                 for name, offset in shape.changes.items()},
+        skinning=weights, joint_regressor=_regressor(verts, joints, count, each), joints=joints,
+        eye_polar=polar, skin_count=count, face_count=int(on_skin.sum()), pair=pair)
+
+
+def socket_faces(source: Source) -> np.ndarray:
+    """[F] of the source: the lining behind the lids, which has charts of its own."""
+    u, v = source.uvs[source.uv_faces].mean(1).T
+    return (u < 0.17) & (v > 0.53) & (v < 0.65) & (source.verts[source.faces, 1].mean(1) > 0.85)
+
+
+def _deep_socket(source: Source, shape: Shape) -> np.ndarray:
+    """[F] after the cut: lining farther than SOCKET_RINGS triangles from the rim; the eyeball always hides it."""
+    lining = socket_faces(source)[shape.cut.face_of]
+    reached = np.zeros(len(shape.verts), dtype=bool)
+    reached[shape.cut.faces[~lining]] = True
+    for _ in range(SOCKET_RINGS):
+        reached[shape.cut.faces[reached[shape.cut.faces].any(1)]] = True
+    return lining & ~reached[shape.cut.faces].all(1)
+
+
+class _Eyes:
+    """Our eyeballs, carried by MakeHuman's: affinely through the warp and the changes, rigidly through looks."""
+
+    def __init__(self, shape: Shape, source: Source, left: np.ndarray, right: np.ndarray, ball: np.ndarray) -> None:
+        original = shape.cut.apply(source.verts)
+        self.old = [shape.verts[side] for side in (left, right)]
+        self.sides = (left, right)
+        rests, centres = [], []
+        for side, sign in ((left, 1), (right, -1)):
+            middle = (original[side].min(0) + original[side].max(0)) / 2
+            middle[2] = original[side][:, 2].min() + np.ptp(original[side][:, 0]) / 2
+            fit = _affine(original[side], shape.verts[side])
+            rests.append(fit(ball * [sign, 1, 1] + middle))
+            centres.append(fit(middle[None])[0])
+        self.rests, self.centres = rests, np.stack(centres)
+        self.rest = np.concatenate(rests)
+
+    def carried(self, offset: np.ndarray) -> np.ndarray:
+        """A change of the person: stretch and shift with MakeHuman's eye."""
+        return np.concatenate([_affine(old, offset[side])(rest)
+                               for old, side, rest in zip(self.old, self.sides, self.rests, strict=True)])
+
+    def turned(self, offset: np.ndarray) -> np.ndarray:
+        """An action: turn about the eye's own centre."""
+        moved = []
+        for old, side, rest, centre in zip(self.old, self.sides, self.rests, self.centres, strict=True):
+            turn = _rotation(old, old + offset[side])
+            moved.append((rest - centre) @ turn.T + centre - rest)
+        return np.concatenate(moved)
+
+
+def _affine(points: np.ndarray, values: np.ndarray):
+    flat = np.concatenate([points, np.ones((len(points), 1))], 1)
+    matrix = np.linalg.lstsq(flat, values, rcond=None)[0]
+    return lambda p: np.concatenate([p, np.ones((len(p), 1))], 1) @ matrix
+
+
+def _rotation(points: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """The rotation that best takes points to moved (Kabsch), [3, 3]."""
+    u, _, vt = np.linalg.svd((points - points.mean(0)).T @ (moved - moved.mean(0)))
+    return vt.T @ np.diag([1, 1, np.sign(np.linalg.det(vt.T @ u.T))]) @ u.T
+
+
+def _even(verts: np.ndarray, pair: np.ndarray) -> np.ndarray:
+    return (verts + verts[pair] * [-1, 1, 1]) / 2
+
+
+def _keep_parity(offset: np.ndarray, pair: np.ndarray) -> np.ndarray:
+    twin = offset[pair] * [-1, 1, 1]
+    return (offset + twin) / 2 if (offset * twin).sum() >= 0 else (offset - twin) / 2
+
+
+def _weights(source: Source, shape: Shape) -> np.ndarray:
+    """[V, 5]: MakeHuman's bones gathered into FLAME's joints (its lids and lips belong to the skull or the jaw)."""
+    weights = np.zeros((len(source.verts), 5))
+    for name, weight in source.weights.items():
+        if name.startswith(BODY):
+            weights[:, 0] += weight
+        elif name in JAW_BONES or name.startswith("tongue"):
+            weights[:, 2] += weight
+        else:
+            weights[:, 1] += weight
+    cut = shape.cut.apply(weights)
+    return cut / cut.sum(1, keepdims=True)
+
+
+def _regressor(verts: np.ndarray, joints: np.ndarray, count: int, each: int) -> np.ndarray:
+    """Sparse rows, each summing to 1, that give the joints and follow the vertices around them."""
+    x, y, z = verts[:count].T
+    ear_side = (np.abs(x) > 0.05) & (np.hypot(y - JAW[1], z - JAW[2]) < 0.025)
+    around = [np.flatnonzero((np.abs(y - ROOT[1]) < 0.012) & (np.abs(x) < 0.08)),
+              np.flatnonzero((np.abs(y - NECK[1]) < 0.012) & (z < 0.0)),
+              np.flatnonzero(ear_side), np.arange(count, count + each), np.arange(count + each, count + 2 * each)]
+    rows = np.zeros((5, len(verts)))
+    for row, joint, near in zip(rows, joints, around, strict=True):
+        system = np.concatenate([verts[near].T, np.ones((1, len(near)))])
+        even = np.full(len(near), 1 / len(near))
+        wanted = np.append(joint, 1.0)
+        row[near] = even + np.linalg.lstsq(system, wanted - system @ even, rcond=None)[0]
+    return rows
+
+
+def jaw_corrective(rig: Rig) -> tuple[np.ndarray, float]:
+    """Pose directions [36, V, 3] that make the turning jaw open as MakeHuman's jawOpen does, and jawOpen's angle.
+
+    FLAME multiplies them with the entries of (rotation - identity) of the joints after the root; about x the entry
+    [2, 1] is the sine of the angle and [1, 2] its negative, and each takes half of the shape.
+    """
+    opened = rig.actions["jawOpen"]
+    chin = rig.skinning[:, 2] > 0.95
+    angle = _hinge_angle(rig.verts[chin] - JAW, rig.verts[chin] + opened[chin] - JAW)
+    turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
+    share = rig.skinning[:, 2][:, None, None]
+    matrix = np.eye(3) * (1 - share) + turn * share
+    shift = (share[:, 0] * (JAW - turn @ JAW))
+    wanted = np.linalg.solve(matrix, (rig.verts + opened - shift)[..., None])[..., 0]
+    basis = np.zeros((36, len(rig.verts), 3))
+    part = (wanted - rig.verts) / np.sin(angle) / 2
+    part[rig.skin_count:] = 0
+    basis[9 + 7], basis[9 + 5] = part, -part
+    return basis, float(angle)
+
+
+def _hinge_angle(before: np.ndarray, after: np.ndarray) -> float:
+    """Turn about x, radians, that best takes `before` to `after` (y and z only)."""
+    cross = before[:, 1] * after[:, 2] - before[:, 2] * after[:, 1]
+    return float(np.arctan2(cross.sum(), (before[:, 1:] * after[:, 1:]).sum()))

@@ -1,0 +1,227 @@
+"""Skin, lips, brows and eyes, painted from the head's own anatomy: formulas only, no photo."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import anatomy, atlas
+from .atlas import Atlas
+from .rig import Rig
+
+FINE = 3                     # samples per texel and axis
+SKIN = np.array([0.72, 0.525, 0.435])
+LIPS = np.array([0.60, 0.335, 0.305])
+BROW = np.array([0.20, 0.135, 0.10])
+FLESH = np.array([0.42, 0.17, 0.16])
+IRIS_DEGREES, PUPIL_DEGREES = 23.5, 8.0
+NAMES = ("skin lightness", "skin warmth", "redness", "lip colour", "brow darkness", "iris lightness", "stubble")
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What a sample of the texture lies on: P samples."""
+
+    where: np.ndarray                        # [P] index in the fine image
+    place: np.ndarray                        # [P, 3] metres on the neutral head
+    normal: np.ndarray                       # [P, 3]
+    island: np.ndarray                       # [P]
+    uv: np.ndarray                           # [P, 2]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the painted things are, metres, symmetric."""
+
+    lips: np.ndarray                         # [N, 2] closed outline, front view
+    slit: np.ndarray                         # [N, 2] line between the lips, front view
+    brow: np.ndarray                         # [5, 2] right brow's middle line, outer end first
+    lids: tuple[np.ndarray, np.ndarray]      # right upper and lower rim, [N, 3]
+    points: np.ndarray                       # [68, 3]
+
+
+def build(rig: Rig, chart: Atlas, points68: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean [3, S, S] and basis [7, 3, S, S], 0..1, red first, row 0 at v = 1; basis in the order of NAMES."""
+    surface = _sample(rig, chart)
+    places = _places(rig, points68)
+    mean, masks = paint(surface, places)
+    layers = [mean, *directions(mean, masks)]
+    images = np.stack([_image(surface.where, layer) for layer in layers])
+    return images[0].clip(0.02, 0.98), images[1:]
+
+
+def _sample(rig: Rig, chart: Atlas) -> Surface:
+    import torch
+
+    from caphuman_core.render.maps import vertex_normals
+    from caphuman_core.render.raster import rasterize
+    size = atlas.SIZE * FINE
+    # the atlas as a flat mesh; pushed outwards a little, so that chart borders are covered
+    flat = np.concatenate([chart.uvs * [2, -2] + [-1, 1], np.ones((len(chart.uvs), 1))], 1)
+    seen = rasterize(torch.tensor(flat)[None].float(), torch.tensor(chart.uv_faces), size, size)
+    face, weights = seen.face.numpy(), seen.weights.numpy()[..., None]
+    weights = weights / weights.sum(1, keepdims=True)
+    normals = vertex_normals(torch.tensor(rig.verts)[None].float(), torch.tensor(rig.faces))[0].numpy()
+    corner = rig.faces[face]
+    return Surface(seen.pixel.numpy(), (rig.verts[corner] * weights).sum(1), (normals[corner] * weights).sum(1),
+                   chart.island[face], (chart.uvs[chart.uv_faces[face]] * weights).sum(1))
+
+
+def _places(rig: Rig, points68: np.ndarray) -> Places:
+    place = {base: i for i, base in enumerate(rig.base_index) if base >= 0}
+
+    def chain(rows) -> np.ndarray:
+        return np.array([rig.verts[[place[b] for b in (row if isinstance(row, tuple) else (row,))]].mean(0) for row in rows])
+
+    upper, lower = chain(anatomy.UPPER_LIP)[:, :2], chain(anatomy.LOWER_LIP)[:, :2]
+    half = np.concatenate([lower[::-1], upper[1:]])                                    # middle below, corner, middle above
+    other = half[::-1][1:-1] * [-1, 1]
+    slit = (points68[[60, 61, 62, 63, 64], :2] + points68[[60, 67, 66, 65, 64], :2]) / 2
+    return Places(np.concatenate([half, other]), slit, points68[17:22, :2] - [0, 0.0012],
+                  (chain(anatomy.UPPER_LID), chain(anatomy.LOWER_LID)), points68)
+
+
+def paint(on: Surface, places: Places) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Colour [P, 3] of each sample, and how much [P] of each named thing it is."""
+    right = on.place * np.where(on.place[:, :1] > 0, -1.0, 1.0) ** [1, 0, 0]            # folded onto the right side
+    masks = _skin_masks(on, right, places)
+    tint = 1 + 0.02 * _noise(on.place, 0.012, 1) + 0.015 * _noise(on.place, 0.003, 2) + 0.02 * _noise(on.place, 0.05, 3)
+    colour = SKIN * tint[:, None]
+    colour = colour + masks["blush"][:, None] * [0.035, -0.035, -0.03]
+    colour = colour * (1 - masks["under eye"][:, None] * [0.10, 0.12, 0.09])
+    colour = colour * (1 - masks["hollow"][:, None] * [0.55, 0.68, 0.70])
+    colour = colour * (1 - masks["scalp"][:, None] * [0.05, 0.05, 0.04])
+    lip = LIPS * (1 + 0.05 * _noise(on.place * [3, 0.6, 1], 0.002, 4)[:, None]) * (1 - 0.55 * masks["slit"][:, None])
+    colour = _mix(colour, lip, masks["lips"])
+    colour = _mix(colour, BROW, 0.85 * masks["brow"])
+    colour = _mix(colour, BROW * 0.6, 0.75 * masks["lash"])
+    for part, flesh in ((atlas.MOUTH, FLESH * 0.75), (atlas.TONGUE, FLESH * [1.35, 1.5, 1.5]), (atlas.SOCKET, FLESH)):
+        colour[on.island == part] = flesh
+    eye = on.island == atlas.EYE
+    colour[eye], masks["iris"][eye] = _eye(on.uv[eye])
+    return colour, masks
+
+
+def _skin_masks(on: Surface, right: np.ndarray, places: Places) -> dict[str, np.ndarray]:
+    skin = np.isin(on.island, (atlas.HEAD, atlas.NECK)).astype(float)
+    front = skin * _smooth(on.place[:, 2], -0.005, 0.02)
+    p = places.points
+    x, y, z = right.T
+    lips = front * _smooth(_inside(on.place[:, :2], places.lips), -0.0009, 0.0009) * _smooth(z, 0.03, 0.045)
+    slit = _smooth(-_line(np.stack([-np.abs(on.place[:, 0]), y], 1), places.slit)[0], -0.0016, -0.0002)
+    cheek = (p[36] + p[48]) / 2 * [1.45, 1, 0.6]
+    blush = front * (0.9 * _blob(right, cheek, 0.021) + 0.8 * _blob(right, p[30] * [1, 1, 1], 0.013)
+                     + 0.35 * _blob(right, p[8], 0.02)) + skin * 0.5 * _blob(right, np.array([-0.085, 0.005, -0.03]), 0.03)
+    low, high = places.lids[1].mean(0), places.lids[0].mean(0)
+    under = front * (_blob(right, low - [0, 0.006, 0], 0.009) + 0.6 * _blob(right, high + [0, 0.005, 0], 0.009)
+                     + 0.4 * _blob(right, p[39] + [0.004, 0.002, 0], 0.007))
+    nostril = (p[31] + p[33]) / 2 + [-0.0005, 0.0035, -0.004]
+    hollow = front * (_blob(right, nostril, 0.0042) * _smooth(-on.normal[:, 1], 0.0, 0.35)
+                      + 0.6 * _smooth(-z + p[31, 2] - 0.004, 0, 0.004) * _blob(right, nostril - [0, 0, 0.006], 0.008))
+    lash = front * np.maximum(_smooth(-_line(right, places.lids[0])[0], -0.0013, -0.0004),
+                              0.35 * _smooth(-_line(right, places.lids[1])[0], -0.0011, -0.0004))
+    beard = front * _smooth(-y, -p[33, 1] - 0.004, -p[33, 1] + 0.012) * _smooth(z, -0.02, 0.02) \
+        * _smooth(y, p[8, 1] - 0.035, p[8, 1] - 0.01) * (1 - lips) * (1 - _blob(right, np.array([-0.036, -0.02, 0.05]), 0.018))
+    scalp = skin * _smooth(y - 1.1 * np.clip(z - 0.02, 0, None), 0.052, 0.075)
+    scalp = np.maximum(scalp, skin * _smooth(-z, 0.05, 0.08) * _smooth(y, -0.05, -0.02))
+    return {"skin": skin, "lips": lips, "slit": slit, "blush": blush, "under eye": under, "hollow": hollow.clip(0, 1),
+            "lash": lash * (1 - lips), "beard": beard.clip(0, 1), "scalp": scalp, "brow": front * _brow(right, places.brow),
+            "iris": np.zeros(len(skin))}
+
+
+def _brow(right: np.ndarray, line: np.ndarray) -> np.ndarray:
+    """Hairs along the brow: dense in the middle line, thinning at the tail and the inner end."""
+    gap, along, side = _line(right[:, :2], line)
+    t = along / along.max()                                                                # 0 outer end, 1 inner end
+    half = np.interp(t, [0, 0.15, 0.5, 0.85, 1], [0.0010, 0.0019, 0.0031, 0.0040, 0.0034])
+    body = _smooth(half - gap, -0.0009, 0.0013)
+    ends = _smooth(t, 0.0, 0.10) * _smooth(1 - t, -0.02, 0.10)
+    hairs = 0.5 + 0.5 * np.sin(along / 0.0011 + side * 900 * (0.4 + t))
+    return body * ends * (0.62 + 0.38 * hairs)
+
+
+def _eye(uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Colour and iris share of the eyeball's patch."""
+    offset = (uv - atlas.EYE_CENTRE) / atlas.EYE_RADIUS
+    polar = np.interp(np.hypot(*offset.T), [0, atlas.EYE_NEAR_SHARE, 1], [0, atlas.EYE_NEAR, 112])
+    turn = np.arctan2(offset[:, 1], offset[:, 0])
+    white = np.array([0.80, 0.765, 0.735]) - 0.16 * _smooth(polar, 25, 75)[:, None] * [0.6, 1.0, 1.0]
+    streak = 1 + 0.16 * np.sin(turn * 37 + 3 * np.sin(turn * 5)) + 0.10 * np.sin(turn * 61 + 1)
+    ring = 1 - 0.55 * _smooth(polar, IRIS_DEGREES * 0.72, IRIS_DEGREES) + 0.25 * _smooth(-polar, -14, -9)
+    iris = np.array([0.335, 0.215, 0.125]) * (streak * ring)[:, None]
+    colour = _mix(white, iris, _smooth(-polar, -IRIS_DEGREES - 1.5, -IRIS_DEGREES + 1.5))
+    pupil = _smooth(-polar, -PUPIL_DEGREES - 1.2, -PUPIL_DEGREES + 1.2)
+    glare = 1 - 0.16 * _smooth(offset[:, 1], 0.05, 0.45)                                   # the upper lid's shadow
+    return _mix(colour, np.array([0.03, 0.025, 0.025]), pupil) * glare[:, None], \
+        _smooth(-polar, -IRIS_DEGREES - 1.5, -IRIS_DEGREES + 1.5) * (1 - pupil)
+
+
+def directions(mean: np.ndarray, masks: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Texture directions, colour per unit of code (about one standard deviation among people), in the order of NAMES."""
+    skin = masks["skin"][:, None]
+    bare = skin * (1 - masks["brow"] - masks["lash"]).clip(0, 1)[:, None]
+    lips, brow = masks["lips"][:, None], masks["brow"][:, None]
+    return [bare * mean * [0.17, 0.20, 0.22], bare * [0.018, 0.0, -0.030],
+            (masks["blush"][:, None] * skin) * [0.030, -0.030, -0.024], lips * [0.045, -0.050, -0.035],
+            -brow * (0.35 * mean + 0.06), masks["iris"][:, None] * np.array([0.035, 0.075, 0.105]),
+            -masks["beard"][:, None] * bare * mean * [0.13, 0.11, 0.08]]
+
+
+def _image(where: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Samples [P, 3] -> [3, S, S]: averaged per texel, and spread over the empty texels."""
+    from scipy.ndimage import distance_transform_edt
+    fine = atlas.SIZE * FINE
+    total, count = np.zeros((fine * fine, 3)), np.zeros(fine * fine)
+    total[where], count[where] = values, 1
+    shape = (atlas.SIZE, FINE, atlas.SIZE, FINE)
+    total = total.reshape(*shape, 3).sum((1, 3))
+    count = count.reshape(shape).sum((1, 3))
+    filled = total / np.maximum(count, 1)[..., None]
+    nearest = distance_transform_edt(count == 0, return_distances=False, return_indices=True)
+    return filled[nearest[0], nearest[1]].transpose(2, 0, 1)
+
+
+def _smooth(value: np.ndarray, low: float, high: float) -> np.ndarray:
+    """0 below `low`, 1 above `high`, smooth between."""
+    t = ((value - low) / (high - low)).clip(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _mix(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
+    return a + (b - a) * share[:, None]
+
+
+def _blob(points: np.ndarray, centre: np.ndarray, size: float) -> np.ndarray:
+    return np.exp(-((points - centre) ** 2).sum(1) / (2 * size * size))
+
+
+def _line(points: np.ndarray, line: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distance [P] to a polyline, length [P] along it, and signed side [P] (metres; 0 for 3-D lines)."""
+    gap, along, side = np.full(len(points), np.inf), np.zeros(len(points)), np.zeros(len(points))
+    start = 0.0
+    for a, b in zip(line[:-1], line[1:], strict=True):
+        length = float(np.linalg.norm(b - a))
+        t = ((points - a) @ (b - a) / length ** 2).clip(0, 1)
+        here = points - a - t[:, None] * (b - a)
+        near = np.linalg.norm(here, axis=1)
+        take = near < gap
+        gap[take], along[take] = near[take], (start + t * length)[take]
+        if line.shape[1] == 2:
+            side[take] = ((here[:, 1] * (b - a)[0] - here[:, 0] * (b - a)[1]) / length)[take]
+        start += length
+    return gap, along, side
+
+
+def _inside(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
+    """Signed distance to a closed outline, positive inside."""
+    from matplotlib.path import Path
+    gap = _line(points, np.concatenate([outline, outline[:1]]))[0]
+    return np.where(Path(outline).contains_points(points), gap, -gap)
+
+
+def _noise(points: np.ndarray, size: float, seed: int) -> np.ndarray:
+    """Smooth noise of about unit deviation, symmetric in x, with features of `size` metres."""
+    rng = np.random.default_rng(seed)
+    folded = points * np.where(points[:, :1] > 0, -1.0, 1.0) ** [1, 0, 0]
+    waves = rng.normal(size=(24, 3)) / size
+    return np.cos(folded @ waves.T + rng.uniform(0, 2 * np.pi, 24)).mean(1) * np.sqrt(2 * 24) / 1.0 / np.sqrt(1)
