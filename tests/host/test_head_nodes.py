@@ -47,7 +47,6 @@ def test_new_edit_render(call, neutral, model):
 
 
 def test_relight_transfer_blend_save_load(call, neutral, model, host):
-    import folder_paths
     head, = call("CapHumanNewHead", head_model=model, width=128, height=128)
     lit, = call("CapHumanRelightHead", head=head, azimuth=60.0, elevation=10.0, intensity=1.0, ambient=0.3, colour="#ff8040")
     turned, _ = edit(call, neutral, lit, model, yaw_degrees=-45.0)
@@ -57,7 +56,7 @@ def test_relight_transfer_blend_save_load(call, neutral, model, host):
     frames, = call("CapHumanBlendHeads", head_a=head, head_b=mixed, frames=3, easing="linear")
     call("CapHumanSaveHead", head=frames, filename_prefix="caphuman/test")
     name = "caphuman/test_00001.head.safetensors [output]"
-    assert (folder_paths.get_output_directory() and name in host.NODE_CLASS_MAPPINGS["CapHumanLoadHead"].define_schema().inputs[0].options)
+    assert name in host.NODE_CLASS_MAPPINGS["CapHumanLoadHead"].define_schema().inputs[0].options
     again, = call("CapHumanLoadHead", name=name)
     assert torch.equal(again.rotation_radians, frames.rotation_radians)
 
@@ -70,7 +69,7 @@ def test_names_cannot_leave_their_folder(call, name):
 
 def test_a_missing_model_is_one_sentence(call):
     for node, field in (("CapHumanLoadHeadModel", "head_model_name"), ("CapHumanLoadHeadFitter", "model_name")):
-        with pytest.raises(Exception, match="file must be in the models folder 'flame', but got 'gone.pkl'") as caught:
+        with pytest.raises(Exception, match=r"file must be in the models folder 'flame', but got 'gone\.pkl'") as caught:
             call(node, **{field: "gone.pkl"})
         assert "\n" not in str(caught.value)
 
