@@ -21,15 +21,16 @@ from .flame import PosedHead, pose_head
 from .landmarks import five_from_68
 from .model import HeadModel
 from .new import new_head
-from .rotations import axis_angle_from_matrix
+from .rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from .small import landmark_model
 
 STEPS = 25
 BOX_TO_CROP = 1.1 * 1.25                 # DECA's crop around its 68-point box, so that cameras look like DECA's
-POINT_SIGMA = {5: 0.03, 68: 0.02}        # expected error of a detected point, in eye distances
+POINT_SIGMA = {5: 0.02, 68: 0.02}        # expected error of a detected point, in eye distances
 CODE_SIGMA = 1.0                         # expected size of identity codes (standard deviations)
 EXPRESSION_SIGMA = 0.5
 JAW_SIGMA_RADIANS = 0.15
+PITCH_SIGMA = {5: 0.1, 68: 0.5}          # sine; five points cannot tell a nod from a smile or a long nose, people rarely nod far
 MOST_JAW_RADIANS = 0.5
 CONTOUR_WEIGHT = 0.4                     # detectors place the jaw line loosely
 
@@ -151,7 +152,8 @@ def _solve(head: Head, small: HeadModel, points: Tensor, free_expression: bool) 
         shape = five_from_68(posed.landmarks3d) if five else posed.landmarks2d
         at = camera.place(camera.project(shape, torch.cat([log_scale.exp(), shift])[None]), head.crop_to_picture)[0, :, :2]
         jaw_sigma = JAW_SIGMA_RADIANS if free_expression else 1e-3
-        priors = [identity / CODE_SIGMA, expression / EXPRESSION_SIGMA, jaw / jaw_sigma]
+        pitch = matrix_from_axis_angle(rotation)[1, 2:]
+        priors = [identity / CODE_SIGMA, expression / EXPRESSION_SIGMA, jaw / jaw_sigma, pitch / PITCH_SIGMA[len(points)]]
         return torch.cat([((at - points) * weight).flatten(), *priors])
 
     def bounded(x: Tensor) -> Tensor:

@@ -10,10 +10,11 @@ from torch import Tensor
 from ..flow import Head
 from ..head import camera, light
 from ..head.model import HeadModel
-from .dots import draw_dots
+from .dots import DOT, SMALL_DOT, draw_dots
 from .maps import Render, pose, render
 
 OPACITY = 0.75
+BIG_FACE_PIXELS = 350        # faces smaller than this get small dots
 WORK_SIZE = 160              # pixels of the square in which light is estimated
 RIDGE = 0.02                 # pull towards the default light, relative to the number of pixels
 ROUNDS = 4                   # of reweighting, so that hair and glasses count little
@@ -30,7 +31,9 @@ def blend_over(photo: Tensor, drawn: Render) -> Tensor:
     """The shaded head over the photo, its landmarks in green."""
     cover = drawn.mask[:, None] * OPACITY
     mixed = photo * (1 - cover) + drawn.shaded.clamp(0, 1) * cover
-    dots = draw_dots(drawn.landmarks, photo.shape[-1], photo.shape[-2], drawn.present)[:, None].to(mixed)
+    spread = drawn.landmarks.amax(1) - drawn.landmarks.amin(1)
+    dot = DOT if float(spread.max()) > BIG_FACE_PIXELS else SMALL_DOT
+    dots = draw_dots(drawn.landmarks, photo.shape[-1], photo.shape[-2], drawn.present, dot)[:, None].to(mixed)
     return mixed * (1 - dots) + mixed.new_tensor([0.2, 1.0, 0.35]).view(1, 3, 1, 1) * dots
 
 
