@@ -273,11 +273,13 @@ def merge(found: Residuals, previous: dict | None) -> dict:
 
 def _window(transformer_options: dict, count: int) -> list[int]:
     """Indices, in the whole animation, of the `count` frames that are being sampled now."""
-    window = transformer_options.get("context_window")
-    named = (getattr(window, "index_list", None)                                     # the host's context windows
-             or transformer_options.get("sub_idxs")                                  # AnimateDiff packs
-             or (transformer_options.get("ad_params") or {}).get("sub_idxs"))
-    return [int(index) for index in named] if named is not None and len(named) == count else list(range(count))
+    window = transformer_options.get("context_window")                               # the host's context windows
+    named = list(getattr(window, "index_list", None) or ())
+    anchor = getattr(window, "causal_anchor_index", None)
+    if anchor is not None and anchor >= 0:
+        named.insert(0, anchor)
+    named = named or transformer_options.get("sub_idxs") or (transformer_options.get("ad_params") or {}).get("sub_idxs") or ()
+    return [int(index) for index in named] if len(named) == count else list(range(count))
 
 
 def preview_mask(capface: CapFace, person: Person) -> Tensor:

@@ -62,11 +62,13 @@ class IdentityAttention(host_attention.CrossAttention):
 class CapFaceNet(ControlNet):
     """The host's SD1.5 ControlNet with a nine-channel hint, a face mask and identity in the place of text."""
 
-    def __init__(self, dtype: torch.dtype, device: torch.device, operations: type) -> None:
-        options = {**NETWORK, "transformer_depth": list(NETWORK["transformer_depth"])}  # the host's constructor empties it
+    def __init__(self, dtype: torch.dtype, device: torch.device, operations: type, width: int = WIDTH) -> None:
+        """width: channels of the first level; tests make narrow networks."""
+        depth = list(NETWORK["transformer_depth"])      # the host's constructor empties the list
+        options = {**NETWORK, "transformer_depth": depth, "model_channels": width}
         super().__init__(**options, dtype=dtype, device=device, operations=operations)
         place = {"dtype": dtype, "device": device}
-        self.mask_predict = nn.Sequential(operations.Conv2d(WIDTH, 1, 3, padding=1, **place))
+        self.mask_predict = nn.Sequential(operations.Conv2d(width, 1, 3, padding=1, **place))
         self.id_linear = operations.Linear(IDENTITY_WIDTH, CONTEXT, **place)
         self.img_linear = operations.Linear(CLIP_WIDTH, CONTEXT, **place)
         for layer in self.modules():
