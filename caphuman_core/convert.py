@@ -33,6 +33,9 @@ KNOWN_MD5 = {
 COMPANIONS = (".npy", ".obj", ".npz")
 
 
+Content = tuple["Mapping[str, Tensor]", "Mapping[str, str]"]      # tensors and metadata
+
+
 @dataclass(frozen=True)
 class Job:
     """One file to write."""
@@ -40,16 +43,17 @@ class Job:
     source: Path
     kind: str                                            # what it was recognised as
     target: str                                          # file name
-    tensors: Callable[[], Mapping[str, Tensor]]
-    metadata: Mapping[str, str]
+    content: Callable[[], Content]
 
 
-def _head_model(path: Path) -> dict[str, Tensor]:
+def _head_model(path: Path) -> Content:
     from .head.files import find_flame_files, load_flame
-    from .head.model import HeadModel
+    from .head.model import FORMAT, HeadModel
     model = load_flame(find_flame_files(path, []))
-    return {f.name: getattr(model, f.name) for f in fields(HeadModel)
-            if f.name not in ("name", "fingerprint", "expression_names", "identity_names")}
+    named = ("name", "fingerprint", "expression_names", "identity_names")
+    return ({f.name: getattr(model, f.name) for f in fields(HeadModel) if f.name not in named},
+            {"format": FORMAT, "name": path.stem, "fingerprint": model.fingerprint, "expression_names": json.dumps([]),
+             "identity_names": json.dumps([])})
 
 
 def _weights_job(path: Path) -> Job:
@@ -58,7 +62,7 @@ def _weights_job(path: Path) -> Job:
     for kind, target, pick in _NETWORKS:
         picked = pick(state)
         if picked:
-            return Job(path, kind, target, lambda picked=picked: picked, {"format": "pt", "caphuman_kind": kind})
+            return Job(path, kind, target, lambda picked=picked, kind=kind: (picked, {"format": "pt", "caphuman_kind": kind}))
     fail(f"file '{path.name}'", "must be one of CapHuman's model files", f"keys like {', '.join(sorted(state)[:3]) or 'none'}",
          "give the original caphuman.ckpt, deca_model.tar, 79999_iter.pth or 20180402-114759-vggface2.pt")
 
@@ -100,9 +104,7 @@ def find_jobs(paths: list[Path]) -> Iterator[Job | str]:
             if not path.is_file():
                 fail(f"file '{path}'", "must exist", "no such file", "check the path")
             if path.suffix.lower() == ".pkl":
-                yield Job(path, "FLAME head model", f"{path.stem}.safetensors", lambda path=path: _head_model(path),
-                          {"format": "caphuman-head/1", "name": path.stem, "expression_names": json.dumps([]),
-                           "identity_names": json.dumps([])})
+                yield Job(path, "FLAME head model", f"{path.stem}.safetensors", lambda path=path: _head_model(path))
             elif path.suffix.lower() in TORCH_SUFFIXES + SAFETENSORS_SUFFIXES:
                 yield _weights_job(path)
         except InputError as error:
@@ -121,13 +123,14 @@ def md5_note(path: Path) -> str:
 def convert(job: Job, folder: Path) -> Path:
     """Write one job's file into `folder`; an existing file is replaced only by a complete one."""
     target = folder / job.target
-    write_safetensors(target, job.tensors(), job.metadata)
+    write_safetensors(target, *job.content())
     return target
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m caphuman_core.convert", description="Convert original model files to .safetensors.")
+    parser = argparse.ArgumentParser(prog="python -m caphuman_core.convert",
+                                     description="Convert original model files to .safetensors.")
     parser.add_argument("paths", nargs="+", type=Path, metavar="FILE_OR_FOLDER")
     parser.add_argument("--dry-run", action="store_true", help="say what was found and write nothing")
     parser.add_argument("--out", type=Path, help="folder for the converted files (default: beside each original)")

@@ -18,7 +18,8 @@ Layout of the file (format "caphuman-head/1"); J joints are root, neck, jaw, lef
     texture_mean      [3, H, W]     0..1, red first, row 0 at v = 1
     texture_basis     [T, 3, H, W]  0..1 per unit of code
 
-Metadata: format, name, expression_names and identity_names (JSON lists, may be empty), licence.
+Metadata: format, name, fingerprint (of the original tensors), expression_names and identity_names (JSON lists, may be
+empty), licence.
 Floating point tensors may be stored in half precision; they are float32 in memory.
 """
 from __future__ import annotations
@@ -70,8 +71,11 @@ class HeadModel:
 
 
 def from_tensors(tensors: dict[str, Tensor], name: str, expression_names: tuple[str, ...] = (),
-                 identity_names: tuple[str, ...] = ()) -> HeadModel:
-    """Build a model from the tensors of the file layout; refuses tensors that do not fit together."""
+                 identity_names: tuple[str, ...] = (), mark: str | None = None) -> HeadModel:
+    """Build a model from the tensors of the file layout; refuses tensors that do not fit together.
+
+    mark: the model's fingerprint, where a file carries it; else it is computed from all tensors.
+    """
     import torch
     tensors = dict(tensors)
     if "pose_basis" not in tensors and "template" in tensors and "parents" in tensors:
@@ -80,7 +84,7 @@ def from_tensors(tensors: dict[str, Tensor], name: str, expression_names: tuple[
     if missing:
         fail(f"head model '{name}'", "must hold every tensor of its format", f"no {', '.join(missing)}",
              "convert it again with python -m caphuman_core.convert")
-    mark = fingerprint(tensors)
+    mark = mark or fingerprint(tensors)
     cast = {key: tensors[key].float() for key in _FLOATS} | {key: tensors[key].long() for key in _INDICES}
     _check(cast, name)
     return HeadModel(name=name, fingerprint=mark, expression_names=expression_names,
@@ -102,7 +106,7 @@ def _check(t: dict[str, Tensor], name: str) -> None:
         **{key: _within(t[key], triangles) for key in ("landmark_faces", "contour_faces", "full_faces")},
     }
     wrong = [key for key, good in rules.items() if not good]
-    wrong += [key for key in _FLOATS if not bool(t[key].isfinite().all())]
+    wrong += [key for key in _FLOATS if not bool(t[key].sum().isfinite())]     # one pass, no copy: NaN and infinity spread
     if wrong:
         fail(f"head model '{name}'", "must consist of tensors that fit together", f"a mismatch in {', '.join(wrong)}",
              "use files of one and the same model")
@@ -125,7 +129,7 @@ def load_file(path: str | Path, name: str | None = None) -> HeadModel:
         fail(f"head model file '{path.name}'", f"must be of format {FORMAT}", info.get("format", "another kind of file"),
              "convert the original files with python -m caphuman_core.convert")
     return from_tensors(tensors, name or info.get("name", path.stem), tuple(json.loads(info.get("expression_names", "[]"))),
-                        tuple(json.loads(info.get("identity_names", "[]"))))
+                        tuple(json.loads(info.get("identity_names", "[]"))), info.get("fingerprint"))
 
 
 def load_builtin() -> HeadModel:

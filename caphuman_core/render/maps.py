@@ -73,14 +73,16 @@ def render(
     raster_verts = raster_vertices(placed, posed.verts)
     normals = vertex_normals(posed.verts, model.faces)
     textures = texture.albedo_texture(model, head.texture)
-    pictures = []
-    for i in range(len(head)):
-        pictures.append(_draw(rasterizer, raster_verts[i:i + 1], normals[i], textures[i:i + 1], head.light[i], model,
-                              height, width, bool(head.present[i])))
+    flat = raster_verts.new_zeros(len(head), 11, height * width)
+    for i in head.present.nonzero().flatten().tolist():
+        seen = rasterizer(raster_verts[i:i + 1], model.faces, height, width)
+        flat[i, :9, seen.pixel] = surface(seen, normals[i], textures[i:i + 1], head.light[i], model).T
+        flat[i, 9, seen.pixel] = seen.depth
+        flat[i, 10, seen.pixel] = 1.0
         if step is not None:
             step(i + 1)
-    maps, depth, mask = (torch.stack(parts) for parts in zip(*pictures, strict=True))
-    return Render(normal=maps[:, :3], albedo=maps[:, 3:6], shaded=maps[:, 6:], mask=mask, depth=depth,
+    maps = flat.unflatten(2, (height, width))
+    return Render(normal=maps[:, :3], albedo=maps[:, 3:6], shaded=maps[:, 6:9], mask=maps[:, 10], depth=maps[:, 9],
                   landmarks=camera.to_picture(placed, posed.landmarks2d)[..., :2], present=head.present)
 
 
@@ -88,18 +90,6 @@ def raster_vertices(placed: Head, verts: Tensor) -> Tensor:
     """World vertices [B, V, 3] as the rasterizer takes them, in the head's own picture size."""
     shifted = camera.to_raster(camera.to_picture(placed, verts), placed.width, placed.height)
     return shifted + shifted.new_tensor([0.0, 0.0, DEPTH_SHIFT])
-
-
-def _draw(rasterizer: Rasterizer, raster_verts: Tensor, normals: Tensor, albedo: Tensor, light_codes: Tensor,
-          model: HeadModel, height: int, width: int, present: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """One head: the nine map channels [9, H, W], depth [H, W] and mask [H, W]."""
-    flat = raster_verts.new_zeros(height * width, 11)
-    if present:
-        seen = rasterizer(raster_verts, model.faces, height, width)
-        flat[seen.pixel] = torch.cat([surface(seen, normals, albedo, light_codes, model),
-                                      seen.depth[:, None], torch.ones_like(seen.depth[:, None])], 1)
-    channels = flat.T.reshape(11, height, width)
-    return channels[:9], channels[9], channels[10]
 
 
 def surface(seen: Fragments, normals: Tensor, albedo: Tensor, light_codes: Tensor, model: HeadModel) -> Tensor:
