@@ -3,18 +3,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import comfy.model_management
 import comfy.model_patcher
 import comfy.utils
 import folder_paths
+import torch
 
 from ..caphuman_core.check import fail
-
-if TYPE_CHECKING:
-    import torch
+from ..caphuman_core.flow import HeadHint
 
 # Folder keys the pack adds; `detection` and `clip_vision` are the host's own (DESIGN: model files and folders).
 FOLDER_KEYS = ("capface", "flame", "face_parsing", "facenet", "insightface")
@@ -125,9 +125,21 @@ def compute_device() -> torch.device:
     return comfy.model_management.get_torch_device()
 
 
+def raster_device() -> torch.device:
+    """Device to draw on: a CUDA device where there is one; other accelerators lack operations that drawing needs."""
+    device = comfy.model_management.get_torch_device()
+    return device if device.type == "cuda" else torch.device("cpu")
+
+
 def intermediate_device() -> torch.device:
     """Device on which results travel between nodes."""
     return comfy.model_management.intermediate_device()
+
+
+def at_rest(hint: HeadHint) -> HeadHint:
+    """A hint on the device on which results travel between nodes."""
+    device = intermediate_device()
+    return replace(hint, maps=hint.maps.to(device), mask=hint.mask.to(device), present=hint.present.to(device))
 
 
 def with_progress(items: Sequence[T], node_id: str | None = None) -> Iterator[T]:

@@ -53,15 +53,18 @@ class RenderHead(io.ComfyNode):
 
     @classmethod
     def execute(cls, head, head_model, width, height, rasterizer, framing: Framing = "contain") -> io.NodeOutput:
-        drawn = render(head, head_model, width, height, framing, pick(rasterizer), host.progress_callback(len(head)))
+        drawn = render(head, head_model, width, height, framing, pick(rasterizer), host.progress_callback(len(head)),
+                       host.raster_device())
         cover = drawn.mask[:, None]
         mesh = textured_mesh(head, head_model)
         count = len(head)
         host_mesh = Types.MESH(vertices=mesh.verts, faces=mesh.faces.expand(count, -1, -1).contiguous(),
                                uvs=mesh.uvs.expand(count, -1, -1).contiguous(), texture=mesh.texture)
         dots = draw_dots(drawn.landmarks, width, height, drawn.present)[:, None].expand(-1, 3, -1, -1)
-        return io.NodeOutput(drawn.hint(), host.to_image((drawn.normal * 0.5 + 0.5) * cover), host.to_image(drawn.albedo),
-                             host.to_image(drawn.shaded), drawn.mask, host.to_image(dots), host_mesh,
+        mask = drawn.mask.to(host.intermediate_device())
+        normal = host.to_image((drawn.normal * 0.5 + 0.5) * cover)
+        return io.NodeOutput(host.at_rest(drawn.hint()), normal, host.to_image(drawn.albedo),
+                             host.to_image(drawn.shaded), mask, host.to_image(dots), host_mesh,
                              host.to_image(_depth_picture(drawn)))
 
 

@@ -58,9 +58,11 @@ def render(
     framing: camera.Framing = "contain",
     rasterizer: Rasterizer = rasterize,
     step: Callable[[int], object] | None = None,
+    device: torch.device | None = None,
 ) -> Render:
     """Draw each head of the batch at width x height pixels, any aspect ratio.
 
+    device: where to draw and where the pictures are left; None: where the head is.
     step(i) is called after i pictures, for progress. Heads that are not present leave their picture empty.
     Raises InputError for sizes outside 1..8192, codes of another model or numbers that are not finite.
     """
@@ -70,13 +72,13 @@ def render(
     _require_finite(head)
     posed = pose(head, model)
     placed = camera.reframe(head, width, height, framing)
-    raster_verts = raster_vertices(placed, posed.verts)
-    normals = vertex_normals(posed.verts, model.faces)
-    textures = texture.albedo_texture(model, head.texture)
+    raster_verts = raster_vertices(placed, posed.verts).to(device)
+    normals = vertex_normals(posed.verts, model.faces).to(device)
+    textures = texture.albedo_texture(model, head.texture).to(device)
     flat = raster_verts.new_zeros(len(head), 11, height * width)
     for i in head.present.nonzero().flatten().tolist():
         seen = rasterizer(raster_verts[i:i + 1], model.faces, height, width)
-        flat[i, :9, seen.pixel] = surface(seen, normals[i], textures[i:i + 1], head.light[i], model).T
+        flat[i, :9, seen.pixel] = surface(seen, normals[i], textures[i:i + 1], head.light[i].to(normals), model).T
         flat[i, 9, seen.pixel] = seen.depth
         flat[i, 10, seen.pixel] = 1.0
         if step is not None:

@@ -14,6 +14,7 @@ from torch import Tensor
 NEAR = 1e-8                  # a face with a vertex nearer than this is dropped whole
 AREA_TERM = 1e-8             # pytorch3d adds it to the signed area before dividing
 PAIRS_AT_ONCE = 1 << 18      # bounds memory (about 150 bytes per pair) and keeps the work in the processor's cache
+PAIRS_AT_ONCE_GPU = 1 << 23  # there every part costs a dozen kernel launches and a wait
 SLACK_PIXELS = 0.01
 _NOTHING = torch.iinfo(torch.int64).max
 
@@ -49,7 +50,7 @@ def rasterize(
     counts = size[0] * size[1]
     keep = counts.nonzero().squeeze(1)
     best = torch.full((batch * height * width,), _NOTHING, device=verts.device)
-    for part in _chunks(counts[keep]):
+    for part in _chunks(counts[keep], PAIRS_AT_ONCE if verts.device.type == "cpu" else PAIRS_AT_ONCE_GPU):
         _draw(best, corners, keep[part], first, size, faces.shape[0], height, width)
     pixel = (best != _NOTHING).nonzero().squeeze(1)
     drawn = best[pixel] & 0xFFFFFFFF
@@ -78,11 +79,11 @@ def _signed_area(corners: Tensor) -> Tensor:
     return (cx - ax) * (by - ay) - (cy - ay) * (bx - ax)
 
 
-def _chunks(counts: Tensor) -> list[slice]:
-    """Split faces so that each part has about PAIRS_AT_ONCE pairs (a single larger face stands alone)."""
+def _chunks(counts: Tensor, most: int) -> list[slice]:
+    """Split faces so that each part has about `most` pairs (a single larger face stands alone)."""
     if counts.numel() == 0:
         return []
-    part = ((counts.cumsum(0) - 1) // PAIRS_AT_ONCE).clamp(min=0)
+    part = ((counts.cumsum(0) - 1) // most).clamp(min=0)
     edges = [0, *((part[1:] != part[:-1]).nonzero().squeeze(1) + 1).tolist(), counts.numel()]
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
