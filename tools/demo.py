@@ -21,7 +21,7 @@ from devkit.places import ROOT, say
 
 WORKFLOW = ROOT / "workflows" / "api" / "portrait_from_photo.json"
 NOISE = "UNTRAINED-noise"
-NOISE_STEPS = 2                             # more would only be more of the same noise
+NOISE_SAMPLING = {"steps": 2, "cfg": 1.0}    # more steps, and a second pass of the network in each, make other noise
 # Three further edits of the fitted head for the contact sheet: caption, inputs of CapHumanEditHead.
 EDITS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("turned right, looking up", {"yaw_degrees": 35.0, "pitch_degrees": 12.0}),
@@ -45,10 +45,10 @@ def only(prompt: Prompt, class_type: str) -> dict[str, Any]:
     return prompt[node]["inputs"]
 
 
-def portrait_prompt(photo: str, width: int, height: int, weights: dict[str, Any], steps: int | None = None) -> Prompt:
+def portrait_prompt(photo: str, width: int, height: int, weights: dict[str, Any], sampling: dict[str, Any] | None = None) -> Prompt:
     """The shipped graph with this photo, these model files and a picture of width x height pixels.
 
-    steps: of the sampler, as in the workflow by default.
+    sampling: inputs of the sampler that differ from the workflow's.
     """
     prompt = json.loads(WORKFLOW.read_text(encoding="utf-8"))
     only(prompt, "LoadImage")["image"] = photo
@@ -56,8 +56,7 @@ def portrait_prompt(photo: str, width: int, height: int, weights: dict[str, Any]
         only(prompt, class_type)[name] = weights[role]["name"]
     for class_type in ("CapHumanRenderHead", "EmptyLatentImage"):
         only(prompt, class_type).update(width=width, height=height)
-    if steps:
-        only(prompt, "KSampler")["steps"] = steps
+    only(prompt, "KSampler").update(sampling or {})
     if is_noise(weights):
         only(prompt, "SaveImage")["filename_prefix"] = f"{NOISE}-portrait"
     return prompt
@@ -86,9 +85,10 @@ def with_edits(prompt: Prompt) -> tuple[Prompt, list[str]]:
 
 
 def picture_size(width: int, height: int, area: int = 512 * 512) -> tuple[int, int]:
-    """The size to sample: the photo's shape with about `area` pixels, each side a multiple of 64."""
+    """The size to sample: the photo's shape with about `area` pixels, each side a multiple of 64 in 128..2048."""
     scale = (area / (width * height)) ** 0.5
-    return max(64, round(width * scale / 64) * 64), max(64, round(height * scale / 64) * 64)
+    wide, high = (min(max(round(side * scale / 64) * 64, 128), 2048) for side in (width, height))
+    return wide, high
 
 
 class Bar:
@@ -175,11 +175,13 @@ async def run(request: dict[str, Any]) -> int:
     noise = is_noise(weights)
     async with Client(request["url"]) as client:
         name = await client.upload(photo, f"demo-photo{photo.suffix.lower()}")
-        prompt = portrait_prompt(name, *picture_size(*shown_size(photo)), weights, NOISE_STEPS if noise else None)
+        prompt = portrait_prompt(name, *picture_size(*shown_size(photo)), weights, NOISE_SAMPLING if noise else None)
         prompt, previews = with_edits(prompt)
         say(f"running the graph on {photo.name}" + (
             " - some networks are UNTRAINED, so the sampled picture will be noise; every picture before the sampler is real"
             if noise else ""))
+        if weights["cpu"]:
+            say("sampling on the processor takes " + ("a minute or two" if noise else "many minutes; a graphics card takes seconds"))
         bar = Bar(prompt)
         try:
             result = await client.run(prompt, bar)

@@ -10,12 +10,12 @@ import sys
 import time
 from pathlib import Path
 
-from . import lock, server, suite
+from . import lock, serve, server, suite
 from .children import guarded, tool_environment
 from .children import run as run_child
 from .install import prepare
 from .packages import disk_failure
-from .places import MODELS, OUTPUT, PACK_NAME, ROOT, SERVER, STATE, Failure, say
+from .places import MODELS, OUTPUT, ROOT, SERVER, STATE, Failure, say
 
 TOOLS = ROOT / "tools"
 WEIGHTS_BYTES = 5 << 30
@@ -67,7 +67,8 @@ def demo(options: argparse.Namespace, _: list[str]) -> int:
         say(f"starting ComfyUI on port {port}" + (" (no graphics device found: on the processor)" if weights["cpu"] else ""))
         with server.serving(tree, SERVER, port, weights["cpu"]) as url:
             if options.serve:
-                return _serve(url)
+                name = serve.lay_out(SERVER, photo, weights)
+                return _serve(url, name)
             return _submit(url, photo, weights)
 
 
@@ -93,16 +94,13 @@ def _submit(url: str, photo: Path | None, weights: dict) -> int:
     return run_child(guarded(TOOLS / "demo.py", request), tool_environment())
 
 
-def _serve(url: str) -> int:
-    say(f"ComfyUI with this pack is at {url} - the demo's graph is under Workflow > Browse Templates > {PACK_NAME}. "
-        "Ctrl-C stops it.")
+def _serve(url: str, workflow: str) -> int:
+    say(f"ComfyUI with this pack is at {url} - open the sidebar's Workflows and choose {workflow}. Ctrl-C stops it.")
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             time.sleep(3600)
     say("stopped")
     return 0
-
-
 
 
 def test(_: argparse.Namespace, rest: list[str]) -> int:
