@@ -48,11 +48,12 @@ class ApplyCapFace(io.ComfyNode):
         if strength == 0:
             return io.NodeOutput(positive, negative, torch.zeros(len(hint), *hint.maps.shape[-2:]))
         controls: dict[Any, CapFaceControl] = {}
+        implied = _implied(positive)
         positive = _controlled(positive, controls, CapFaceControl(capface, person))
         if reference_hint is not None:
             _check_hint(reference_hint, "reference_hint")
             person, controls = Person(**{**vars(person), "hint": reference_hint}), {}
-        negative = _controlled(negative, controls, CapFaceControl(capface, person))
+        negative = _controlled(negative, controls, CapFaceControl(capface, person), implied)
         return io.NodeOutput(positive, negative, preview_mask(capface, Person(**{**vars(person), "hint": hint})))
 
 
@@ -105,11 +106,17 @@ def _optional_inputs() -> list:
     ]
 
 
-def _controlled(conditioning: list, controls: dict[Any, CapFaceControl], control: CapFaceControl) -> list:
+def _implied(positive: list) -> Any:
+    """The control of the host's plain Apply ControlNet, which stands in the positive alone but acts on both sides."""
+    both_sides = (options for _, options in positive if options.get("control_apply_to_uncond"))
+    return next((options["control"] for options in both_sides if options.get("control")), None)
+
+
+def _controlled(conditioning: list, controls: dict[Any, CapFaceControl], control: CapFaceControl, implied: Any = None) -> list:
     """The conditioning with the control object put before whatever it carries; one object for each predecessor."""
     out = []
     for embedding, options in conditioning:
-        previous = options.get("control")
+        previous = options.get("control") or implied
         if previous not in controls:
             controls[previous] = control.copy()
             controls[previous].set_previous_controlnet(previous)

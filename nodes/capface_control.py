@@ -164,7 +164,7 @@ class CapFaceControl(ControlBase):
             if size not in factors:
                 factor = gain if mask is None else gain * face_mask(mask, size, self.person.soft_mask)
                 factors[size] = factor if spatial is None else factor * resize_mask(spatial, size)
-            out.append(residual * factors[size].to(residual))
+            out.append(residual.mul_(factors[size].to(residual)))      # nobody else holds them yet
         return out
 
     def _context(self, timesteps: Tensor, frames: list[int], device: torch.device) -> FrameContext:

@@ -76,6 +76,7 @@ class StepCache:
                 compute: Callable[[Tensor, Tensor, Area | None], Residuals]) -> Residuals:
         """Residuals of the whole batch. chunks: latents [F, 4, h, w], sigma [F] and area of each, in batch order."""
         found: list[Residuals] = []
+        self._forget_other_steps(chunks)
         for x, sigma, area in chunks:
             entry = next((entry for entry in self.entries if entry.serves(x, sigma, frames, area)), None)
             if entry is None:
@@ -87,15 +88,19 @@ class StepCache:
             return [_repeat(residual, len(found)) for residual in found[0]]
         return [torch.cat(parts) for parts in zip(*found, strict=True)]
 
+    def _forget_other_steps(self, chunks: Sequence[tuple[Tensor, Tensor, Area | None]]) -> None:
+        """Before anything is computed, so that two steps never lie in memory together."""
+        now = chunks[0][1]
+        self.entries = [old for old in self.entries if old.sigma.shape == now.shape and torch.equal(old.sigma, now)]
+
     def _remember(self, entry: _Entry) -> None:
-        kept = [old for old in self.entries if old.sigma.shape == entry.sigma.shape and torch.equal(old.sigma, entry.sigma)]
-        size = 0
-        self.entries = [entry]
-        for old in reversed(kept[-self.MOST + 1:]):
+        size, kept = 0, [entry]
+        for old in reversed(self.entries[-self.MOST + 1:]):
             size += sum(residual.nbytes for residual in old.residuals)
             if size > self.BYTES:
                 break
-            self.entries.insert(0, old)
+            kept.insert(0, old)
+        self.entries = kept
 
 
 def _repeat(residual: Tensor, times: int) -> Tensor:

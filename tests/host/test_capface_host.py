@@ -368,6 +368,16 @@ def test_another_controlnet_sees_text_and_only_text(call, world, part, order):
         assert {tuple(row[0, :3].tolist()) for row in context} <= words[77]
 
 
+def test_the_hosts_plain_apply_node_goes_on_acting_on_both_sides(call, world, part):
+    import nodes
+    image, net = noise(1, 64, 64, 3).sigmoid(), nets.controlnet(part("caphuman_core.capface.layout"))
+    plain = nodes.ControlNetApply().apply_controlnet(text(1), net, image, 1.0)[0]
+    positive, negative = apply(call, world, positive=plain)
+    assert positive[0][1]["control"] is negative[0][1]["control"]
+    both = nodes.ControlNetApplyAdvanced().apply_controlnet(text(1), text(2), net, image, 1.0, 0.0, 1.0)
+    assert torch.equal(sample(world, (positive, negative)), sample(world, apply(call, world, *both)))
+
+
 def test_two_persons_in_either_order(call, world):
     a, b = ({"who": identity(world, seed=s), "posed": hint(world, seed=s + 5)} for s in (40, 60))
     ab = sample(world, apply(call, world, *apply(call, world, **a), **b))
@@ -460,6 +470,20 @@ def test_low_memory_loading_gives_the_same(call, world):
         near(sample(world, pair), want)
     finally:
         patcher.detach()
+
+
+def test_eight_bit_weights_compute_in_float32(call, world, part):
+    """--fp8_e4m3fn-unet: three bits of mantissa, 2^-4 each, over 40 layers."""
+    import comfy.ops
+    network, x = part("nodes.capface_network"), noise(1, 4, 8, 8)
+    small = network.CapFaceNet(torch.float8_e4m3fn, torch.device("cpu"), comfy.ops.manual_cast, width=nets.WIDTH)
+    small.load_state_dict(world.capface.network.state_dict())
+    capface = world.control.CapFace(small, part("nodes.host").patcher(small), torch.float32, "small")
+    person = world.control.Person(identity(world), hint(world), mask="none")
+    got = residuals(world.control.CapFaceControl(capface, person), world, x)
+    for left, right in zip(got, residuals(world.control.CapFaceControl(world.capface, person), world, x), strict=True):
+        near(left, right, 0.25)
+        assert not torch.equal(left, right)
 
 
 def test_clones_for_other_devices(call, world):
