@@ -200,7 +200,12 @@ def _nearest_rotation(rows: Tensor) -> Tensor:
 
 def _levenberg_marquardt(residuals: Callable[[Tensor], Tensor], x: Tensor, bounded: Callable[[Tensor], Tensor]) -> Tensor:
     """Minimise the squared residuals; each step is kept only if it helps."""
-    jacobian = torch.func.jacfwd(residuals)
+    forward = torch.func.jacfwd(residuals)
+
+    def jacobian(at: Tensor) -> Tensor:
+        with torch.inference_mode(False):       # ComfyUI runs nodes in inference mode, where nothing can be differentiated
+            return forward(at.clone())
+
     damping, best = 1e-3, residuals(x).square().sum()
     for _ in range(STEPS):
         j, r = jacobian(x), residuals(x)
