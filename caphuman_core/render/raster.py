@@ -56,7 +56,7 @@ def rasterize(
     drawn = best[pixel] & 0xFFFFFFFF
     local = pixel % (height * width)
     columns, rows = _centres(height, width, verts)
-    weights, depth, _ = _evaluate(corners.index_select(1, drawn), columns[local % width], rows[local // width])
+    weights, depth = _evaluate(corners.index_select(1, drawn), columns[local % width], rows[local // width])
     return Fragments(pixel, drawn % faces.shape[0], torch.stack(weights, -1), depth, batch, height, width)
 
 
@@ -98,12 +98,12 @@ def _draw(best: Tensor, corners: Tensor, which: Tensor, first: Tensor, size: Ten
     row = first[1, which].index_select(0, owner) + down
     column = first[0, which].index_select(0, owner) + step - down * wide.index_select(0, owner)
     columns, rows = _centres(height, width, corners)
-    _, depth, inside = _evaluate(corners.index_select(1, which).index_select(1, owner),
-                                 columns.index_select(0, column), rows.index_select(0, row))
-    inside = inside.nonzero().squeeze(1)
+    x, y = columns.index_select(0, column), rows.index_select(0, row)
+    inside = _inside(corners.index_select(1, which), owner, x, y).nonzero().squeeze(1)
     face = which[owner[inside]]
+    depth = _evaluate(corners.index_select(1, face), x[inside], y[inside])[1]
     # depth is positive here, so its float32 bits sort like numbers; ties go to the lower face index
-    key = (depth[inside].float().view(torch.int32).long() << 32) | face
+    key = (depth.float().view(torch.int32).long() << 32) | face
     pixel = torch.div(face, faces, rounding_mode="floor") * (height * width) + row[inside] * width + column[inside]
     best.scatter_reduce_(0, pixel, key, "amin")
 
@@ -117,16 +117,25 @@ def _axis_centres(side: int, short: int, like: Tensor) -> Tensor:
     return ((torch.arange(side, device=like.device, dtype=like.dtype) * 2 + 1) / side - 1) * (side / short)
 
 
-def _evaluate(corners: Tensor, x: Tensor, y: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor]:
-    """Barycentric weights, depth and strict insideness, [N] each, of points in faces [9, N]."""
-    ax, ay, az, bx, by, bz, cx, cy, cz = corners
-    area = (cx - ax) * (by - ay) - (cy - ay) * (bx - ax) + AREA_TERM
-    wa = ((x - bx) * (cy - by) - (y - by) * (cx - bx)) / area
-    wb = ((x - cx) * (ay - cy) - (y - cy) * (ax - cx)) / area
-    wc = ((x - ax) * (by - ay) - (y - ay) * (bx - ax)) / area
-    depth = wa * az + wb * bz + wc * cz
-    inside = (torch.minimum(torch.minimum(wa, wb), wc) > 0) & (depth >= 0)
-    return (wa, wb, wc), depth, inside
+def _edges(corners: Tensor | list[Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Twice the signed areas of points with each edge of their faces [9, N], in pytorch3d's order of operations."""
+    ax, ay, _, bx, by, _, cx, cy, _ = corners
+    return ((x - bx) * (cy - by) - (y - by) * (cx - bx), (x - cx) * (ay - cy) - (y - cy) * (ax - cx),
+            (x - ax) * (by - ay) - (y - ay) * (bx - ax))
+
+
+def _inside(corners: Tensor, owner: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Whether each point [N] lies strictly inside face `owner` of [9, K]: all weights positive, without dividing."""
+    sign = (_signed_area(corners) + AREA_TERM).sign().index_select(0, owner)
+    a, b, c = _edges([row.index_select(0, owner) if k % 3 < 2 else row for k, row in enumerate(corners)], x, y)
+    return torch.minimum(torch.minimum(a * sign, b * sign), c * sign) > 0
+
+
+def _evaluate(corners: Tensor, x: Tensor, y: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+    """Barycentric weights and depth, [N] each, of points in faces [9, N]."""
+    area = _signed_area(corners) + AREA_TERM
+    a, b, c = (edge / area for edge in _edges(corners, x, y))
+    return (a, b, c), a * corners[2] + b * corners[5] + c * corners[8]
 
 
 def rasterize_plain(verts: Tensor, faces: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -142,7 +151,7 @@ def rasterize_plain(verts: Tensor, faces: Tensor, height: int, width: int) -> tu
             continue
         if abs(float(_signed_area(corners))) <= AREA_TERM:
             continue
-        weights, depth, inside = _evaluate(corners[:, None], x, y)
-        closer = inside & (depth < nearest)
+        weights, depth = _evaluate(corners[:, None], x, y)
+        closer = (torch.stack(weights).amin(0) > 0) & (depth < nearest)
         found[closer], nearest[closer], kept[closer] = index, depth[closer], torch.stack(weights, -1)[closer]
     return found.view(height, width), kept.view(height, width, 3), nearest.view(height, width)
