@@ -1,0 +1,84 @@
+"""Named expressions do what their names say, on the built-in head and on a model whose expressions have no names."""
+from __future__ import annotations
+
+import pytest
+import torch
+
+from caphuman_core.check import InputError
+from caphuman_core.head.expressions import (
+    EXPRESSIONS,
+    code_of_actions,
+    expression_change,
+    eye_distance,
+    landmark_response,
+    unit_expression,
+)
+from caphuman_core.head.flame import pose_head
+from caphuman_core.head.model import load_builtin
+
+# name -> (landmark, axis, sign): where a landmark goes; x to the person's left, y up. 48 is the viewer's left mouth corner.
+MOVES = {
+    "smile": [(48, 1, +1), (54, 1, +1)], "frown": [(48, 1, -1), (54, 1, -1)],
+    "brows_up": [(19, 1, +1), (24, 1, +1)], "brows_down": [(19, 1, -1), (24, 1, -1)],
+    "mouth_open": [(8, 1, -1), (57, 1, -1)], "wide_mouth": [(48, 0, -1), (54, 0, +1)], "pucker": [(48, 0, +1), (54, 0, -1)],
+    "jaw_left": [(8, 0, +1)], "jaw_right": [(8, 0, -1)], "surprise": [(8, 1, -1), (21, 1, +1)], "anger": [(21, 1, -1)],
+    "sadness": [(48, 1, -1)], "fear": [(21, 1, +1)], "sneer": [(51, 1, +1)], "disgust": [(51, 1, +1)],
+}
+# iBUG's mirror image of each landmark, by parts.
+MIRROR = [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1), 45, 44, 43, 42, 47, 46,
+          39, 38, 37, 36, 41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), 67, 66, 65]
+
+
+@pytest.fixture(scope="module")
+def builtin():
+    return load_builtin()
+
+
+def moved(model, amounts):
+    """Displacement [68, 3] of the fixed landmarks, in eye distances."""
+    code, jaw = expression_change(model, amounts)
+    zero = torch.zeros(1, model.identity_basis.shape[0])
+    after, before = (pose_head(model, zero, c[None], torch.zeros(1, 3), j[None]).landmarks3d[0]
+                     for c, j in ((code, jaw), (torch.zeros_like(code), torch.zeros(3))))
+    return (after - before) / eye_distance(model)
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_each_moves_its_landmarks_and_more_with_more(builtin, name):
+    steps = [moved(builtin, {name: amount}) for amount in (0.25, 0.5, 1.0)]
+    for landmark, axis, sign in MOVES[name]:
+        way = [float(step[landmark, axis]) * sign for step in steps]
+        assert 0 < way[0] < way[1] < way[2], (name, landmark)
+        assert way[2] > 0.01, (name, landmark)                    # visible: over a hundredth of the eye distance
+
+
+@pytest.mark.parametrize(("left", "right"), [("blink_left", "blink_right"), ("jaw_left", "jaw_right")])
+def test_mirror_pairs_are_symmetric(builtin, left, right):
+    mirrored = moved(builtin, {right: 1.0})[MIRROR] * torch.tensor([-1.0, 1.0, 1.0])
+    torch.testing.assert_close(moved(builtin, {left: 1.0}), mirrored, atol=0.03, rtol=0)     # landmarks sit on triangles
+
+
+def test_blink_closes_one_eye(builtin):
+    left, right = moved(builtin, {"blink_left": 1.0}), moved(builtin, {"blink_right": 1.0})
+    assert float(left[[43, 44], 1].mean()) < -0.05 < 0.02 > float(left[[37, 38], 1].abs().max())
+    assert float(right[[37, 38], 1].mean()) < -0.05
+
+
+def test_a_model_without_names_gets_solved_codes(builtin, model):
+    response = landmark_response(model)
+    for name in ("smile", "brows_up", "blink_left"):
+        actions = EXPRESSIONS[name].actions
+        wanted = landmark_response(builtin).T @ code_of_actions(builtin, actions)
+        code = code_of_actions(model, actions)
+        error, before = float((response.T @ code - wanted).norm()), float(wanted.norm())
+        assert error < before, name                               # least squares: never worse than doing nothing
+        nudged = code + 0.1 * torch.randn(len(code), generator=torch.Generator().manual_seed(2))
+        assert float((response.T @ nudged - wanted).norm()) > error
+    assert torch.equal(unit_expression(model, "mouth_open")[0], torch.zeros(len(code)))      # the jaw alone
+
+
+def test_unknown_names_are_refused(builtin):
+    with pytest.raises(InputError, match="expression 'wink' must be a known name"):
+        expression_change(builtin, {"wink": 1.0})
+    with pytest.raises(InputError, match="must be one of the head model's actions"):
+        code_of_actions(builtin, {"wink": 1.0})
