@@ -5,8 +5,9 @@ import numpy as np
 
 from .rig import Rig
 
-LOCAL_UNIT = 0.4             # of MakeHuman's slider, whose ends are extremes: about one standard deviation among people
-MACRO_UNIT = 1.0             # half the way between the two ends, e.g. from neither to male
+LOCAL_UNIT = 0.3             # of MakeHuman's slider, whose ends are extremes: about one standard deviation among people
+LIP_UNIT = 0.15              # the neutral lips are thin already: more would turn them in
+MACRO_UNIT = 0.8             # half the way between the two ends, e.g. from neither to male
 BUST_TOP, BUST_BOTTOM = -0.10, -0.16         # metres; below, the bust belongs to nobody and stays
 NAMES = (
     "gender", "age", "weight", "african", "asian",
@@ -15,10 +16,10 @@ NAMES = (
     "chin-height", "chin-width", "chin-prominent", "chin-jaw-drop", "chin-bones", "chin-prognathism",
     "cheek-bones", "cheek-volume", "cheek-inner", "cheek-trans-up",
     "nose-scale-vert", "nose-scale-horiz", "nose-scale-depth", "nose-trans-up", "nose-width1", "nose-width2",
-    "nose-hump", "nose-curve-convex", "nose-point-up", "nose-base-up", "nose-nostrils-width", "nose-volume",
+    "nose-curve-convex", "nose-point-up", "nose-point-width", "nose-flaring", "nose-nostrils-width",
     "mouth-scale-horiz", "mouth-scale-vert", "mouth-trans-up", "mouth-trans-forward", "mouth-upperlip-height",
-    "mouth-lowerlip-height", "mouth-upperlip-volume", "mouth-lowerlip-volume", "mouth-cupidsbow", "mouth-angles-up",
-    "eye-scale", "eye-trans-out", "eye-trans-up", "eye-height1", "eye-height2", "eye-height3", "eye-corner1-up",
+    "mouth-lowerlip-height", "mouth-upperlip-volume", "mouth-lowerlip-volume", "mouth-angles-up",
+    "eye-scale", "eye-trans-out", "eye-trans-up", "eye-height1", "eye-height2", "eye-corner1-up",
     "eye-corner2-up", "eye-bag", "eye-push1-out", "eye-epicanthus-out",
     "ear-scale", "ear-wing", "ear-rot-forward", "neck-scale-horiz", "neck-double",
 )
@@ -28,5 +29,10 @@ def basis(rig: Rig) -> np.ndarray:
     """[I, V, 3] metres per unit, in the order of NAMES: coarse traits first, so that a shorter code still says most."""
     y = rig.verts[:, 1]
     free = ((y - BUST_BOTTOM) / (BUST_TOP - BUST_BOTTOM)).clip(0, 1)[:, None]
-    units = [MACRO_UNIT if "-" not in name else LOCAL_UNIT for name in NAMES]
-    return np.stack([rig.changes[name] * unit * free for name, unit in zip(NAMES, units, strict=True)])
+    return np.stack([rig.changes[name] * _unit(name) * free for name in NAMES])
+
+
+def _unit(name: str) -> float:
+    if "-" not in name:
+        return MACRO_UNIT
+    return LIP_UNIT if "lip-" in name or name in ("mouth-scale-vert", "mouth-angles-up") else LOCAL_UNIT

@@ -47,8 +47,8 @@ def _plane(p: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.nda
 
 def mirror_pairs(verts: np.ndarray, tolerance: float = 2e-4) -> np.ndarray:
     """For each vertex [V] the one at its mirror place (x negated); raises ValueError where there is none."""
-    from scipy.spatial import cKDTree
-    gap, pair = cKDTree(verts).query(verts * [-1, 1, 1])
+    from scipy.spatial import KDTree
+    gap, pair = (np.asarray(found) for found in KDTree(verts).query(verts * [-1, 1, 1]))
     if gap.max() > tolerance or not np.array_equal(pair[pair], np.arange(len(verts))):
         raise ValueError(f"no mirror twin within {tolerance} m: worst {gap.max():.5f} m")
     return pair

@@ -18,6 +18,8 @@ JAW_BONES = ("jaw", "special04", "oris01", "oris02", "oris06.L", "oris06.R", "or
 EYE_SEGMENTS = 18
 SOCKET_RINGS = 3
 EYE_RADIUS = 0.0150          # metres, of MakeHuman's eye before placing
+# MakeHuman's blink carries the upper lid past the lower one; here 1 is just closed.
+STRENGTH = {"eyeBlinkLeft": 0.82, "eyeBlinkRight": 0.82}
 BODY = ("root", "spine", "clavicle", "shoulder", "breast", "neck01", "upperarm", "lowerarm", "pelvis")
 
 
@@ -54,6 +56,7 @@ def build(source: Source, shape: Shape) -> Rig:
     count, each = int(kept.sum()), len(ball)
     verts = np.concatenate([shape.verts[kept], eyes.rest])
     pair = mirror_pairs(verts, 5e-4)
+    lining = _mouth_follows_skin(verts[:count], faces, mouth_faces(source)[shape.cut.face_of[on_skin]])
     verts = _even(verts, pair)
     weights = np.zeros((len(verts), 5))
     weights[:count] = _weights(source, shape)[kept]
@@ -66,8 +69,9 @@ def build(source: Source, shape: Shape) -> Rig:
         face_of=np.concatenate([shape.cut.face_of[on_skin], np.full(2 * len(ball_faces), -1)]),
         cut_face=np.concatenate([np.flatnonzero(on_skin), np.full(2 * len(ball_faces), -1)]),
         base_index=np.concatenate([shape.base_index[kept], np.full(2 * each, -1)]),
-        actions={name: np.concatenate([offset[kept], eyes.turned(offset)]) for name, offset in shape.actions.items()},
-        changes={name: _keep_parity(np.concatenate([offset[kept], eyes.carried(offset)]), pair)
+        actions=_mirrored({name: np.concatenate([offset[kept], eyes.turned(offset)]) * STRENGTH.get(name, 1)
+                           for name, offset in shape.actions.items()}, pair),
+        changes={name: _keep_parity(np.concatenate([lining @ offset[kept], eyes.carried(offset)]), pair)
                  for name, offset in shape.changes.items()},
         skinning=weights, joint_regressor=_regressor(verts, joints, count, each), joints=joints,
         eye_polar=polar, skin_count=count, face_count=int(on_skin.sum()), pair=pair)
@@ -77,6 +81,28 @@ def socket_faces(source: Source) -> np.ndarray:
     """[F] of the source: the lining behind the lids, which has charts of its own."""
     u, v = source.uvs[source.uv_faces].mean(1).T
     return (u < 0.17) & (v > 0.53) & (v < 0.65) & (source.verts[source.faces, 1].mean(1) > 0.85)
+
+
+def mouth_faces(source: Source) -> np.ndarray:
+    """[F] of the source: the mouth's lining, which has a chart of its own, and the tongue."""
+    u, v = source.uvs[source.uv_faces].mean(1).T
+    tongue = (source.base_index >= anatomy.SKIN_END) & (source.base_index < anatomy.TONGUE_END)
+    return ((u > 0.74) & (v < 0.14)) | tongue[source.faces].all(1)
+
+
+def _mouth_follows_skin(verts: np.ndarray, faces: np.ndarray, inside: np.ndarray):
+    """Sparse [N, N]: the mouth's inside takes the movement of the skin around it, or it would come out at the chin
+    of people whose jaw is far from the average; all else keeps its own."""
+    from scipy.sparse import csr_matrix
+    from scipy.spatial import KDTree
+    outer = np.unique(faces[~inside])
+    inner = np.setdiff1d(np.unique(faces[inside]), outer)
+    gap, near = KDTree(verts[outer]).query(verts[inner], k=24)
+    share = 1 / (gap ** 2 + 1e-6)
+    share /= share.sum(1, keepdims=True)
+    rows = np.concatenate([outer, np.repeat(inner, 24)])
+    columns = np.concatenate([outer, outer[near].ravel()])
+    return csr_matrix((np.concatenate([np.ones(len(outer)), share.ravel()]), (rows, columns)), shape=(len(verts),) * 2)
 
 
 def _deep_socket(source: Source, shape: Shape) -> np.ndarray:
@@ -139,6 +165,17 @@ def _even(verts: np.ndarray, pair: np.ndarray) -> np.ndarray:
 def _keep_parity(offset: np.ndarray, pair: np.ndarray) -> np.ndarray:
     twin = offset[pair] * [-1, 1, 1]
     return (offset + twin) / 2 if (offset * twin).sum() >= 0 else (offset - twin) / 2
+
+
+def _mirrored(actions: dict[str, np.ndarray], pair: np.ndarray) -> dict[str, np.ndarray]:
+    """Left and right actions made exact mirror images, all others exactly symmetric (the artist's differ slightly)."""
+    even = {}
+    for name, offset in actions.items():
+        other = name
+        for side, opposite in (("Left", "Right"), ("Right", "Left")):
+            other = name.removesuffix(side) + opposite if name.endswith(side) else other
+        even[name] = (offset + actions[other][pair] * [-1, 1, 1]) / 2
+    return even
 
 
 def _weights(source: Source, shape: Shape) -> np.ndarray:

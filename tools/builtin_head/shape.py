@@ -19,6 +19,7 @@ USED = np.array([8, *range(17, 68)])         # landmarks that both heads define 
 TUNED = ("head", "forehead", "eyebrows", "eye", "cheek", "nose", "mouth", "chin")
 STIFFNESS = 1.5e-4          # square metres per unit of local change, in the tuning
 SMOOTHING = 4e-2             # metres, of the warp: a millimetre or two may stay where the two heads differ in kind
+SKULL_FRONT, SKULL_LOW, SKULL_BOTTOM = -0.02, 0.05, -0.01    # metres: where its stretching in z and y begins; its lower end
 Move = Callable[[np.ndarray], np.ndarray]
 
 
@@ -117,11 +118,23 @@ def placing(verts: np.ndarray, anchors: Anchors, target: np.ndarray, box: np.nda
     """The move from MakeHuman's space to FLAME's: similarity, then the warp to the landmarks and the skull's extent."""
     place = similarity(anchors.of(verts), target)[0]
     placed = place(verts)
-    skull = np.stack([placed[placed[:, 1].argmax()], placed[placed[:, 2].argmin()]]) * [0, 1, 1]
-    wanted = skull + [[0, box[1, 1] - skull[0, 1], 0], [0, 0, box[0, 2] - skull[1, 2]]]
+    skull, wanted = _skull(placed, box)
     still = np.array([[x, -0.25, z] for x in (-0.12, 0.12) for z in (-0.12, 0.08)])      # the shoulders stay
     warp = Warp(np.concatenate([anchors.of(placed), skull, still]), np.concatenate([target, wanted, still]))
     return lambda p: warp(place(p))
+
+
+def _skull(placed: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points of the skull's back and top, and where they must go for the skull to end where FLAME's box does."""
+    high = placed[(placed[:, 1] > SKULL_BOTTOM) & ((placed[:, 2] < SKULL_FRONT - 0.03) | (placed[:, 1] > SKULL_LOW + 0.05))]
+    picked = high[np.argsort(high @ [0.31, 0.77, 0.55])[::len(high) // 20]]
+    points = np.concatenate([picked, picked * [-1, 1, 1]])
+    depth = (box[0, 2] - SKULL_FRONT) / (high[:, 2].min() - SKULL_FRONT)
+    height = (box[1, 1] - SKULL_LOW) / (high[:, 1].max() - SKULL_LOW)
+    wanted = points.copy()
+    wanted[:, 2] = SKULL_FRONT + (points[:, 2] - SKULL_FRONT) * np.where(points[:, 2] < SKULL_FRONT, depth, 1)
+    wanted[:, 1] = SKULL_LOW + (points[:, 1] - SKULL_LOW) * np.where(points[:, 1] > SKULL_LOW, height, 1)
+    return points, wanted
 
 
 class Warp:
@@ -146,4 +159,4 @@ def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def neck_height(verts: np.ndarray) -> np.ndarray:
     """Above zero is kept: a cut like FLAME's, lowest in front, rising to the sides and the nape."""
     x, y, z = verts.T
-    return y + 0.1869 - 4.0 * x ** 2 - 0.35 * np.clip(0.03 - z, 0, None)
+    return y + 0.1869 - 2.3 * x ** 2 - 0.22 * np.clip(-0.02 - z, 0, None)

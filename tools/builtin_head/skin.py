@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -34,8 +35,8 @@ class Places:
     """Where the painted things are, metres, symmetric."""
 
     lips: np.ndarray                         # [N, 2] closed outline, front view
-    slit: np.ndarray                         # [N, 2] line between the lips, front view
-    brow: np.ndarray                         # [5, 2] right brow's middle line, outer end first
+    slit: np.ndarray                         # [3, 3] line between the lips, right corner to middle
+    brow: np.ndarray                         # [N, 2] right brow's middle line, outer end first
     lids: tuple[np.ndarray, np.ndarray]      # right upper and lower rim, [N, 3]
     points: np.ndarray                       # [68, 3]
 
@@ -76,27 +77,37 @@ def _places(rig: Rig, points68: np.ndarray) -> Places:
     upper, lower = chain(anatomy.UPPER_LIP)[:, :2], chain(anatomy.LOWER_LIP)[:, :2]
     half = np.concatenate([lower[::-1], upper[1:]])                                    # middle below, corner, middle above
     other = half[::-1][1:-1] * [-1, 1]
-    slit = (points68[[60, 61, 62, 63, 64], :2] + points68[[60, 67, 66, 65, 64], :2]) / 2
-    return Places(np.concatenate([half, other]), slit, points68[17:22, :2] - [0, 0.0012],
+    slit = (points68[[60, 61, 62]] + points68[[60, 67, 66]]) / 2
+    return Places(np.concatenate([half, other]), slit, _rounded(points68[17:22, :2] - [0, 0.0012]),
                   (chain(anatomy.UPPER_LID), chain(anatomy.LOWER_LID)), points68)
+
+
+def _rounded(line: np.ndarray) -> np.ndarray:
+    """A polyline with its corners cut twice (Chaikin), ends kept."""
+    for _ in range(2):
+        a, b = line[:-1], line[1:]
+        line = np.concatenate([line[:1], np.stack([a * 0.75 + b * 0.25, a * 0.25 + b * 0.75], 1).reshape(-1, 2), line[-1:]])
+    return line
 
 
 def paint(on: Surface, places: Places) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Colour [P, 3] of each sample, and how much [P] of each named thing it is."""
     right = on.place * np.where(on.place[:, :1] > 0, -1.0, 1.0) ** [1, 0, 0]            # folded onto the right side
     masks = _skin_masks(on, right, places)
-    tint = 1 + 0.02 * _noise(on.place, 0.012, 1) + 0.015 * _noise(on.place, 0.003, 2) + 0.02 * _noise(on.place, 0.05, 3)
+    tint = 1 + 0.014 * _noise(on.place, 0.012, 1) + 0.010 * _noise(on.place, 0.004, 2) + 0.016 * _noise(on.place, 0.05, 3)
     colour = SKIN * tint[:, None]
-    colour = colour + masks["blush"][:, None] * [0.035, -0.035, -0.03]
+    colour = colour + masks["blush"][:, None] * [0.025, -0.032, -0.026]
     colour = colour * (1 - masks["under eye"][:, None] * [0.10, 0.12, 0.09])
     colour = colour * (1 - masks["hollow"][:, None] * [0.55, 0.68, 0.70])
     colour = colour * (1 - masks["scalp"][:, None] * [0.05, 0.05, 0.04])
     lip = LIPS * (1 + 0.05 * _noise(on.place * [3, 0.6, 1], 0.002, 4)[:, None]) * (1 - 0.55 * masks["slit"][:, None])
     colour = _mix(colour, lip, masks["lips"])
-    colour = _mix(colour, BROW, 0.85 * masks["brow"])
+    colour = _mix(colour, BROW, 0.80 * masks["brow"])
     colour = _mix(colour, BROW * 0.6, 0.75 * masks["lash"])
-    for part, flesh in ((atlas.MOUTH, FLESH * 0.75), (atlas.TONGUE, FLESH * [1.35, 1.5, 1.5]), (atlas.SOCKET, FLESH)):
-        colour[on.island == part] = flesh
+    # little light reaches the back of the mouth
+    deep = _smooth(places.slit[-1, 2] - on.place[:, 2], 0.004, 0.040)[:, None]
+    for part, flesh in ((atlas.MOUTH, FLESH * 0.7), (atlas.TONGUE, FLESH * [1.05, 1.25, 1.25]), (atlas.SOCKET, FLESH)):
+        colour[on.island == part] = flesh * (1 - (0.6 * deep[on.island == part] if part != atlas.SOCKET else 0))
     eye = on.island == atlas.EYE
     colour[eye], masks["iris"][eye] = _eye(on.uv[eye])
     return colour, masks
@@ -108,7 +119,8 @@ def _skin_masks(on: Surface, right: np.ndarray, places: Places) -> dict[str, np.
     p = places.points
     x, y, z = right.T
     lips = front * _smooth(_inside(on.place[:, :2], places.lips), -0.0009, 0.0009) * _smooth(z, 0.03, 0.045)
-    slit = _smooth(-_line(np.stack([-np.abs(on.place[:, 0]), y], 1), places.slit)[0], -0.0016, -0.0002)
+    slit = _smooth(-_line(right[:, :2], places.slit[:, :2])[0], -0.0014, -0.0001)
+    slit = np.maximum(slit, _smooth(np.interp(x, *places.slit[:, [0, 2]].T) - z, -0.0002, 0.0022))
     cheek = (p[36] + p[48]) / 2 * [1.45, 1, 0.6]
     blush = front * (0.9 * _blob(right, cheek, 0.021) + 0.8 * _blob(right, p[30] * [1, 1, 1], 0.013)
                      + 0.35 * _blob(right, p[8], 0.02)) + skin * 0.5 * _blob(right, np.array([-0.085, 0.005, -0.03]), 0.03)
@@ -133,11 +145,11 @@ def _brow(right: np.ndarray, line: np.ndarray) -> np.ndarray:
     """Hairs along the brow: dense in the middle line, thinning at the tail and the inner end."""
     gap, along, side = _line(right[:, :2], line)
     t = along / along.max()                                                                # 0 outer end, 1 inner end
-    half = np.interp(t, [0, 0.15, 0.5, 0.85, 1], [0.0010, 0.0019, 0.0031, 0.0040, 0.0034])
-    body = _smooth(half - gap, -0.0009, 0.0013)
+    half = np.interp(t, [0, 0.15, 0.5, 0.85, 1], [0.0006, 0.0016, 0.0028, 0.0037, 0.0030])
+    body = _smooth(half - gap, -0.0012, 0.0016)
     ends = _smooth(t, 0.0, 0.10) * _smooth(1 - t, -0.02, 0.10)
-    hairs = 0.5 + 0.5 * np.sin(along / 0.0011 + side * 900 * (0.4 + t))
-    return body * ends * (0.62 + 0.38 * hairs)
+    hairs = 0.5 + 0.5 * np.sin(along / 0.0007 + side * 700 * (0.4 + t) + 2 * np.sin(along / 0.0031))
+    return body * ends * (0.78 + 0.22 * hairs)
 
 
 def _eye(uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -145,7 +157,7 @@ def _eye(uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     offset = (uv - atlas.EYE_CENTRE) / atlas.EYE_RADIUS
     polar = np.interp(np.hypot(*offset.T), [0, atlas.EYE_NEAR_SHARE, 1], [0, atlas.EYE_NEAR, 112])
     turn = np.arctan2(offset[:, 1], offset[:, 0])
-    white = np.array([0.80, 0.765, 0.735]) - 0.16 * _smooth(polar, 25, 75)[:, None] * [0.6, 1.0, 1.0]
+    white = np.array([0.76, 0.725, 0.70]) - 0.16 * _smooth(polar, 25, 75)[:, None] * [0.6, 1.0, 1.0]
     streak = 1 + 0.16 * np.sin(turn * 37 + 3 * np.sin(turn * 5)) + 0.10 * np.sin(turn * 61 + 1)
     ring = 1 - 0.55 * _smooth(polar, IRIS_DEGREES * 0.72, IRIS_DEGREES) + 0.25 * _smooth(-polar, -14, -9)
     iris = np.array([0.335, 0.215, 0.125]) * (streak * ring)[:, None]
@@ -162,14 +174,14 @@ def directions(mean: np.ndarray, masks: dict[str, np.ndarray]) -> list[np.ndarra
     bare = skin * (1 - masks["brow"] - masks["lash"]).clip(0, 1)[:, None]
     lips, brow = masks["lips"][:, None], masks["brow"][:, None]
     return [bare * mean * [0.17, 0.20, 0.22], bare * [0.018, 0.0, -0.030],
-            (masks["blush"][:, None] * skin) * [0.030, -0.030, -0.024], lips * [0.045, -0.050, -0.035],
+            (masks["blush"][:, None] * skin) * [0.016, -0.020, -0.016], lips * [0.045, -0.050, -0.035],
             -brow * (0.35 * mean + 0.06), masks["iris"][:, None] * np.array([0.035, 0.075, 0.105]),
             -masks["beard"][:, None] * bare * mean * [0.13, 0.11, 0.08]]
 
 
 def _image(where: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Samples [P, 3] -> [3, S, S]: averaged per texel, and spread over the empty texels."""
-    from scipy.ndimage import distance_transform_edt
+    from scipy.spatial import KDTree
     fine = atlas.SIZE * FINE
     total, count = np.zeros((fine * fine, 3)), np.zeros(fine * fine)
     total[where], count[where] = values, 1
@@ -177,8 +189,10 @@ def _image(where: np.ndarray, values: np.ndarray) -> np.ndarray:
     total = total.reshape(*shape, 3).sum((1, 3))
     count = count.reshape(shape).sum((1, 3))
     filled = total / np.maximum(count, 1)[..., None]
-    nearest = distance_transform_edt(count == 0, return_distances=False, return_indices=True)
-    return filled[nearest[0], nearest[1]].transpose(2, 0, 1)
+    known = np.argwhere(count > 0)
+    nearest = known[KDTree(known).query(np.argwhere(count == 0))[1]]
+    filled[count == 0] = filled[nearest[:, 0], nearest[:, 1]]
+    return filled.transpose(2, 0, 1)
 
 
 def _smooth(value: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -199,7 +213,7 @@ def _line(points: np.ndarray, line: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     """Distance [P] to a polyline, length [P] along it, and signed side [P] (metres; 0 for 3-D lines)."""
     gap, along, side = np.full(len(points), np.inf), np.zeros(len(points)), np.zeros(len(points))
     start = 0.0
-    for a, b in zip(line[:-1], line[1:], strict=True):
+    for a, b in pairwise(line):
         length = float(np.linalg.norm(b - a))
         t = ((points - a) @ (b - a) / length ** 2).clip(0, 1)
         here = points - a - t[:, None] * (b - a)
@@ -224,4 +238,4 @@ def _noise(points: np.ndarray, size: float, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     folded = points * np.where(points[:, :1] > 0, -1.0, 1.0) ** [1, 0, 0]
     waves = rng.normal(size=(24, 3)) / size
-    return np.cos(folded @ waves.T + rng.uniform(0, 2 * np.pi, 24)).mean(1) * np.sqrt(2 * 24) / 1.0 / np.sqrt(1)
+    return np.cos(folded @ waves.T + rng.uniform(0, 2 * np.pi, 24)).mean(1) * np.sqrt(2 * 24)

