@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .capface.keys import MASK_KEY, is_capface_key, plain_key
 from .check import InputError, fail
 from .weights import SAFETENSORS_SUFFIXES, TORCH_SUFFIXES, read_state_dict, strip_prefix, write_safetensors
 
@@ -72,9 +73,8 @@ def _deca(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _capface(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    if "control_model.mask_predict.0.weight" not in state:
-        return {}
-    return {key: value for key, value in state.items() if key.startswith(("control_model.", "id_linear.", "img_linear."))}
+    found = {key: value for key, value in state.items() if is_capface_key(key)}
+    return found if any(plain_key(key) == MASK_KEY for key in found) else {}
 
 
 def _facenet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -147,3 +147,15 @@ def test_frame_strengths():
     for text in ("x", "1 2", "nan"):
         with pytest.raises(InputError, match="frame_strengths"):
             schedule.parse_values(text)
+
+
+@pytest.mark.parametrize("prefix", ["control_model.", ""])
+def test_converted_file_holds_capface_alone(tmp_path, prefix):
+    from caphuman_core.convert import convert, find_jobs
+    first = "input_hint_block.0.weight"                    # its shape tells CapFace from an ordinary ControlNet
+    small = {key: torch.zeros(value.shape if key.endswith(first) else 1) for key, value in _tiny(prefix).items()}
+    _save(tmp_path / "caphuman.ckpt", {**small, "model.diffusion_model.out.2.bias": torch.zeros(4)})
+    (job,) = find_jobs([tmp_path / "caphuman.ckpt"])
+    written = convert(job, tmp_path / "out")
+    state = keys.read_capface(written)
+    assert set(state) == set(layout.parameter_shapes())
