@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
 PAPER, INK, QUIET, RULE, WARN = "#f6f4ef", "#22262b", "#6d7278", "#d9d4c8", "#a8480f"
 GAP = 26                                    # between panels
@@ -57,10 +57,13 @@ def make(prompt: dict[str, Any], previews: Sequence[str], result: Any, captions:
                     f"{width} x {height}, Stable Diffusion 1.5 + CapFace")
     maps = [picture(title) for title in MAPS]
     heads = [_decode(result.images[node][0]) for node in previews]
-    box = _around(maps + heads)
+    drawn_boxes = [drawn.getbbox() for drawn in maps + heads]
+    box = _square_around(_union([found for found in drawn_boxes if found]), maps[0].size, 0.06)
+    photo, fitted = picture("Faces found"), picture("Fitted head over the photo")
     columns = [
-        [Panel(picture("Faces found"), "1  Photo", "faces numbered, five points each"),
-         Panel(picture("Fitted head over the photo"), "2  Fitted head", "the 3D head, laid over the photo")],
+        [Panel(photo, "1  Photo", "faces found and numbered"),
+         Panel(fitted.crop(_square_around(ImageChops.difference(fitted, photo).getbbox(), fitted.size, 0.2)), "2  Fitted head",
+               "the 3D head, laid over the photo")],
         [Panel(drawn.crop(box), f"3  {title}", line) for drawn, (title, line) in zip(maps, MAPS.items(), strict=True)],
         [Panel(drawn.crop(box), "4  Edited head", caption) for drawn, caption in zip(heads, captions, strict=True)],
         [Panel(picture("Predicted face mask"), "5  Predicted face mask", "noise: untrained" if noise else "where CapFace acts"),
@@ -69,15 +72,24 @@ def make(prompt: dict[str, Any], previews: Sequence[str], result: Any, captions:
     return _lay_out(columns, _timings(prompt, result), noise)
 
 
-def _around(pictures: Sequence[Image.Image], margin: float = 0.06) -> tuple[int, int, int, int]:
-    """One square around everything drawn on the black pictures, with a margin; inside the picture where it fits."""
-    boxes = [box for picture in pictures if (box := picture.getbbox())]
-    width, height = pictures[0].size
+Box = tuple[int, int, int, int]
+
+
+def _union(boxes: Sequence[Box]) -> Box | None:
     if not boxes:
-        return 0, 0, width, height
+        return None
     left, top, right, bottom = (pick(side) for pick, side in zip((min, min, max, max), zip(*boxes, strict=True), strict=True))
-    side = round(max(right - left, bottom - top) * (1 + 2 * margin))
-    x, y = ((left + right - side) // 2, (top + bottom - side) // 2)
+    return left, top, right, bottom
+
+
+def _square_around(box: Box | None, size: tuple[int, int], margin: float) -> Box:
+    """A square with the box in its middle and a margin in shares of its side; moved inside the picture where it fits."""
+    width, height = size
+    if box is None:
+        return 0, 0, width, height
+    left, top, right, bottom = box
+    side = min(round(max(right - left, bottom - top) * (1 + 2 * margin)), max(width, height))
+    x, y = (left + right - side) // 2, (top + bottom - side) // 2
     x, y = max(0, min(x, width - side)), max(0, min(y, height - side))
     return x, y, x + side, y + side
 

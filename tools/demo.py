@@ -77,9 +77,10 @@ def with_edits(prompt: Prompt) -> tuple[Prompt, list[str]]:
         ids = [f"{edit}-{index}", f"{render}-{index}", f"preview-{index}"]
         head = {**prompt[edit]["inputs"], **neutral, **change}
         drawn = {**prompt[render]["inputs"], "head": [ids[0], 0]}
-        for node, class_type, inputs in zip(ids, ("CapHumanEditHead", "CapHumanRenderHead", "PreviewImage"),
-                                            (head, drawn, {"images": [ids[1], 3]}), strict=True):
-            prompt[node] = {"class_type": class_type, "inputs": inputs, "_meta": {"title": f"Edited head {index}: {caption}"}}
+        branch = (("CapHumanEditHead", head, "Edit head"), ("CapHumanRenderHead", drawn, "Render head"),
+                  ("PreviewImage", {"images": [ids[1], 3]}, "Edited head"))
+        for node, (class_type, inputs, title) in zip(ids, branch, strict=True):
+            prompt[node] = {"class_type": class_type, "inputs": inputs, "_meta": {"title": f"{title} {index}: {caption}"}}
         previews.append(ids[2])
     return prompt, previews
 
@@ -181,7 +182,7 @@ async def run(request: dict[str, Any]) -> int:
             " - some networks are UNTRAINED, so the sampled picture will be noise; every picture before the sampler is real"
             if noise else ""))
         if weights["cpu"]:
-            say("sampling on the processor takes " + ("a minute or two" if noise else "many minutes; a graphics card takes seconds"))
+            say("sampling on the processor takes " + ("a minute or two" if noise else "many minutes; a graphics card, seconds"))
         bar = Bar(prompt)
         try:
             result = await client.run(prompt, bar)
