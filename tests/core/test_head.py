@@ -295,3 +295,16 @@ def test_edit_names_what_is_wrong(model, head):
     with pytest.raises(InputError, match="yaw_degrees must be a finite number"):
         edit_head(head, model, Edit(yaw_degrees=float("nan")))
     assert len(EXPRESSIONS) == 19
+
+
+def test_bfm_albedo_is_read_in_its_own_units(tmp_path, flame_folder, model):
+    for path in flame_folder.iterdir():
+        if path.suffix != ".npz":
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    generator = np.random.default_rng(0)
+    mean, basis = generator.random((512, 512, 3), np.float32), generator.random((512, 512, 3, 4), np.float32)
+    np.savez(tmp_path / "albedoModel2020_FLAME_albedoPart.npz", MU=mean, PC=basis, specMU=mean)
+    made = load_flame(find_flame_files(tmp_path / "generic_model.pkl", []))
+    np.testing.assert_array_equal(made.texture_mean.numpy(), mean[::2, ::2, ::-1].transpose(2, 0, 1))      # red first, 0..1
+    assert made.texture_basis.shape == (4, 3, 256, 256)
+    assert made.fingerprint != model.fingerprint
