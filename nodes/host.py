@@ -142,6 +142,13 @@ def at_rest(hint: HeadHint) -> HeadHint:
     return replace(hint, maps=hint.maps.to(device), mask=hint.mask.to(device), present=hint.present.to(device))
 
 
+def onnx_providers() -> list[str]:
+    """onnxruntime providers that fit the host's device, best first."""
+    device = comfy.model_management.get_torch_device()
+    best = {"cuda": ["CUDAExecutionProvider"], "mps": ["CoreMLExecutionProvider"]}.get(device.type, [])
+    return [*best, "CPUExecutionProvider"]
+
+
 def with_progress(items: Sequence[T], node_id: str | None = None) -> Iterator[T]:
     """Iterate over `items` while the host's progress bar follows; stops when the user interrupts."""
     bar = comfy.utils.ProgressBar(len(items), node_id=node_id)

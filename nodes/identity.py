@@ -1,3 +1,280 @@
+"""Nodes that read, mix, keep and compare identities."""
 from __future__ import annotations
 
-NODES: list[type] = []
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.model_management
+import torch
+from comfy_api.v0_0_2 import io, ui
+
+from ..caphuman_core.check import fail, require, require_image
+from ..caphuman_core.face import parsing
+from ..caphuman_core.flow import Identity
+from ..caphuman_core.identity.combine import average, combine
+from ..caphuman_core.identity.compare import compare
+from ..caphuman_core.identity.encode import Views, look
+from ..caphuman_core.identity.storage import SUFFIX, load_identity, save_identity
+from ..caphuman_core.identity.views import CLIP_VIEWS, clip_pixels
+from ..caphuman_core.weights import fingerprint
+from . import host, wires
+
+CATEGORY = "CapHuman/identity"
+FACENET_AT_ONCE = 16                     # crops
+CLIP_AT_ONCE = 8                         # views
+CLIP_TOKENS, CLIP_WIDTH = 257, 1024      # of ViT-L/14 at 224 pixels
+SEVERAL = ("one identity each", "average")
+
+
+@dataclass(frozen=True)
+class IdentityEncoder:
+    """FaceNet under the host's model management; travels on the IDENTITY_ENCODER wire."""
+
+    patcher: Any                         # comfy.model_patcher.ModelPatcher of a FaceNet
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class FaceParser:
+    """BiSeNet under the host's model management; travels on the FACE_PARSER wire."""
+
+    patcher: Any                         # comfy.model_patcher.ModelPatcher of a BiSeNet
+
+    def classes(self, photos):
+        """[B, 3, H, W], 0..1 -> [B, H, W] uint8 classes."""
+        host.load(self.patcher)
+        return parsing.parse(self.patcher.model, photos)
+
+    def whiten(self, photo):
+        """[3, H, W] -> the same with everything but the face white."""
+        return parsing.whitened(photo[None], self.classes(photo[None]))[0]
+
+
+class ParseFace(io.ComfyNode):
+    """Photos -> which part of a face each pixel shows."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanParseFace", display_name="CapHuman Parse Face", category=CATEGORY,
+            description="Whitens everything but the face, as CapFace was trained with, and gives the face as a mask.",
+            search_aliases=["face parsing", "bisenet", "face mask", "remove background", "segment face"],
+            inputs=[
+                io.Image.Input("image", tooltip="One photo, or a batch."),
+                wires.FaceParser.Input("face_parser", tooltip="From CapHuman Load Face Parser."),
+            ],
+            outputs=[
+                io.Image.Output("whitened", display_name="image",
+                                tooltip="The photos with background, hair, ears, neck, clothes and hats white."),
+                io.Mask.Output("mask", display_name="mask", tooltip="1 on skin, brows, eyes, glasses, nose and mouth; else 0."),
+                io.Image.Output("class_map", display_name="class_map",
+                                tooltip="One colour per part of the face; the help page has the legend."),
+            ])
+
+    @classmethod
+    def execute(cls, image, face_parser) -> io.NodeOutput:
+        require_image("image", image)
+        photos = host.rgb01(image).cpu().float()
+        parts = [face_parser.classes(photo[None]) for photo in host.with_progress(list(photos))]
+        classes = torch.cat(parts)
+        mask = parsing.is_face(classes).float().to(host.intermediate_device())
+        return io.NodeOutput(host.to_image(parsing.whitened(photos, classes)), mask, host.to_image(parsing.coloured(classes)))
+
+
+class EncodeIdentity(io.ComfyNode):
+    """Photos and faces -> who they are."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanEncodeIdentity", display_name="CapHuman Encode Identity", category=CATEGORY,
+            description="Reads who a person is: FaceNet's vector of the face crop and CLIP's tokens of the photo. One identity per "
+                        "face, photo by photo. The node shows what CLIP sees.",
+            search_aliases=["identity", "face embedding", "facenet", "id embedding", "face id"],
+            inputs=[
+                io.Image.Input("image", tooltip="The photo or photos the faces were found in."),
+                wires.Faces.Input("faces", tooltip="From CapHuman Detect Faces or CapHuman Select Face, of the same image."),
+                wires.IdentityEncoder.Input("identity_encoder", tooltip="FaceNet, from CapHuman Load Identity Encoder."),
+                io.ClipVision.Input("clip_vision", tooltip="CLIP ViT-L/14, from Load CLIP Vision; no other CLIP fits CapFace."),
+                wires.FaceParser.Input("face_parser", optional=True,
+                                       tooltip="Whitens everything but the face before CLIP looks, as CapFace was trained with. "
+                                               "Without it CLIP sees the image as it comes."),
+                io.Combo.Input("clip_view", options=list(CLIP_VIEWS), default=CLIP_VIEWS[0], optional=True,
+                               tooltip="centre crop: the square middle of the photo, as in the released code. on the face: a "
+                                       "square of twice the face's size around it, for small faces, groups, and faces far from "
+                                       "the middle."),
+                io.Combo.Input("several_faces", options=list(SEVERAL), default=SEVERAL[0], optional=True,
+                               tooltip="one identity each: a batch, one per face. average: one identity of all of them, for "
+                                       "several photos of one person."),
+            ],
+            outputs=[
+                wires.Identity.Output("identity", display_name="identity",
+                                      tooltip="For CapHuman Apply CapFace. Photos without a face keep an empty place."),
+                io.Image.Output("crop", display_name="crop",
+                                tooltip="The 160x160 face crops FaceNet sees; black for an empty place."),
+            ])
+
+    @classmethod
+    def execute(cls, image, faces, identity_encoder, clip_vision, face_parser=None, clip_view=CLIP_VIEWS[0],
+                several_faces=SEVERAL[0]) -> io.NodeOutput:
+        require_image("image", image)
+        require((len(faces), faces.height, faces.width) == tuple(image.shape[:3]), "image",
+                f"must be the {len(faces)} photo(s) of {faces.width} x {faces.height} that the faces were found in",
+                f"{image.shape[0]} of {image.shape[2]} x {image.shape[1]}", "connect the same image to both nodes")
+        require_clip_l(clip_vision)
+        rows = sum(max(1, len(found)) for found in faces.per_image)
+        done = host.progress_callback(len(faces) + 2 * rows)
+        views = look(host.rgb01(image).cpu().float(), faces, clip_view, face_parser.whiten if face_parser else None, done)
+        embedding = embed_faces(identity_encoder, views, lambda i: done(len(faces) + i))
+        tokens = clip_tokens(clip_vision, views, lambda i: done(len(faces) + rows + i))
+        identity = Identity(embedding, tokens, views.present, identity_encoder.fingerprint, clip_fingerprint(clip_vision),
+                            views.arcface)
+        if several_faces == SEVERAL[1]:
+            identity = average(identity)
+        return io.NodeOutput(identity, host.to_image(views.crops), ui=_shown(views))
+
+
+@torch.no_grad()
+def embed_faces(encoder: IdentityEncoder, views: Views, step) -> torch.Tensor:
+    """[N, 512] of unit length on the CPU; zero where not present."""
+    device = host.load(encoder.patcher)
+    rows = []
+    for part in views.facenet.split(FACENET_AT_ONCE):
+        rows.append(encoder.patcher.model(part.to(device)).float().cpu())
+        step(sum(map(len, rows)))
+    return torch.cat(rows) * views.present[:, None]
+
+
+@torch.no_grad()
+def clip_tokens(clip_vision: Any, views: Views, step) -> torch.Tensor:
+    """[N, 257, 1024] last hidden state, class token first, no final norm, on the CPU; zero where not present."""
+    comfy.model_management.load_models_gpu([clip_vision.patcher])
+    rows = []
+    for part in views.clip.split(CLIP_AT_ONCE):
+        pixels = clip_pixels((part * 255).round()).to(clip_vision.load_device)
+        rows.append(clip_vision.model(pixel_values=pixels, intermediate_output=-2)[0].float().cpu())
+        step(sum(map(len, rows)))
+    return torch.cat(rows) * views.present[:, None, None]
+
+
+def require_clip_l(clip_vision: Any) -> None:
+    """Refuse every vision model but CLIP ViT-L/14 at 224 pixels."""
+    table = clip_vision.model.state_dict().get("vision_model.embeddings.position_embedding.weight")
+    shape = None if table is None else tuple(table.shape)
+    if shape != (CLIP_TOKENS, CLIP_WIDTH):
+        fail("clip_vision", f"must be CLIP ViT-L/14 with {CLIP_TOKENS} tokens of {CLIP_WIDTH} numbers",
+             "a vision model without CLIP's tokens" if shape is None else f"one with {shape[0]} tokens of {shape[1]} numbers",
+             "load CLIP-ViT-L-14 (openai/clip-vit-large-patch14) in Load CLIP Vision")
+
+
+def clip_fingerprint(clip_vision: Any) -> str:
+    """Identity of a tower by a few of its weights; the same for a file in half or full precision only if those agree."""
+    keys = ("class_embedding", "position_embedding.weight")
+    state = clip_vision.model.state_dict()
+    return fingerprint({key: state[f"vision_model.embeddings.{key}"].float() for key in keys})
+
+
+def _shown(views: Views) -> dict[str, Any]:
+    """The node's own picture: what CLIP sees."""
+    pictures = ui.ImageSaveHelper.save_images(views.clip.movedim(1, -1), filename_prefix="caphuman_clip_view",
+                                              folder_type=io.FolderType.temp, cls=None, compress_level=1)
+    return {"images": pictures, "animated": (False,)}
+
+
+class CombineIdentities(io.ComfyNode):
+    """Two identities -> one in between."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanCombineIdentities", display_name="CapHuman Combine Identities", category=CATEGORY,
+            description="Mixes two identities: two photos of one person for a steadier likeness, or two people.",
+            search_aliases=["mix faces", "blend identity", "merge faces", "average face"],
+            inputs=[
+                wires.Identity.Input("identity_a", tooltip="One identity, or a batch."),
+                wires.Identity.Input("identity_b", tooltip="One identity, or as many as identity_a."),
+                io.Float.Input("weight", default=0.5, min=0.0, max=1.0, step=0.01,
+                               tooltip="Share of identity_b: 0 is all identity_a, 1 is all identity_b. Where one has no face, the "
+                                       "other is taken whole."),
+            ],
+            outputs=[wires.Identity.Output("identity", display_name="identity", tooltip="The mixed identity.")])
+
+    @classmethod
+    def execute(cls, identity_a, identity_b, weight) -> io.NodeOutput:
+        return io.NodeOutput(combine(identity_a, identity_b, weight))
+
+
+class SaveIdentity(io.ComfyNode):
+    """An identity to a file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanSaveIdentity", display_name="CapHuman Save Identity", category=CATEGORY,
+            description="Saves an identity in the output folder: about 1 MB of numbers per face, no photo inside.",
+            search_aliases=["save face", "export identity", "save embedding"], is_output_node=True,
+            inputs=[
+                wires.Identity.Input("identity", tooltip="The identity or batch of identities to save."),
+                io.String.Input("filename_prefix", default="caphuman/identity",
+                                tooltip="Name in the output folder; a number is added."),
+            ],
+            outputs=[])
+
+    @classmethod
+    def execute(cls, identity, filename_prefix) -> io.NodeOutput:
+        save_identity(identity, host.new_output_path(filename_prefix, SUFFIX))
+        return io.NodeOutput()
+
+
+class LoadIdentity(io.ComfyNode):
+    """An identity from a file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanLoadIdentity", display_name="CapHuman Load Identity", category=CATEGORY,
+            description="Loads an identity saved by CapHuman Save Identity; no photo and no identity models are needed.",
+            search_aliases=["load face", "import identity", "load embedding"],
+            inputs=[io.Combo.Input("name", options=host.saved_files(SUFFIX),
+                                   tooltip="An .identity.safetensors file in the input or output folder.")],
+            outputs=[wires.Identity.Output("identity", display_name="identity", tooltip="The saved identity or batch.")])
+
+    @classmethod
+    def validate_inputs(cls, name) -> bool | str:
+        return True                      # a missing file is explained in one sentence when the node runs
+
+    @classmethod
+    def fingerprint_inputs(cls, name) -> str:
+        return host.saved_stamp(name)
+
+    @classmethod
+    def execute(cls, name) -> io.NodeOutput:
+        return io.NodeOutput(load_identity(host.saved_path(name, SUFFIX, "identity", "CapHuman Save Identity")))
+
+
+class CompareIdentity(io.ComfyNode):
+    """How alike two identities are."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanCompareIdentity", display_name="CapHuman Compare Identity", category=CATEGORY,
+            description="Says how alike two identities are, and what the number means.",
+            search_aliases=["face similarity", "same person", "face distance", "cosine"],
+            inputs=[
+                wires.Identity.Input("identity_a", tooltip="An identity; a batch is averaged."),
+                wires.Identity.Input("identity_b", tooltip="Another, made with the same models."),
+            ],
+            outputs=[
+                io.Float.Output("similarity", display_name="similarity",
+                                tooltip="Cosine of the FaceNet vectors, -1 to 1: above 0.6 the same person, below 0.4 two people."),
+                io.String.Output("report", display_name="report",
+                                 tooltip="The number in a sentence; ArcFace's too when both have it."),
+            ])
+
+    @classmethod
+    def execute(cls, identity_a, identity_b) -> io.NodeOutput:
+        return io.NodeOutput(*compare(identity_a, identity_b))
+
+
+NODES: list[type] = [ParseFace, EncodeIdentity, CombineIdentities, SaveIdentity, LoadIdentity, CompareIdentity]

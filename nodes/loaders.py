@@ -2,20 +2,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import comfy.clip_vision
+import torch
 from comfy_api.v0_0_2 import io
 
 from ..caphuman_core.capface.keys import read_capface
+from ..caphuman_core.check import fail
+from ..caphuman_core.face.backends import AUTO, BACKENDS, find_bundles, find_packs, make_detector
+from ..caphuman_core.face.bisenet import build_bisenet
+from ..caphuman_core.face.mtcnn_nets import FILES as MTCNN_FILES
 from ..caphuman_core.head.deca import build_encoder, is_encoder_key
 from ..caphuman_core.head.files import find_flame_files, load_flame
 from ..caphuman_core.head.model import BUILT_IN, load_builtin, load_file
-from ..caphuman_core.weights import read_state_dict
+from ..caphuman_core.identity.facenet import build_facenet
+from ..caphuman_core.weights import fingerprint, read_state_dict, strip_prefix
 from . import host, wires
 from .capface_control import CapFace
 from .capface_network import build
+from .faces import FaceDetector
+from .identity import FaceParser, IdentityEncoder
 
 CATEGORY = "CapHuman/loaders"
+CLIP_PREFIX = "control_cond_stage_model.transformer."
 HEAD_MODEL_SUFFIXES = (".pkl", ".safetensors")
 HEAD_FITTER_SUFFIXES = (".tar", ".safetensors", ".pth", ".pt", ".ckpt")
 
@@ -122,4 +133,144 @@ class LoadCapFace(io.ComfyNode):
         return io.NodeOutput(CapFace(network, host.patcher(network), dtype, path.name))
 
 
-NODES: list[type] = [LoadCapFace, LoadHeadModel, LoadHeadFitter]
+class LoadFaceDetector(io.ComfyNode):
+    """One of the face detector back ends."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        names = [AUTO, *find_bundles(host.model_folders("detection")), *sorted(find_packs(host.model_folders("insightface")))]
+        return io.Schema(
+            node_id="CapHumanLoadFaceDetector", display_name="CapHuman Load Face Detector", category=CATEGORY,
+            description="Loads what finds faces. mtcnn gives 5 points and is what CapFace was trained with; mediapipe gives 478 "
+                        "points, expression scores and head pose; insightface 68 or 106 points and ArcFace.",
+            search_aliases=["mtcnn", "mediapipe", "insightface", "face detector", "buffalo_l", "antelopev2"],
+            inputs=[
+                io.Combo.Input("backend", options=list(BACKENDS), default=BACKENDS[0],
+                               tooltip="mtcnn needs facenet-pytorch's three weight files; mediapipe and insightface need their "
+                                       "Python packages. What is missing is named, with its install line."),
+                io.Combo.Input("model_name", options=names, default=AUTO,
+                               tooltip="auto takes the first model there is. Else a .task bundle of the models folder 'detection' "
+                                       "for mediapipe, or a pack of the models folder 'insightface' for insightface."),
+            ],
+            outputs=[wires.FaceDetector.Output("detector", display_name="detector", tooltip="For CapHuman Detect Faces.")])
+
+    @classmethod
+    def validate_inputs(cls, backend, model_name) -> bool | str:
+        return True                      # what is missing is explained in one sentence when the node runs
+
+    @classmethod
+    def fingerprint_inputs(cls, backend, model_name) -> str:
+        folders = [folder for key in ("facenet", "detection", "insightface") for folder in host.model_folders(key)]
+        files = sorted(str(path) for folder in folders if folder.is_dir()
+                       for path in folder.rglob("*") if path.suffix in (".pt", ".task", ".onnx"))
+        return "|".join((backend, model_name, *files))
+
+    @classmethod
+    def execute(cls, backend, model_name) -> io.NodeOutput:
+        folders = {key: host.model_folders(key) for key in ("facenet", "detection", "insightface")}
+        detector = make_detector(backend, model_name, folders, host.onnx_providers())
+        return io.NodeOutput(FaceDetector(detector, host.patcher(detector) if isinstance(detector, torch.nn.Module) else None))
+
+
+class LoadIdentityEncoder(io.ComfyNode):
+    """FaceNet."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanLoadIdentityEncoder", display_name="CapHuman Load Identity Encoder", category=CATEGORY,
+            description="Loads FaceNet, which reads who a face belongs to.",
+            search_aliases=["facenet", "vggface2", "identity encoder", "face recognition"],
+            inputs=[io.Combo.Input("model_name", options=_not_mtcnn(host.model_choice("facenet")),
+                                   tooltip="20180402-114759-vggface2.pt, or a conversion of it, in the models folder 'facenet'.")],
+            outputs=[wires.IdentityEncoder.Output("identity_encoder", display_name="identity_encoder",
+                                                  tooltip="For CapHuman Encode Identity.")])
+
+    @classmethod
+    def validate_inputs(cls, model_name) -> bool | str:
+        return True                      # a missing file is explained in one sentence when the node runs
+
+    @classmethod
+    def fingerprint_inputs(cls, model_name) -> str:
+        return host.file_stamp("facenet", model_name)
+
+    @classmethod
+    def execute(cls, model_name) -> io.NodeOutput:
+        path = host.model_path("facenet", model_name, "FaceNet", "get 20180402-114759-vggface2.pt from facenet-pytorch's releases")
+        net = build_facenet(read_state_dict(path, "FaceNet"), f"FaceNet file '{path.name}'")
+        known = fingerprint({name: value for name, value in net.state_dict().items() if name.startswith("last_")})
+        return io.NodeOutput(IdentityEncoder(host.patcher(net), known))
+
+
+def _not_mtcnn(names: list[str]) -> list[str]:
+    """Names without MTCNN's three nets, which share FaceNet's folder."""
+    return [name for name in names if Path(name).name not in MTCNN_FILES] or [host.NO_FILE]
+
+
+class LoadFaceParser(io.ComfyNode):
+    """BiSeNet."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanLoadFaceParser", display_name="CapHuman Load Face Parser", category=CATEGORY,
+            description="Loads BiSeNet, which knows which part of a face each pixel shows.",
+            search_aliases=["bisenet", "face parsing", "face segmentation"],
+            inputs=[io.Combo.Input("model_name", options=host.model_choice("face_parsing"),
+                                   tooltip="79999_iter.pth, or a conversion of it, in the models folder 'face_parsing'.")],
+            outputs=[wires.FaceParser.Output("face_parser", display_name="face_parser",
+                                             tooltip="For CapHuman Encode Identity and CapHuman Parse Face.")])
+
+    @classmethod
+    def validate_inputs(cls, model_name) -> bool | str:
+        return True                      # a missing file is explained in one sentence when the node runs
+
+    @classmethod
+    def fingerprint_inputs(cls, model_name) -> str:
+        return host.file_stamp("face_parsing", model_name)
+
+    @classmethod
+    def execute(cls, model_name) -> io.NodeOutput:
+        path = host.model_path("face_parsing", model_name, "face parsing", "get 79999_iter.pth from face-parsing.PyTorch")
+        net = build_bisenet(read_state_dict(path, "face parsing"), f"face parsing file '{path.name}'")
+        return io.NodeOutput(FaceParser(host.patcher(net)))
+
+
+class LoadCLIPVision(io.ComfyNode):
+    """The CLIP tower inside a full CapHuman checkpoint."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanLoadCLIPVision", display_name="CapHuman Load CLIP Vision (from caphuman.ckpt)", category=CATEGORY,
+            description="Takes the CLIP ViT-L/14 tower out of a full CapHuman checkpoint, for those who have no CLIP vision file.",
+            search_aliases=["clip vision", "clip tower", "caphuman checkpoint"],
+            inputs=[io.Combo.Input("capface_name", options=host.model_choice("capface"),
+                                   tooltip="A full caphuman.ckpt in the models folder 'capface'.")],
+            outputs=[io.ClipVision.Output("clip_vision", display_name="clip_vision",
+                                          tooltip="For CapHuman Encode Identity; it has no projection for other nodes.")])
+
+    @classmethod
+    def validate_inputs(cls, capface_name) -> bool | str:
+        return True                      # a missing file is explained in one sentence when the node runs
+
+    @classmethod
+    def fingerprint_inputs(cls, capface_name) -> str:
+        return host.file_stamp("capface", capface_name)
+
+    @classmethod
+    def execute(cls, capface_name) -> io.NodeOutput:
+        path = host.model_path("capface", capface_name, "CapHuman checkpoint", "get caphuman.ckpt from the CapHuman project page")
+        tower = read_state_dict(path, "CapHuman checkpoint", keep=lambda key: key.startswith(CLIP_PREFIX))
+        state = strip_prefix(tower, CLIP_PREFIX)
+        state.pop("vision_model.embeddings.position_ids", None)
+        state["visual_projection.weight"] = torch.zeros(768, 1024)      # not in the checkpoint; identity does not use it
+        clip_vision = comfy.clip_vision.load_clipvision_from_sd(state) if len(state) > 1 else None
+        if clip_vision is None:
+            fail(f"CapHuman checkpoint '{path.name}'", "must carry the CLIP ViT-L/14 vision tower", "none",
+                 "use Load CLIP Vision with a CLIP ViT-L/14 file instead")
+        return io.NodeOutput(clip_vision)
+
+
+NODES: list[type] = [LoadCapFace, LoadHeadModel, LoadHeadFitter, LoadFaceDetector, LoadFaceParser, LoadIdentityEncoder,
+                     LoadCLIPVision]

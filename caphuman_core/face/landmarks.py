@@ -1,0 +1,57 @@
+"""From the landmark sets of the back ends to the 68 points of 300-W / iBUG, and to MTCNN's five.
+
+iBUG order: jaw line 0-16 from the person's right ear (the viewer's left) over the chin, brows 17-26, nose 27-35,
+eyes 36-47, outer lips 48-59, inner lips 60-67.
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..flow import Face
+
+# MediaPipe's mesh (its canonical face model's numbering) at the iBUG places.
+MEDIAPIPE_68 = (
+    127, 234, 93, 58, 172, 136, 150, 176, 152, 400, 379, 365, 397, 288, 323, 454, 356,      # jaw line
+    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,                                          # brows
+    168, 197, 5, 4, 98, 97, 2, 326, 327,                                                    # nose
+    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,                              # eyes
+    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181,                                    # outer lips
+    78, 82, 13, 312, 308, 317, 14, 87,                                                      # inner lips
+)
+
+# insightface's 2d106det at the iBUG places.
+INSIGHTFACE_68 = (
+    1, 10, 12, 14, 16, 3, 5, 7, 0, 23, 21, 19, 32, 30, 28, 26, 17,
+    43, 48, 49, 51, 50, 102, 103, 104, 105, 101,
+    72, 73, 74, 86, 78, 79, 80, 85, 84,
+    35, 41, 42, 39, 37, 36, 89, 95, 96, 93, 91, 90,
+    52, 64, 63, 71, 67, 68, 61, 58, 59, 53, 56, 55,
+    65, 66, 62, 70, 69, 57, 60, 54,
+)
+
+
+def points68_of_478(points: Tensor) -> Tensor:
+    """[..., 468 or 478, D] MediaPipe order -> [..., 68, D]."""
+    return points[..., list(MEDIAPIPE_68), :]
+
+
+def points68_of_106(points: Tensor) -> Tensor:
+    """[..., 106, D] insightface order -> [..., 68, D]."""
+    return points[..., list(INSIGHTFACE_68), :]
+
+
+def points5_of_68(points: Tensor) -> Tensor:
+    """[..., 68, D] -> [..., 5, D]: eye centres, nose tip, mouth corners, the viewer's left first."""
+    eyes = [points[..., first:first + 6, :].mean(-2) for first in (36, 42)]
+    return torch.stack([*eyes, points[..., 30, :], points[..., 48, :], points[..., 54, :]], -2)
+
+
+def face_from_478(points478: Tensor, confidence: float, scores: dict[str, float] | None, head_matrix: Tensor | None,
+                  box_xyxy: Tensor | None = None) -> Face:
+    """A face of MediaPipe's landmarks. Its box, where none is given, is that of the landmarks themselves: brows to chin,
+    which is close to what MTCNN draws."""
+    points68 = points68_of_478(points478)
+    box = torch.cat([points478.amin(0), points478.amax(0)]) if box_xyxy is None else box_xyxy
+    return Face(box, confidence, points5_of_68(points68), points68, points478=points478, expression_scores=scores,
+                head_matrix=head_matrix)

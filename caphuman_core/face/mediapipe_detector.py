@@ -1,0 +1,80 @@
+"""The mediapipe back end: 478 landmarks, 68 derived from them, 52 expression scores and the head's matrix."""
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..check import fail
+from ..flow import Face
+from .landmarks import face_from_478
+
+MOST_FACES = 20
+LEAST_CONFIDENCE = 0.3                   # MediaPipe's own threshold; what is asked for in the node comes on top
+INSTALL = "run `pip install mediapipe` in ComfyUI's Python, or choose another backend"
+BUNDLE = "put face_landmarker.task of MediaPipe's model page into the models folder 'detection'"
+
+
+class MediaPipe:
+    """MediaPipe's face landmarker, on the CPU."""
+
+    name = "mediapipe"
+
+    def __init__(self, folders: Sequence[Path], model_name: str) -> None:
+        self._package = _package()
+        self._landmarker = _open(self._package, _bundle(folders, model_name))
+
+    def find(self, photos: Tensor) -> list[tuple[Face, ...]]:
+        """Faces in photos [B, 3, H, W] of 0..1, red first."""
+        return [self._find_in(photo) for photo in photos]
+
+    def _find_in(self, photo: Tensor) -> tuple[Face, ...]:
+        pixels = (photo.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
+        picture = self._package.Image(image_format=self._package.ImageFormat.SRGB, data=pixels)
+        result = self._landmarker.detect(picture)
+        height, width = photo.shape[1:]
+        faces = []
+        for number, marks in enumerate(result.face_landmarks):
+            points = torch.tensor([[mark.x * width, mark.y * height] for mark in marks], dtype=torch.float32)
+            scores = {entry.category_name: float(entry.score) for entry in result.face_blendshapes[number]
+                      if entry.category_name != "_neutral"}
+            matrix = torch.tensor(result.facial_transformation_matrixes[number], dtype=torch.float32)
+            faces.append(face_from_478(points, 1.0, scores, matrix))
+        return tuple(faces)
+
+
+def _package() -> Any:
+    try:
+        import mediapipe
+        import mediapipe.tasks.python.vision
+    except ImportError as error:
+        fail("backend mediapipe", "needs the Python package mediapipe", str(error), INSTALL)
+    return mediapipe
+
+
+def _bundle(folders: Sequence[Path], model_name: str) -> Path:
+    from .backends import AUTO, find_bundles
+    names = find_bundles(folders)
+    faces = [name for name in names if "face_landmarker" in name.lower()] or names
+    name = (faces[0] if faces else AUTO) if model_name == AUTO else model_name
+    for folder in folders:
+        if name in names and (folder / name).is_file():
+            return folder / name
+    fail("backend mediapipe", "needs a face landmarker bundle (.task)", repr(model_name) if names else "none", BUNDLE)
+
+
+def _open(package: Any, path: Path) -> Any:
+    os.environ.setdefault("GLOG_minloglevel", "2")              # MediaPipe's start-up chatter reads like errors
+    vision, tasks = package.tasks.vision, package.tasks
+    options = vision.FaceLandmarkerOptions(
+        base_options=tasks.BaseOptions(model_asset_buffer=path.read_bytes()), num_faces=MOST_FACES,
+        min_face_detection_confidence=LEAST_CONFIDENCE, min_face_presence_confidence=LEAST_CONFIDENCE,
+        output_face_blendshapes=True, output_facial_transformation_matrixes=True)
+    try:
+        return vision.FaceLandmarker.create_from_options(options)
+    except (RuntimeError, ValueError) as error:
+        fail(f"mediapipe bundle '{path.name}'", "must be a face landmarker", str(error).strip().splitlines()[0][:120], BUNDLE)
