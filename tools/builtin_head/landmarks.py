@@ -11,6 +11,7 @@ from .rig import Rig
 from .shape import Shape
 
 MAX_YAW = 39                 # degrees; rows 0..39 are yaw 0..39, rows 40..78 yaw -1..-39
+LEVEL_FROM = 11              # contour point
 SLAB = 0.0012                # metres, half thickness of the slice a contour point slides in
 
 
@@ -89,7 +90,8 @@ def _slice(surface: np.ndarray, fixed: np.ndarray, k: int) -> tuple[np.ndarray, 
     """Surface points in front of contour point k in the slice through it, and the contour's outward normal there (x, y)."""
     before, after = fixed[k - 1], fixed[min(k + 1, 16)]
     along = (after - before)[:2]
-    along = along / np.hypot(*along)
+    # cheeks slide level, so that the points stay evenly spread; the chin's slide along its own curve
+    along = np.array([0.0, 1.0]) if k >= LEVEL_FROM else along / np.hypot(*along)
     outward = np.array([along[1], -along[0]])
     offset = surface - fixed[k]
     height = offset[:, :2] @ along
