@@ -117,7 +117,8 @@ class CapFaceControl(ControlBase):
         gains = self._gains(t, frames)
         if not any(gains):
             return previous
-        areas = cond.get(AREA_KEY) or [None] * batched_number
+        areas = cond.get(AREA_KEY, ())
+        areas = areas if len(areas) == batched_number else (None,) * batched_number
         chunks = list(zip(x_noisy.chunk(batched_number), t.chunk(batched_number), areas, strict=True))
         found = self.steps.collect(chunks, tuple(frames), partial(self._residuals, frames=frames, gains=gains))
         return merge(found, previous)
