@@ -9,6 +9,7 @@ import copy
 import io
 import json
 import os
+import struct
 import sys
 import urllib.request
 from pathlib import Path
@@ -272,3 +273,53 @@ def test_a_wrong_file_in_the_right_folder_is_told(url, weights):
     finally:
         wrong.unlink()
     assert_still_serving(url)
+
+
+SDXL_UNET = {
+    "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 320, "num_res_blocks": [2, 2, 2],
+    "channel_mult": [1, 2, 4], "transformer_depth": [0, 0, 2, 2, 10, 10], "transformer_depth_middle": 10,
+    "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10], "num_heads": -1, "num_head_channels": 64, "context_dim": 2048,
+    "use_linear_in_transformer": True, "adm_in_channels": 2816, "num_classes": "sequential", "use_spatial_transformer": True,
+    "legacy": False}
+
+
+def write_sdxl(path):
+    """A file that the host takes for SDXL: the weights it looks at, at their real shapes, all zero (a hole in the file, so it
+    occupies almost no disk)."""
+    import comfy.ops
+    import torch
+    from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+    network = UNetModel(**SDXL_UNET, device="meta", dtype=torch.float16, operations=comfy.ops.disable_weight_init)
+    unseen = ("attn1", "to_q", "to_v", "to_out", "ff.", "in_layers.2")
+    header, end = {}, 0
+    for key, value in network.state_dict().items():
+        if not any(part in key for part in unseen):
+            begin, end = end, end + value.numel() * 2
+            header[f"model.diffusion_model.{key}"] = {"dtype": "F16", "shape": list(value.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + end)
+
+
+def test_an_sdxl_checkpoint_is_refused_by_name(url, weights):
+    wrong = places.MODELS / "checkpoints" / "untrained-sdxl-for-a-test.safetensors"
+    write_sdxl(wrong)
+    try:
+        prompt = before_sampling(good_prompt(url, weights))
+        prompt["sdxl"] = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": wrong.name}, "_meta": {"title": "SDXL"}}
+        demo.only(prompt, "CapHumanApplyCapFace")["model"] = ["sdxl", 0]
+        with pytest.raises(Refused, match="SDXL") as refused:
+            submit(url, prompt)
+        assert_one_sentence(str(refused.value))
+        assert "Stable Diffusion 1.5" in str(refused.value)
+    finally:
+        wrong.unlink()
+    assert_still_serving(url)
+
+
+def test_the_server_still_draws_after_all_that(url, weights):
+    """Last in this file: refusals have left nothing behind that spoils a good prompt."""
+    prompt = good_prompt(url, weights, {"steps": 1, "cfg": 1.0, "seed": 7})
+    result = submit(url, prompt)
+    assert np.asarray(picture(result, prompt, "Portrait")).std() > 10
