@@ -131,7 +131,7 @@ class CapFaceControl(ControlBase):
         run = 0.0
         if person.schedule.points:                  # counted as the host's percent_to_sigma does
             run = 1.0 - float(self.sampling.timestep(t[:1]).float()) / 999.0
-        gains = strengths(person.strength, person.schedule, person.frame_strengths, run, frames)
+        gains = strengths(self.strength, person.schedule, person.frame_strengths, run, frames)
         who = entries_for_frames(len(person.identity), frames)
         posed = entries_for_frames(len(person.hint), frames)
         return [gain * bool(person.identity.present[a]) * bool(person.hint.present[b])
