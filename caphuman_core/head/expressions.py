@@ -8,6 +8,7 @@ in eye distances.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -18,6 +19,7 @@ from ..check import fail
 from .landmarks import LEFT_EYE, RIGHT_EYE, on_surface
 from .model import HeadModel, load_builtin
 
+JAW_OPEN_RADIANS = 0.36      # jaw turn that opens the mouth as the action jawOpen does at amount 1
 RIDGE = 1e-3                 # of the mean landmark response: keeps solved codes small where landmarks say nothing
 
 
@@ -95,6 +97,15 @@ def code_of_actions(model: HeadModel, actions: dict[str, float]) -> Tensor:
     gram = response @ response.T
     ridge = RIDGE * gram.diagonal().mean().clamp(min=1e-12) * torch.eye(len(gram))
     return torch.linalg.solve(gram + ridge, response @ wanted)
+
+
+def pose_of_scores(model: HeadModel, scores: Mapping[str, float]) -> tuple[Tensor, Tensor]:
+    """Expression code [E] and jaw_radians [3] of a detector's expression scores (ARKit name -> 0..1).
+
+    jawOpen turns the jaw joint, so that it survives a transfer to other head models; "_neutral" says nothing.
+    """
+    actions = {name: score for name, score in scores.items() if not name.startswith("_") and name != "jawOpen"}
+    return code_of_actions(model, actions), torch.tensor([scores.get("jawOpen", 0.0) * JAW_OPEN_RADIANS, 0.0, 0.0])
 
 
 def landmark_response(model: HeadModel) -> Tensor:

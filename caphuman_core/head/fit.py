@@ -1,8 +1,8 @@
 """Fitting a head to detected points, without DECA: pose, place and size, and what more the points can tell.
 
 Scaled orthographic projection and regularised least squares (Levenberg-Marquardt) on the landmarks of the loaded model.
-Five points give pose, place, size and the broad proportions of the face; 68 give expression and jaw as well;
-expression scores (ARKit names) set the expression directly.
+Five points give pose, place, size and the broad proportions of the face; 68 give expression and jaw as well. Expression
+scores (ARKit names) set expression and jaw directly on a model that has those actions; on others the landmarks tell more.
 """
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from ..check import fail
 from ..flow import Face, Faces, Head
 from . import camera
-from .expressions import code_of_actions
+from .expressions import pose_of_scores
 from .flame import PosedHead, pose_head
 from .landmarks import five_from_68
 from .model import HeadModel
@@ -29,6 +29,7 @@ BOX_TO_CROP = 1.1 * 1.25                 # DECA's crop around its 68-point box, 
 POINT_SIGMA = {5: 0.02, 68: 0.02}        # expected error of a detected point, in eye distances
 CODE_SIGMA = 1.0                         # expected size of identity codes (standard deviations)
 EXPRESSION_SIGMA = 0.5
+HELD = {"jawOpen", "mouthClose", "tongueOut"}     # actions left out: the jaw joint does the first, the others need it open
 JAW_SIGMA_RADIANS = 0.15
 PITCH_SIGMA = {5: 0.1, 68: 0.5}          # sine; five points cannot tell a nod from a smile or a long nose, people rarely nod far
 MOST_JAW_RADIANS = 0.5
@@ -40,15 +41,16 @@ class _Layout:
     """Where each unknown lies in the vector that is solved for."""
 
     identity: int
+    jaw: int                             # 1, or 0 where jaw and expression are known
     expression: int
 
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
-        """rotation [3], log scale [1], shift [2], jaw [1], identity, expression."""
-        return x.split([3, 1, 2, 1, self.identity, self.expression])
+        """rotation [3], log scale [1], shift [2], jaw, identity, expression."""
+        return x.split([3, 1, 2, self.jaw, self.identity, self.expression])
 
     @property
     def size(self) -> int:
-        return 7 + self.identity + self.expression
+        return 6 + self.jaw + self.identity + self.expression
 
 
 def fit_faces(faces: Faces, model: HeadModel, step: Callable[[int], object] | None = None) -> Head:
@@ -106,10 +108,10 @@ def fit_face(face: Face, model: HeadModel, small: HeadModel, width: int, height:
         return _fill_box(head, small, face.box_xyxy)
     points = points.float().cpu()
     head = head.replace(crop_to_picture=_crop(points, face)[None])
-    scored = face.expression_scores is not None
-    if face.expression_scores:
-        known = {name: score for name, score in face.expression_scores.items() if not name.startswith("_")}
-        head = head.replace(expression=code_of_actions(model, known)[None])
+    scored = face.expression_scores is not None and (bool(model.expression_names) or len(points) == 5)
+    if scored:
+        expression, jaw = pose_of_scores(model, face.expression_scores or {})
+        head = head.replace(expression=expression[None], jaw_radians=jaw[None])
     return _solve(head, small, points, free_expression=len(points) == 68 and not scored)
 
 
@@ -137,7 +139,9 @@ def _landmarks(head: Head, small: HeadModel) -> PosedHead:
 
 def _solve(head: Head, small: HeadModel, points: Tensor, free_expression: bool) -> Head:
     """Levenberg-Marquardt from a linear pose; returns the head with pose, camera, identity (and expression) set."""
-    layout = _Layout(head.identity.shape[1], head.expression.shape[1] if free_expression else 0)
+    layout = _Layout(head.identity.shape[1], int(free_expression), head.expression.shape[1] if free_expression else 0)
+    expression_sigma = torch.tensor([1e-3 if name in HELD else EXPRESSION_SIGMA for name in small.expression_names]
+                                    or [EXPRESSION_SIGMA])[:max(layout.expression, 1)]
     five = len(points) == 5
     eye_pixels = float((_eyes(points)[1] - _eyes(points)[0]).norm().clamp(min=1.0))
     weight = torch.ones(len(points), 1) / (POINT_SIGMA[len(points)] * eye_pixels)
@@ -146,14 +150,15 @@ def _solve(head: Head, small: HeadModel, points: Tensor, free_expression: bool) 
 
     def residuals(x: Tensor) -> Tensor:
         rotation, log_scale, shift, jaw, identity, expression = layout.split(x)
-        jaw3 = torch.cat([jaw, jaw.new_zeros(2)])[None]
+        jaw3 = torch.cat([jaw, jaw.new_zeros(2)])[None] if free_expression else head.jaw_radians
         code = expression[None] if free_expression else head.expression
         posed = pose_head(small, identity[None], code, rotation[None], jaw3)
         shape = five_from_68(posed.landmarks3d) if five else posed.landmarks2d
         at = camera.place(camera.project(shape, torch.cat([log_scale.exp(), shift])[None]), head.crop_to_picture)[0, :, :2]
-        jaw_sigma = JAW_SIGMA_RADIANS if free_expression else 1e-3
         pitch = matrix_from_axis_angle(rotation)[1, 2:]
-        priors = [identity / CODE_SIGMA, expression / EXPRESSION_SIGMA, jaw / jaw_sigma, pitch / PITCH_SIGMA[len(points)]]
+        priors = [identity / CODE_SIGMA, pitch / PITCH_SIGMA[len(points)], jaw / JAW_SIGMA_RADIANS]
+        if free_expression:
+            priors.append(expression / expression_sigma)
         return torch.cat([((at - points) * weight).flatten(), *priors])
 
     def bounded(x: Tensor) -> Tensor:
@@ -164,9 +169,10 @@ def _solve(head: Head, small: HeadModel, points: Tensor, free_expression: bool) 
 
     x = _levenberg_marquardt(residuals, _start(head, small, points, layout), bounded)
     rotation, log_scale, shift, jaw, identity, expression = (part[None] for part in layout.split(x))
-    return head.replace(rotation_radians=rotation, camera=torch.cat([log_scale.exp(), shift], 1), identity=identity,
-                        jaw_radians=torch.cat([jaw, torch.zeros(1, 2)], 1),
-                        expression=expression if free_expression else head.expression)
+    head = head.replace(rotation_radians=rotation, camera=torch.cat([log_scale.exp(), shift], 1), identity=identity)
+    if not free_expression:
+        return head
+    return head.replace(jaw_radians=torch.cat([jaw, torch.zeros(1, 2)], 1), expression=expression)
 
 
 def _eyes(points: Tensor) -> Tensor:

@@ -5,16 +5,22 @@ import pytest
 import torch
 
 from caphuman_core.check import InputError
+from caphuman_core.flow import Face, Faces
 from caphuman_core.head.expressions import (
     EXPRESSIONS,
+    JAW_OPEN_RADIANS,
     code_of_actions,
     expression_change,
     eye_distance,
     landmark_response,
+    pose_of_scores,
     unit_expression,
 )
+from caphuman_core.head.fit import fit_faces
 from caphuman_core.head.flame import pose_head
 from caphuman_core.head.model import load_builtin
+from caphuman_core.head.new import new_head
+from caphuman_core.render.maps import render
 
 # name -> (landmark, axis, sign): where a landmark goes; x to the person's left, y up. 48 is the viewer's left mouth corner.
 MOVES = {
@@ -82,3 +88,28 @@ def test_unknown_names_are_refused(builtin):
         expression_change(builtin, {"wink": 1.0})
     with pytest.raises(InputError, match="must be one of the head model's actions"):
         code_of_actions(builtin, {"wink": 1.0})
+
+
+def test_scores_set_a_named_head_and_landmarks_another(builtin, model):
+    scores = {"_neutral": 0.1, "jawOpen": 0.5, "mouthSmileLeft": 0.7, "mouthSmileRight": 0.6}
+    code, jaw = pose_of_scores(builtin, scores)
+    assert float(code[builtin.expression_names.index("mouthSmileLeft")]) == pytest.approx(0.7)
+    assert float(code[builtin.expression_names.index("jawOpen")]) == 0.0
+    assert float(jaw[0]) == pytest.approx(0.5 * JAW_OPEN_RADIANS)
+    for head_model in (builtin, model):
+        points = render(new_head(head_model, 200, 200), head_model, 200, 200).landmarks[0]
+        face = Face(torch.cat([points.amin(0), points.amax(0)]), 1.0, points68=points, expression_scores=scores)
+        fitted = fit_faces(Faces(((face,),), 200, 200), head_model)
+        named = bool(head_model.expression_names)            # the neutral points say: closed mouth; the scores say: open
+        assert (float(fitted.jaw_radians[0, 0]) > 0.1) == named
+
+
+def test_the_jaw_joint_opens_like_the_action(builtin):
+    zero = torch.zeros(1, 3)
+    action = torch.zeros(1, len(builtin.expression_names))
+    action[0, builtin.expression_names.index("jawOpen")] = 1.0
+    identity = torch.zeros(1, builtin.identity_basis.shape[0])
+    by_action = pose_head(builtin, identity, action, zero, zero).landmarks3d[0]
+    by_joint = pose_head(builtin, identity, action * 0, zero, torch.tensor([[JAW_OPEN_RADIANS, 0.0, 0.0]])).landmarks3d[0]
+    apart = (by_action - by_joint)[[8, 57, 66]].norm(dim=-1) / eye_distance(builtin)
+    assert float(apart.max()) < 0.1                          # chin and lower lip: within a tenth of the eye distance
