@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .children import child, guarded, tool_environment
-from .places import MODELS, OWN_HOST, PACK_NAME, ROOT, Failure
+from .places import MODELS, PACK_NAME, ROOT, Failure
 
 PATIENCE_SECONDS = 300
 FOLDERS = ("custom_nodes", "input", "output", "temp", "user", "models")
@@ -101,8 +101,3 @@ def _last_line(log: Path) -> str:
 
 def _shown(path: Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
-
-
-def is_private(tree: Path) -> bool:
-    """Whether the tree is the copy that dev.py keeps."""
-    return tree == OWN_HOST
