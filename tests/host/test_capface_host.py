@@ -587,3 +587,6 @@ def test_wrong_base_model_at_the_first_step(call, world, part):
 
 def test_the_right_base_model_is_let_through(call, world):
     apply(call, world, model=world.base)
+    apply(call, world, model=nets.base_model(in_channels=9))               # inpainting
+    with pytest.raises(ValueError, match="of another shape"):
+        apply(call, world, model=nets.base_model(width=64))
