@@ -25,7 +25,7 @@ def require(condition: bool, name: str, rule: str, got: Any, fix: str) -> None:
 
 def require_image(name: str, image: Any, channels: tuple[int, ...] = (1, 3, 4)) -> None:
     """Refuse anything but a finite, non-empty picture tensor [B, H, W, C] with C in `channels`."""
-    shape = tuple(getattr(image, "shape", ()))
+    shape: tuple[int, ...] = tuple(getattr(image, "shape", ()))
     fix = "connect a Load Image node"
     require(len(shape) == 4, name, "must be a batch of pictures [B, H, W, C]", f"shape {list(shape)}", fix)
     require(min(shape[:3]) > 0, name, "must hold at least one picture with pixels", f"shape {list(shape)}", fix)

@@ -105,12 +105,12 @@ def _serve(url: str, workflow: str) -> int:
 
 def test(_: argparse.Namespace, rest: list[str]) -> int:
     """The whole test suite, core and host in separate processes."""
-    return suite.run(prepare(), rest)
+    return suite.run(prepare(for_tests=True), rest)
 
 
 def check(_: argparse.Namespace, __: list[str]) -> int:
     """ruff, then pyright."""
-    prepare()
+    prepare(for_tests=True)
     codes = [run_child(guarded("-m", *command), tool_environment()) for command in
              (("ruff", "check", "."), ("pyright",))]
     return max(codes)

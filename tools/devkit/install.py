@@ -48,8 +48,11 @@ class Step:
         self.stamp.write_text(self.digest, encoding="utf-8")
 
 
-def prepare() -> Path:
-    """Everything a command needs, installed once; returns the ComfyUI tree. Raises Failure with one sentence."""
+def prepare(for_tests: bool = False) -> Path:
+    """Everything a command needs, installed once; returns the ComfyUI tree. Raises Failure with one sentence.
+
+    for_tests: the optional back ends too, which do not exist for every system and so must not stop the demo.
+    """
     def waiting(owner: str) -> None:
         say(f"waiting for another dev.py that is preparing this checkout ({owner})")
     try:
@@ -58,7 +61,7 @@ def prepare() -> Path:
             _install(Step("pip", ("--upgrade", "pip>=24"), ""))
             tree = host.get()
             _install_torch(Step("torch", TORCH, ""))
-            for step in _requirement_steps(tree):
+            for step in _requirement_steps(tree, for_tests):
                 _install(step)
             shutil.rmtree(VENV / "tmp", ignore_errors=True)
             return tree
@@ -102,10 +105,12 @@ def _install_torch(step: Step) -> None:
     _install(step)
 
 
-def _requirement_steps(tree: Path) -> list[Step]:
-    return [_step_of("host requirements", tree / "requirements.txt"),
-            _step_of("pack and test requirements", ROOT / "requirements.txt", ROOT / "requirements-dev.txt"),
-            _step_of("packages without their dependencies", ROOT / "requirements-dev-nodeps.txt", options=("--no-deps",))]
+def _requirement_steps(tree: Path, for_tests: bool) -> list[Step]:
+    steps = [_step_of("host requirements", tree / "requirements.txt"),
+             _step_of("pack and test requirements", ROOT / "requirements.txt", ROOT / "requirements-dev.txt"),
+             _step_of("packages without their dependencies", ROOT / "requirements-dev-nodeps.txt", options=("--no-deps",))]
+    backends = _step_of("optional back ends", ROOT / "requirements-backends.txt", options=("--no-deps",))
+    return [*steps, backends] if for_tests else steps
 
 
 def _step_of(name: str, *paths: Path, options: tuple[str, ...] = ()) -> Step:
