@@ -8,6 +8,7 @@ from comfy_api.v0_0_2 import io
 
 from ..caphuman_core.check import require_image
 from ..caphuman_core.face.detector import IF_NONE, ORDERS, Detector, detect, select
+from ..caphuman_core.face.landmarks import faces_from_frames
 from ..caphuman_core.face.preview import draw_faces
 from . import host, wires
 
@@ -99,4 +100,23 @@ class SelectFace(io.ComfyNode):
         return io.NodeOutput(select(faces, index))
 
 
-NODES: list[type] = [DetectFaces, SelectFace]
+class FacesFromLandmarks(io.ComfyNode):
+    """The host's MediaPipe landmarks -> faces."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanFacesFromLandmarks", display_name="CapHuman Faces from Landmarks", category=CATEGORY,
+            description="Takes faces from ComfyUI's own MediaPipe node, expression scores and head pose included.",
+            search_aliases=["mediapipe", "face landmarks", "blendshapes"],
+            inputs=[wires.FaceLandmarks.Input(
+                "face_landmarks", tooltip="From Detect Face Landmarks (MediaPipe); frames without a face keep their place. "
+                                          "Faces are ordered by size.")],
+            outputs=[wires.Faces.Output("faces", display_name="faces", tooltip="The faces of each frame, largest first.")])
+
+    @classmethod
+    def execute(cls, face_landmarks) -> io.NodeOutput:
+        return io.NodeOutput(faces_from_frames(face_landmarks))
+
+
+NODES: list[type] = [DetectFaces, SelectFace, FacesFromLandmarks]

@@ -13,3 +13,5 @@ Faces = io.Custom("CAPHUMAN_FACES")                        # caphuman_core.flow.
 Identity = io.Custom("CAPHUMAN_IDENTITY")                  # caphuman_core.flow.Identity
 Head = io.Custom("CAPHUMAN_HEAD")                          # caphuman_core.flow.Head
 Hint = io.Custom("CAPHUMAN_HINT")                          # caphuman_core.flow.HeadHint
+
+FaceLandmarks = io.Custom("FACE_LANDMARKS")                # the host's MediaPipe nodes

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..check import fail
 from ..flow import Face, Faces
-from .views import TURNED, VIEWS, View
+from .views import TURNED, VIEWS, View, quarter_turns_to_upright
 
 ORDERS = ("largest", "left to right", "top to bottom", "most central", "confidence")
 IF_NONE = ("error", "skip", "whole image")
@@ -73,13 +73,16 @@ def _look_again(detector: Detector, photos: Tensor, found: list[tuple[Face, ...]
     """Fill the empty places of `found` from other views of those photos, where a view shows a face.
 
     Of a photo with doubtful faces only (a face lying on its side can pass for a badly drawn upright one) the turned views
-    are looked at too; they win if they are surer by far.
+    are looked at too; they win if they are surer by far. A face that was found lying is looked at upright.
     """
     least = max(min_confidence, SECOND_LOOK_CONFIDENCE)
     for number, photo in enumerate(photos):
         doubt = 1 - _surest(found[number])
         if found[number] and doubt > DOUBTFUL:
             found[number] = _best_view(detector, photo, TURNED, max(least, 1 - doubt / SURER_BY)) or found[number]
+        lying = {turns for face in found[number] if (turns := quarter_turns_to_upright(face))}
+        if len(lying) == 1:
+            found[number] = _best_view(detector, photo, [View(*lying, padded=False)], least) or found[number]
         found[number] = found[number] or _best_view(detector, photo, VIEWS, least)
 
 

@@ -5,10 +5,13 @@ eyes 36-47, outer lips 48-59, inner lips 60-67.
 """
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from ..flow import Face
+from ..check import fail
+from ..flow import Face, Faces
 
 # MediaPipe's mesh (its canonical face model's numbering) at the iBUG places.
 MEDIAPIPE_68 = (
@@ -55,3 +58,24 @@ def face_from_478(points478: Tensor, confidence: float, scores: dict[str, float]
     box = torch.cat([points478.amin(0), points478.amax(0)]) if box_xyxy is None else box_xyxy
     return Face(box, confidence, points5_of_68(points68), points68, points478=points478, expression_scores=scores,
                 head_matrix=head_matrix)
+
+
+def faces_from_frames(payload: Any) -> Faces:
+    """The host's FACE_LANDMARKS ({"frames": per photo a list of faces, "image_size": (H, W)}) as faces, largest first.
+    Raises InputError for anything else."""
+    try:
+        height, width = (int(side) for side in payload["image_size"])
+        frames = [tuple(_face_of_entry(entry) for entry in frame) for frame in payload["frames"]]
+    except (TypeError, KeyError, ValueError, IndexError) as error:
+        fail("face_landmarks", "must be what the host's MediaPipe node makes", f"{type(payload).__name__} without {error}",
+             "connect Detect Face Landmarks (MediaPipe)")
+    return Faces(tuple(tuple(sorted(found, key=lambda face: -float((face.box_xyxy[2:] - face.box_xyxy[:2]).prod())))
+                       for found in frames), width, height)
+
+
+def _face_of_entry(entry: Any) -> Face:
+    points = torch.as_tensor(entry["landmarks_xy"]).float()[:, :2]
+    matrix = entry.get("transformation_matrix")
+    scores = {name: float(score) for name, score in entry["blendshapes"].items()} if entry.get("blendshapes") else None
+    return face_from_478(points, min(max(float(entry.get("score", 1.0)), 1e-6), 1.0), scores,
+                         None if matrix is None else torch.as_tensor(matrix).float(), torch.as_tensor(entry["bbox_xyxy"]).float())

