@@ -25,10 +25,10 @@ def require(condition: bool, name: str, rule: str, got: Any, fix: str) -> None:
 
 def require_image(name: str, image: Any, channels: tuple[int, ...] = (1, 3, 4)) -> None:
     """Refuse anything but a finite, non-empty picture tensor [B, H, W, C] with C in `channels`."""
-    shape: tuple[int, ...] = tuple(getattr(image, "shape", ()))
+    shape = tuple(int(side) for side in getattr(image, "shape", ()))
     fix = "connect a Load Image node"
     require(len(shape) == 4, name, "must be a batch of pictures [B, H, W, C]", f"shape {list(shape)}", fix)
     require(min(shape[:3]) > 0, name, "must hold at least one picture with pixels", f"shape {list(shape)}", fix)
-    require(shape[3] in channels, name, f"must have {' or '.join(map(str, channels))} channels", shape[3], fix)
+    require(shape[-1] in channels, name, f"must have {' or '.join(map(str, channels))} channels", shape[-1], fix)
     require(bool(image.isfinite().all()), name, "must hold finite numbers", "NaN or infinity",
             "check the node that made the picture")
