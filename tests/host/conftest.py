@@ -9,6 +9,7 @@ import os
 import sys
 import uuid
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -55,7 +56,7 @@ class FakeServer:
     client_id = "test"
     last_node_id = None
     last_prompt_id = None
-    sockets_metadata: dict = {}
+    sockets_metadata: ClassVar[dict] = {}
 
     def __init__(self):
         self.sent = []

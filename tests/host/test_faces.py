@@ -106,7 +106,8 @@ def test_a_photo_is_detected_once(run, host, tmp_path):
         "1": {"class_type": "LoadImage", "inputs": {"image": "astronaut.png"}},
         "2": {"class_type": "CapHumanLoadFaceDetector", "inputs": {"backend": "mtcnn", "model_name": "auto"}},
         "3": {"class_type": "CapHumanDetectFaces", "inputs": {
-            "image": ["1", 0], "detector": ["2", 0], "min_confidence": 0.5, "max_faces": 0, "order": "largest", "if_none": "error"}},
+            "image": ["1", 0], "detector": ["2", 0], "min_confidence": 0.5, "max_faces": 0, "order": "largest",
+            "if_none": "error"}},
         "4": {"class_type": "PreviewImage", "inputs": {"images": ["3", 1]}},
     }
     result = run(prompt)
