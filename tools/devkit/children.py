@@ -11,9 +11,9 @@ from typing import IO
 
 from .places import CACHE, ROOT, VENV, venv_python
 
-# What would let the user's other Pythons, or their settings, leak into the private environment.
+# What would let the user's other Pythons, or their settings, leak into the private environment, or keep compiled files from it.
 FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "__PYVENV_LAUNCHER__", "PIP_USER", "PIP_TARGET", "PIP_PREFIX",
-           "PIP_REQUIRE_VIRTUALENV", "VIRTUAL_ENV", "CONDA_PREFIX")
+           "PIP_REQUIRE_VIRTUALENV", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "CONDA_PREFIX")
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
