@@ -243,8 +243,8 @@ class CapFaceControl(ControlBase):
         """Bytes kept over a run or used beside the UNet: hint features, keys and values, residuals of one step."""
         count, _, height, width = self.person.hint.maps.shape
         cells = height * width // LATENT**2
-        features = count * cells * (320 + 1) * dtype.itemsize
-        contexts = len(self.person.identity) * 258 * 2 * 5760 * dtype.itemsize
+        features = count * cells * (320 + 1) * self.capface.dtype.itemsize
+        contexts = len(self.person.identity) * 258 * 2 * 5760 * self.capface.dtype.itemsize
         encoding = 2 * 16 * height * width * 4 * min(count, ENCODE_AT_ONCE)
         return features + contexts + encoding + 2 * StepCache.BYTES + super().inference_memory_requirements(dtype)
 
