@@ -1,0 +1,137 @@
+"""The insightface back end against a stand-in for the package: packs cannot be had here, so the calls and layouts are what is tested."""
+from __future__ import annotations
+
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+
+from caphuman_core.check import InputError
+from caphuman_core.face.backends import find_packs, make_detector
+from caphuman_core.face.detector import detect
+from caphuman_core.face.landmarks import points68_of_106
+
+POINTS = np.array([[30, 30], [50, 30], [40, 40], [32, 50], [48, 50]], np.float32)
+
+
+class Detection:
+    taskname = "detection"
+
+    def prepare(self, ctx_id, **settings):
+        self.prepared = (ctx_id, settings)
+
+    def detect(self, pixels):
+        assert pixels.dtype == np.uint8
+        assert pixels.shape == (80, 100, 3)
+        self.blue = pixels[..., 0].mean()
+        return np.array([[20, 20, 60, 60, 0.9]], np.float32), POINTS[None]
+
+
+class Landmarks:
+    def __init__(self, taskname, count, width):
+        self.taskname, self.count, self.width = taskname, count, width
+
+    def get(self, pixels, face):
+        assert face.bbox.tolist() == [20, 20, 60, 60]
+        face[self.taskname] = np.arange(self.count * self.width, dtype=np.float32).reshape(self.count, self.width)
+
+
+class Recognition:
+    taskname = "recognition"
+
+    def get(self, pixels, face):
+        np.testing.assert_array_equal(face.kps, POINTS)
+        face.embedding = np.full(512, 3.0, np.float32)
+
+
+MODELS = {"det_10g.onnx": Detection, "2d106det.onnx": lambda: Landmarks("landmark_2d_106", 106, 2),
+          "1k3d68.onnx": lambda: Landmarks("landmark_3d_68", 68, 3), "w600k_r50.onnx": Recognition}
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Paths and providers the stand-in package was asked to open; a file named broken.onnx cannot be."""
+    seen = []
+
+    def get_model(path, providers):
+        seen.append((path, providers))
+        name = path.replace("\\", "/").rsplit("/", 1)[1]
+        if name == "broken.onnx":
+            raise RuntimeError("[ONNXRuntimeError] : 7 : INVALID_PROTOBUF\nand more lines")
+        return MODELS[name]() if name in MODELS else None
+    runtime = types.ModuleType("onnxruntime")
+    runtime.get_available_providers = lambda: ["CPUExecutionProvider"]
+    zoo = types.ModuleType("insightface.model_zoo")
+    zoo.get_model = get_model
+    for name, module in (("onnxruntime", runtime), ("insightface", types.ModuleType("insightface")), ("insightface.model_zoo", zoo)):
+        monkeypatch.setitem(sys.modules, name, module)
+    return seen
+
+
+def unpack(folder, *names):
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).write_bytes(b"onnx")
+    return folder
+
+
+def make(root, name="auto", providers=("CUDAExecutionProvider", "CPUExecutionProvider")):
+    return make_detector("insightface", name, {"insightface": [root]}, providers)
+
+
+def test_packs_are_found_in_either_layout(tmp_path):
+    unpack(tmp_path / "models/buffalo_l", "det_10g.onnx")
+    unpack(tmp_path / "models/antelopev2/antelopev2", "det_10g.onnx")
+    (tmp_path / "models/buffalo_l.zip").write_bytes(b"")
+    assert {name: path.parent.name for name, path in find_packs([tmp_path]).items()} == {"buffalo_l": "models", "antelopev2": "antelopev2"}
+
+
+def test_everything_the_pack_has_is_read(tmp_path, opened):
+    unpack(tmp_path / "models/buffalo_l", *MODELS, "genderage.onnx")
+    detector = make(tmp_path)
+    photo = torch.zeros(1, 3, 80, 100)
+    photo[:, 0] = 1                                              # red
+    face = detect(detector, photo).per_image[0][0]
+    assert detector._models["detection"].blue == 0
+    assert face.box_xyxy.tolist() == [20, 20, 60, 60]
+    assert face.confidence == pytest.approx(0.9)
+    assert torch.equal(face.points5, torch.from_numpy(POINTS))
+    assert face.points106.shape == (106, 2)
+    assert face.points68[1].tolist() == [3, 4]                   # the 3-D model's own 68, depth dropped
+    assert face.arcface.norm() == pytest.approx(1)
+
+
+def test_without_68_points_they_come_from_106(tmp_path, opened):
+    unpack(tmp_path / "models/any", "det_10g.onnx", "2d106det.onnx")
+    face = detect(make(tmp_path), torch.zeros(1, 3, 80, 100)).per_image[0][0]
+    assert torch.equal(face.points68, points68_of_106(face.points106))
+    assert face.arcface is None
+
+
+def test_providers_that_are_not_installed_are_left_out(tmp_path, opened):
+    unpack(tmp_path / "models/any", "det_10g.onnx")
+    detector = make(tmp_path, providers=["CUDAExecutionProvider"])
+    assert opened[0][1] == ["CPUExecutionProvider"]
+    assert detector._models["detection"].prepared == (-1, {"input_size": (640, 640)})
+
+
+@pytest.mark.parametrize(("names", "chosen", "sentence"), [
+    ((), "auto", "backend insightface needs a model pack, but got none: unpack"),
+    (("det_10g.onnx",), "gone", "backend insightface needs a model pack, but got 'gone'"),
+    (("w600k_r50.onnx",), "auto", r"pack 'any' must hold a detection model \(det_\*.onnx\), but got recognition"),
+    (("broken.onnx",), "auto", r"insightface file 'broken.onnx' must be a complete .onnx model, but got 4 bytes"),
+])
+def test_what_is_missing_is_one_sentence(tmp_path, opened, names, chosen, sentence):
+    unpack(tmp_path / "models/any", *names)
+    with pytest.raises(InputError, match=sentence) as caught:
+        make(tmp_path, chosen)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("package", ["insightface", "onnxruntime"])
+def test_missing_packages_are_named_with_their_install_line(tmp_path, monkeypatch, opened, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=r"backend insightface needs .*: run `pip install insightface onnxruntime`"):
+        make(tmp_path)
