@@ -73,8 +73,8 @@ def level(table: Tensor, height: int, width: int) -> Tensor:
     zero = torch.zeros(1, dtype=torch.long, device=table.device)
     (top,), (bottom,) = _edges(zero, zero + table.shape[2] - 1, height)
     (left,), (right,) = _edges(zero, zero + table.shape[3] - 1, width)
-    rows = table[:, :, bottom] - table[:, :, top]
-    return scaled(rows[..., right] - rows[..., left], ((bottom - top)[:, None] * (right - left)).float())
+    rows = table.index_select(2, bottom) - table.index_select(2, top)
+    return scaled(rows.index_select(3, right) - rows.index_select(3, left), ((bottom - top)[:, None] * (right - left)).float())
 
 
 def patches(table: Tensor, photo: Tensor, boxes: Tensor, side: int) -> Tensor:

@@ -13,8 +13,6 @@ from .views import TURNED, VIEWS, View, quarter_turns_to_upright
 
 ORDERS = ("largest", "left to right", "top to bottom", "most central", "confidence")
 IF_NONE = ("error", "skip", "whole image")
-SECOND_LOOK_CONFIDENCE = 0.9             # turned and padded photos are not what detectors were trained on: ask for more
-DOUBTFUL = 0.01                          # a surest face less sure than 1 - this may be a turned one, misread
 SURER_BY = 10.0                          # how much smaller a turned view's doubt must be to win
 SURE = 0.999
 PHOTOS_AT_ONCE = 8
@@ -24,6 +22,8 @@ class Detector(Protocol):
     """A back end. The name appears in messages."""
 
     name: str
+    doubtful_below: float                # a surest face less sure than this may be a turned one, misread
+    convincing: float                    # confidence from which a face in a turned or padded photo is believed
 
     def find(self, photos: Tensor) -> Sequence[tuple[Face, ...]]:
         """Faces of each of the photos [B, 3, H, W], 0..1, red first; tensors of the faces on the CPU."""
@@ -75,11 +75,12 @@ def _look_again(detector: Detector, photos: Tensor, found: list[tuple[Face, ...]
     Of a photo with doubtful faces only (a face lying on its side can pass for a badly drawn upright one) the turned views
     are looked at too; they win if they are surer by far. A face that was found lying is looked at upright.
     """
-    least = max(min_confidence, SECOND_LOOK_CONFIDENCE)
+    least = max(min_confidence, detector.convincing)
     for number, photo in enumerate(photos):
-        doubt = 1 - _surest(found[number])
-        if found[number] and doubt > DOUBTFUL:
-            found[number] = _best_view(detector, photo, TURNED, max(least, 1 - doubt / SURER_BY)) or found[number]
+        surest = _surest(found[number])
+        if found[number] and surest < detector.doubtful_below:
+            much_surer = 1 - (1 - surest) / SURER_BY
+            found[number] = _best_view(detector, photo, TURNED, max(least, much_surer)) or found[number]
         lying = {turns for face in found[number] if (turns := quarter_turns_to_upright(face))}
         if len(lying) == 1:
             found[number] = _best_view(detector, photo, [View(*lying, padded=False)], least) or found[number]

@@ -38,7 +38,7 @@ class _Seen:
 class InsightFace:
     """An insightface pack: one detector and whatever else it holds for landmarks and recognition."""
 
-    name = "insightface"
+    name, doubtful_below, convincing = "insightface", 0.5, 0.6   # its detectors are seldom surer than 0.9
 
     def __init__(self, folders: Sequence[Path], model_name: str, providers: Sequence[str]) -> None:
         get_model, usable = _packages(providers)

@@ -23,7 +23,7 @@ BUNDLE = "put face_landmarker.task of MediaPipe's model page into the models fol
 class MediaPipe:
     """MediaPipe's face landmarker, on the CPU."""
 
-    name = "mediapipe"
+    name, doubtful_below, convincing = "mediapipe", 0.0, 0.5     # it states no confidence: every face has 1
 
     def __init__(self, folders: Sequence[Path], model_name: str) -> None:
         self._package = _package()

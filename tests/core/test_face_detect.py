@@ -28,7 +28,7 @@ def face(left, top, side, confidence):
 class Fixed:
     """Finds the same faces in every photo with anything bright in it."""
 
-    name = "fixed"
+    name, doubtful_below, convincing = "fixed", 0.99, 0.9
     faces = (face(60, 10, 10, 0.99), face(5, 30, 30, 0.6), face(45, 45, 12, 0.999))
 
     def find(self, photos):

@@ -1,4 +1,5 @@
-"""The insightface back end against a stand-in for the package: packs cannot be had here, so the calls and layouts are what is tested."""
+"""The insightface back end against a stand-in for the package: the calls and layouts are what is tested, for packs cannot be
+had where the tests run."""
 from __future__ import annotations
 
 import sys
@@ -65,8 +66,8 @@ def opened(monkeypatch):
     runtime.get_available_providers = lambda: ["CPUExecutionProvider"]
     zoo = types.ModuleType("insightface.model_zoo")
     zoo.get_model = get_model
-    for name, module in (("onnxruntime", runtime), ("insightface", types.ModuleType("insightface")), ("insightface.model_zoo", zoo)):
-        monkeypatch.setitem(sys.modules, name, module)
+    for module in (runtime, types.ModuleType("insightface"), zoo):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     return seen
 
 
@@ -85,7 +86,8 @@ def test_packs_are_found_in_either_layout(tmp_path):
     unpack(tmp_path / "models/buffalo_l", "det_10g.onnx")
     unpack(tmp_path / "models/antelopev2/antelopev2", "det_10g.onnx")
     (tmp_path / "models/buffalo_l.zip").write_bytes(b"")
-    assert {name: path.parent.name for name, path in find_packs([tmp_path]).items()} == {"buffalo_l": "models", "antelopev2": "antelopev2"}
+    above = {name: path.parent.name for name, path in find_packs([tmp_path]).items()}
+    assert above == {"buffalo_l": "models", "antelopev2": "antelopev2"}
 
 
 def test_everything_the_pack_has_is_read(tmp_path, opened):
@@ -130,7 +132,7 @@ def test_what_is_missing_is_one_sentence(tmp_path, opened, names, chosen, senten
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("package", ["insightface", "onnxruntime"])
+@pytest.mark.parametrize("package", ["insightface.model_zoo", "onnxruntime"])
 def test_missing_packages_are_named_with_their_install_line(tmp_path, monkeypatch, opened, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=r"backend insightface needs .*: run `pip install insightface onnxruntime`"):

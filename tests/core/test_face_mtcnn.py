@@ -68,6 +68,12 @@ def test_levels_are_area_averages(height, width, rows, columns, seed):
     torch.testing.assert_close(boxes.level(boxes.summed(photos), rows, columns).double(), (plain - 127.5) / 128, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 3), (10, 7), (7, 10)])
+def test_pooling_is_max_pool2d(size):
+    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(mtcnn_nets.pooled(x), torch.nn.functional.max_pool2d(x, 2, 2, ceil_mode=True))
+
+
 def test_patches_are_area_averages_of_their_boxes():
     photos = torch.randint(0, 256, (2, 3, 50, 70), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
     where = torch.tensor([[0, 0, 70, 50], [3, 4, 10, 9], [60, 40, 61, 41]])

@@ -192,8 +192,9 @@ def test_other_files_are_no_encoders_or_parsers(call):
 def test_identities_are_saved_loaded_compared_and_combined(call, pack, host):
     flow = sys.modules[f"{pack.__name__}.caphuman_core.flow"]
     random = torch.Generator().manual_seed(4)
-    one, other = (flow.Identity(torch.nn.functional.normalize(torch.randn(1, 512, generator=random), dim=1),
-                                torch.randn(1, 257, 1024, generator=random), torch.ones(1, dtype=torch.bool), "e", "c") for _ in "ab")
+    vectors = torch.nn.functional.normalize(torch.randn(2, 1, 512, generator=random), dim=2)
+    one, other = (flow.Identity(vector, torch.randn(1, 257, 1024, generator=random), torch.ones(1, dtype=torch.bool), "e", "c")
+                  for vector in vectors)
     call("CapHumanSaveIdentity", identity=one, filename_prefix="people/one")
     back = call("CapHumanLoadIdentity", name="people/one_00001.identity.safetensors [output]")[0]
     assert torch.equal(back.local_tokens, one.local_tokens)
