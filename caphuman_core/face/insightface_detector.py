@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +82,11 @@ def _points(values: Any) -> Tensor | None:
 def _packages(providers: Sequence[str]) -> tuple[Any, list[str]]:
     """insightface's file opener, and those of the wanted onnxruntime providers that are installed."""
     try:
-        import onnxruntime
-        from insightface.model_zoo import get_model
+        onnxruntime, zoo = import_module("onnxruntime"), import_module("insightface.model_zoo")
     except ImportError as error:
         fail("backend insightface", "needs the Python packages insightface and onnxruntime", str(error), INSTALL)
     available = onnxruntime.get_available_providers()
-    return get_model, [name for name in providers if name in available] or ["CPUExecutionProvider"]
+    return zoo.get_model, [name for name in providers if name in available] or ["CPUExecutionProvider"]
 
 
 def _pack(folders: Sequence[Path], model_name: str) -> Path:
