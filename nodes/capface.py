@@ -1,18 +1,18 @@
 """CapFace in a graph: a conditioning that carries a person."""
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from comfy_api.v0_0_2 import io
 
-from ..caphuman_core.capface.schedule import EASINGS, parse_schedule, parse_values
+from ..caphuman_core.capface.schedule import CURVES, parse_schedule, parse_values
 from ..caphuman_core.check import require
-from ..caphuman_core.flow import HeadHint, Identity
 from . import wires
-from .capface_base import require_sd15
-from .capface_control import CapFaceControl, Person, preview_mask
-from .capface_steps import AREA_KEY, AreaCond
+
+if TYPE_CHECKING:
+    from ..caphuman_core.flow import HeadHint, Identity
+    from .capface_control import CapFaceControl, Person
 
 MASKS = ["predicted", "rendered", "none"]
 
@@ -40,6 +40,8 @@ class ApplyCapFace(io.ComfyNode):
                 id_dropout_tau=0, mask="predicted", model=None, head_strength=1.0, identity_strength=1.0, soft_mask=False,
                 strength_schedule="", easing="linear", frame_strengths="", spatial_mask=None,
                 reference_hint=None) -> io.NodeOutput:
+        from .capface_base import require_sd15
+        from .capface_control import CapFaceControl, Person, preview_mask
         person = Person(identity, hint, strength, start_percent, end_percent, id_dropout_tau, mask, soft_mask, head_strength,
                         identity_strength, parse_schedule(strength_schedule, easing), parse_values(frame_strengths), spatial_mask)
         _check(person)
@@ -92,7 +94,7 @@ def _optional_inputs() -> list:
         io.String.Input("strength_schedule", default="", optional=True, advanced=True,
                         tooltip="Strength over the run, as points 'position: factor' with positions 0..1 or 0%..100%, for example "
                                 "0: 1, 0.6: 1, 1: 0.3. It multiplies strength; empty is 1 throughout."),
-        io.Combo.Input("easing", options=list(EASINGS), default="linear", optional=True, advanced=True,
+        io.Combo.Input("easing", options=list(CURVES), default="linear", optional=True, advanced=True,
                        tooltip="How the schedule goes from one point to the next; hold keeps a value until the next point."),
         io.String.Input("frame_strengths", default="", optional=True, advanced=True,
                         tooltip="One factor for each frame of a batch, for example 1, 0.8, 0.6; the last holds for later frames. "
@@ -114,6 +116,7 @@ def _implied(positive: list) -> Any:
 
 def _controlled(conditioning: list, controls: dict[Any, CapFaceControl], control: CapFaceControl, implied: Any = None) -> list:
     """The conditioning with the control object put before whatever it carries; one object for each predecessor."""
+    from .capface_steps import AREA_KEY, AreaCond
     out = []
     for embedding, options in conditioning:
         previous = options.get("control") or implied

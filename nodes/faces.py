@@ -2,15 +2,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.v0_0_2 import io
 
 from ..caphuman_core.check import require_image
-from ..caphuman_core.face.detector import IF_NONE, ORDERS, Detector, detect, select
-from ..caphuman_core.face.landmarks import faces_from_frames
-from ..caphuman_core.face.preview import draw_faces
+from ..caphuman_core.choices import FACE_ORDERS, IF_NO_FACE
 from . import host, wires
+
+if TYPE_CHECKING:
+    from ..caphuman_core.face.detector import Detector
 
 CATEGORY = "CapHuman/faces"
 
@@ -45,9 +46,9 @@ class DetectFaces(io.ComfyNode):
                                tooltip="Ignore faces the detector is less sure of, 0 to 1. mtcnn itself drops those below 0.7."),
                 io.Int.Input("max_faces", default=0, min=0, max=100,
                              tooltip="Keep the first so many faces of each photo, in the chosen order; 0 keeps all."),
-                io.Combo.Input("order", options=list(ORDERS), default=ORDERS[0],
+                io.Combo.Input("order", options=list(FACE_ORDERS), default=FACE_ORDERS[0],
                                tooltip="How the faces of a photo are numbered, first to last."),
-                io.Combo.Input("if_none", options=list(IF_NONE), default=IF_NONE[0],
+                io.Combo.Input("if_none", options=list(IF_NO_FACE), default=IF_NO_FACE[0],
                                tooltip="A photo without a face: stop with an error, keep its place empty (skip), or use the whole "
                                        "image as the face, as the released code does."),
             ],
@@ -62,6 +63,8 @@ class DetectFaces(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, detector, min_confidence, max_faces, order, if_none) -> io.NodeOutput:
+        from ..caphuman_core.face.detector import detect
+        from ..caphuman_core.face.preview import draw_faces
         require_image("image", image)
         photos = host.rgb01(image)
         faces = detect(detector.ready(), photos, min_confidence, max_faces, order, if_none, host.progress_callback(len(photos)))
@@ -97,6 +100,7 @@ class SelectFace(io.ComfyNode):
 
     @classmethod
     def execute(cls, faces, index) -> io.NodeOutput:
+        from ..caphuman_core.face.detector import select
         return io.NodeOutput(select(faces, index))
 
 
@@ -116,6 +120,7 @@ class FacesFromLandmarks(io.ComfyNode):
 
     @classmethod
     def execute(cls, face_landmarks) -> io.NodeOutput:
+        from ..caphuman_core.face.landmarks import faces_from_frames
         return io.NodeOutput(faces_from_frames(face_landmarks))
 
 

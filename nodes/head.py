@@ -5,13 +5,8 @@ import torch
 from comfy_api.v0_0_2 import io
 
 from ..caphuman_core.check import require, require_image
-from ..caphuman_core.head.deca import crop_faces, head_of_codes, released_square
-from ..caphuman_core.head.edit import MODES, Edit, edit_head
-from ..caphuman_core.head.expressions import EXPRESSIONS
-from ..caphuman_core.head.fit import fit_faces, predicted_points68
-from ..caphuman_core.head.new import new_head
-from ..caphuman_core.render.maps import MAX_SIDE, render, require_same_model
-from ..caphuman_core.render.overlay import overlay, with_photo_light
+from ..caphuman_core.choices import EDIT_MODES, MAX_SIDE
+from ..caphuman_core.head.recipes import EXPRESSIONS
 from . import host, wires
 
 CATEGORY = "CapHuman/head"
@@ -40,6 +35,8 @@ class FitHeadLandmarks(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, faces, head_model) -> io.NodeOutput:
+        from ..caphuman_core.head.fit import fit_faces
+        from ..caphuman_core.render.overlay import overlay, with_photo_light
         _require_photos_of(faces, image)
         done = host.progress_callback(2 * len(faces))
         photo = host.rgb01(image).cpu().float()
@@ -74,6 +71,9 @@ class FitHead(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, faces, head_fitter, head_model, squash_to_square=0) -> io.NodeOutput:
+        from ..caphuman_core.head.deca import crop_faces, head_of_codes, released_square
+        from ..caphuman_core.head.fit import predicted_points68
+        from ..caphuman_core.render.overlay import overlay
         _require_photos_of(faces, image)
         done = host.progress_callback(2 + len(faces))
         photo = host.rgb01(image).cpu().float()
@@ -114,6 +114,7 @@ class NewHead(io.ComfyNode):
 
     @classmethod
     def execute(cls, head_model, width, height) -> io.NodeOutput:
+        from ..caphuman_core.head.new import new_head
         return io.NodeOutput(new_head(head_model, width, height))
 
 
@@ -149,7 +150,7 @@ class EditHead(io.ComfyNode):
                         "quarters of the picture.", default=1.0),
                 _slider("jaw_degrees", "jaw", -30, 40, "Degrees the jaw opens; 20 is wide open.", step=0.5),
                 *_expression_sliders(),
-                io.Combo.Input("mode", options=list(MODES), default="add",
+                io.Combo.Input("mode", options=list(EDIT_MODES), default="add",
                                tooltip="add: on top of the incoming head. set: pose, place, scale, jaw and expression become "
                                        "exactly these values; who it is and the light stay."),
                 io.Boolean.Input("turn_light", default=False, optional=True,
@@ -167,6 +168,8 @@ class EditHead(io.ComfyNode):
                 smile, frown, brows_up, brows_down, blink_left, blink_right, squint, mouth_open, jaw_left, jaw_right,
                 pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear, mode,
                 turn_light=False) -> io.NodeOutput:
+        from ..caphuman_core.head.edit import Edit, edit_head
+        from ..caphuman_core.render.maps import require_same_model
         require_same_model(head, head_model)
         amounts = (smile, frown, brows_up, brows_down, blink_left, blink_right, squint, mouth_open, jaw_left, jaw_right,
                    pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear)
@@ -178,6 +181,7 @@ class EditHead(io.ComfyNode):
 
 def _preview(head, head_model):
     """The shaded head in its own frame, reduced to PREVIEW_SIDE."""
+    from ..caphuman_core.render.maps import render
     ratio = min(1.0, PREVIEW_SIDE / max(head.width, head.height))
     size = (max(1, round(head.width * ratio)), max(1, round(head.height * ratio)))
     return host.to_image(render(head, head_model, *size, "stretch", step=host.progress_callback(len(head))).shaded)

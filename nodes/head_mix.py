@@ -4,13 +4,10 @@ from __future__ import annotations
 from comfy_api.v0_0_2 import io
 
 from ..caphuman_core.check import fail
-from ..caphuman_core.head.relight import relight
-from ..caphuman_core.head.storage import load_head, save_head
-from ..caphuman_core.head.transfer import EASINGS, blend, transfer
+from ..caphuman_core.choices import EASINGS, HEAD_SUFFIX
 from . import host, wires
 
 CATEGORY = "CapHuman/head"
-SUFFIX = ".head.safetensors"
 
 
 class RelightHead(io.ComfyNode):
@@ -37,6 +34,7 @@ class RelightHead(io.ComfyNode):
 
     @classmethod
     def execute(cls, head, azimuth, elevation, intensity, ambient, colour) -> io.NodeOutput:
+        from ..caphuman_core.head.relight import relight
         return io.NodeOutput(relight(head, azimuth, elevation, intensity, ambient, _rgb01(colour)))
 
 
@@ -74,6 +72,7 @@ class TransferHead(io.ComfyNode):
 
     @classmethod
     def execute(cls, source, target, position, pose, expression, lighting) -> io.NodeOutput:
+        from ..caphuman_core.head.transfer import transfer
         return io.NodeOutput(transfer(source, target, position, pose, expression, lighting))
 
 
@@ -96,6 +95,7 @@ class BlendHeads(io.ComfyNode):
 
     @classmethod
     def execute(cls, head_a, head_b, frames, easing) -> io.NodeOutput:
+        from ..caphuman_core.head.transfer import blend
         return io.NodeOutput(blend(head_a, head_b, frames, easing))
 
 
@@ -117,7 +117,8 @@ class SaveHead(io.ComfyNode):
 
     @classmethod
     def execute(cls, head, filename_prefix) -> io.NodeOutput:
-        save_head(head, host.new_output_path(filename_prefix, SUFFIX))
+        from ..caphuman_core.head.storage import save_head
+        save_head(head, host.new_output_path(filename_prefix, HEAD_SUFFIX))
         return io.NodeOutput()
 
 
@@ -130,7 +131,7 @@ class LoadHead(io.ComfyNode):
             node_id="CapHumanLoadHead", display_name="CapHuman Load Head", category=CATEGORY,
             description="Loads a head saved by CapHuman Save Head. It needs the head model it was made with.",
             search_aliases=["load head", "import head"],
-            inputs=[io.Combo.Input("name", options=host.saved_files(SUFFIX),
+            inputs=[io.Combo.Input("name", options=host.saved_files(HEAD_SUFFIX),
                                    tooltip="A .head.safetensors file in the input or output folder.")],
             outputs=[wires.Head.Output("head", display_name="head", tooltip="The saved head or batch of heads.")])
 
@@ -144,7 +145,8 @@ class LoadHead(io.ComfyNode):
 
     @classmethod
     def execute(cls, name) -> io.NodeOutput:
-        return io.NodeOutput(load_head(host.saved_path(name, SUFFIX, "head", "CapHuman Save Head")))
+        from ..caphuman_core.head.storage import load_head
+        return io.NodeOutput(load_head(host.saved_path(name, HEAD_SUFFIX, "head", "CapHuman Save Head")))
 
 
 NODES = [RelightHead, TransferHead, BlendHeads, SaveHead, LoadHead]

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import comfy.model_management
 import comfy.model_patcher
@@ -14,7 +14,9 @@ import folder_paths
 import torch
 
 from ..caphuman_core.check import fail
-from ..caphuman_core.flow import HeadHint
+
+if TYPE_CHECKING:
+    from ..caphuman_core.flow import HeadHint
 
 # Folder keys the pack adds; `detection` and `clip_vision` are the host's own (DESIGN: model files and folders).
 FOLDER_KEYS = ("capface", "flame", "face_parsing", "facenet", "insightface")

@@ -2,22 +2,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import comfy.model_management
 import torch
 from comfy_api.v0_0_2 import io, ui
 
 from ..caphuman_core.check import fail, require, require_image
-from ..caphuman_core.face import parsing
-from ..caphuman_core.flow import Identity
-from ..caphuman_core.identity.combine import average, combine
-from ..caphuman_core.identity.compare import compare
-from ..caphuman_core.identity.encode import Views, look
-from ..caphuman_core.identity.storage import SUFFIX, load_identity, save_identity
-from ..caphuman_core.identity.views import CLIP_VIEWS, clip_pixels
-from ..caphuman_core.weights import fingerprint
+from ..caphuman_core.choices import CLIP_VIEWS, IDENTITY_SUFFIX
 from . import host, wires
+
+if TYPE_CHECKING:
+    from ..caphuman_core.identity.encode import Views
 
 CATEGORY = "CapHuman/identity"
 FACENET_AT_ONCE = 16                     # crops
@@ -42,11 +38,13 @@ class FaceParser:
 
     def classes(self, photos):
         """[B, 3, H, W], 0..1 -> [B, H, W] uint8 classes."""
+        from ..caphuman_core.face import parsing
         host.load(self.patcher)
         return parsing.parse(self.patcher.model, photos)
 
     def whiten(self, photo):
         """[3, H, W] -> the same with everything but the face white."""
+        from ..caphuman_core.face import parsing
         return parsing.whitened(photo[None], self.classes(photo[None]))[0]
 
 
@@ -73,6 +71,7 @@ class ParseFace(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, face_parser) -> io.NodeOutput:
+        from ..caphuman_core.face import parsing
         require_image("image", image)
         photos = host.rgb01(image).cpu().float()
         parts = [face_parser.classes(photo[None]) for photo in host.with_progress(list(photos))]
@@ -117,6 +116,9 @@ class EncodeIdentity(io.ComfyNode):
     @classmethod
     def execute(cls, image, faces, identity_encoder, clip_vision, face_parser=None, clip_view=CLIP_VIEWS[0],
                 several_faces=SEVERAL[0]) -> io.NodeOutput:
+        from ..caphuman_core.flow import Identity
+        from ..caphuman_core.identity.combine import average
+        from ..caphuman_core.identity.encode import look
         require_image("image", image)
         require((len(faces), faces.height, faces.width) == tuple(image.shape[:3]), "image",
                 f"must be the {len(faces)} photo(s) of {faces.width} x {faces.height} that the faces were found in",
@@ -148,6 +150,7 @@ def embed_faces(encoder: IdentityEncoder, views: Views, step) -> torch.Tensor:
 @torch.no_grad()
 def clip_tokens(clip_vision: Any, views: Views, step) -> torch.Tensor:
     """[N, 257, 1024] last hidden state, class token first, no final norm, on the CPU; zero where not present."""
+    from ..caphuman_core.identity.views import clip_pixels
     comfy.model_management.load_models_gpu([clip_vision.patcher])
     rows = []
     for part in views.clip.split(CLIP_AT_ONCE):
@@ -169,6 +172,7 @@ def require_clip_l(clip_vision: Any) -> None:
 
 def clip_fingerprint(clip_vision: Any) -> str:
     """Identity of a tower by a few of its weights; the same for a file in half or full precision only if those agree."""
+    from ..caphuman_core.weights import fingerprint
     keys = ("class_embedding", "position_embedding.weight")
     state = clip_vision.model.state_dict()
     return fingerprint({key: state[f"vision_model.embeddings.{key}"].float() for key in keys})
@@ -201,6 +205,7 @@ class CombineIdentities(io.ComfyNode):
 
     @classmethod
     def execute(cls, identity_a, identity_b, weight) -> io.NodeOutput:
+        from ..caphuman_core.identity.combine import combine
         return io.NodeOutput(combine(identity_a, identity_b, weight))
 
 
@@ -222,7 +227,8 @@ class SaveIdentity(io.ComfyNode):
 
     @classmethod
     def execute(cls, identity, filename_prefix) -> io.NodeOutput:
-        save_identity(identity, host.new_output_path(filename_prefix, SUFFIX))
+        from ..caphuman_core.identity.storage import save_identity
+        save_identity(identity, host.new_output_path(filename_prefix, IDENTITY_SUFFIX))
         return io.NodeOutput()
 
 
@@ -235,7 +241,7 @@ class LoadIdentity(io.ComfyNode):
             node_id="CapHumanLoadIdentity", display_name="CapHuman Load Identity", category=CATEGORY,
             description="Loads an identity saved by CapHuman Save Identity; no photo and no identity models are needed.",
             search_aliases=["load face", "import identity", "load embedding"],
-            inputs=[io.Combo.Input("name", options=host.saved_files(SUFFIX),
+            inputs=[io.Combo.Input("name", options=host.saved_files(IDENTITY_SUFFIX),
                                    tooltip="An .identity.safetensors file in the input or output folder.")],
             outputs=[wires.Identity.Output("identity", display_name="identity", tooltip="The saved identity or batch.")])
 
@@ -249,7 +255,8 @@ class LoadIdentity(io.ComfyNode):
 
     @classmethod
     def execute(cls, name) -> io.NodeOutput:
-        return io.NodeOutput(load_identity(host.saved_path(name, SUFFIX, "identity", "CapHuman Save Identity")))
+        from ..caphuman_core.identity.storage import load_identity
+        return io.NodeOutput(load_identity(host.saved_path(name, IDENTITY_SUFFIX, "identity", "CapHuman Save Identity")))
 
 
 class CompareIdentity(io.ComfyNode):
@@ -274,6 +281,7 @@ class CompareIdentity(io.ComfyNode):
 
     @classmethod
     def execute(cls, identity_a, identity_b) -> io.NodeOutput:
+        from ..caphuman_core.identity.compare import compare
         return io.NodeOutput(*compare(identity_a, identity_b))
 
 

@@ -9,19 +9,10 @@ import comfy.clip_vision
 import torch
 from comfy_api.v0_0_2 import io
 
-from ..caphuman_core.capface.keys import read_capface
 from ..caphuman_core.check import fail
+from ..caphuman_core.choices import BUILT_IN, MTCNN_FILES
 from ..caphuman_core.face.backends import AUTO, BACKENDS, find_bundles, find_packs, make_detector
-from ..caphuman_core.face.bisenet import build_bisenet
-from ..caphuman_core.face.mtcnn_nets import FILES as MTCNN_FILES
-from ..caphuman_core.head.deca import build_encoder, is_encoder_key
-from ..caphuman_core.head.files import find_flame_files, load_flame
-from ..caphuman_core.head.model import BUILT_IN, load_builtin, load_file
-from ..caphuman_core.identity.facenet import build_facenet
-from ..caphuman_core.weights import fingerprint, read_state_dict, strip_prefix
 from . import host, wires
-from .capface_control import CapFace
-from .capface_network import build
 from .faces import FaceDetector
 from .identity import FaceParser, IdentityEncoder
 
@@ -58,6 +49,8 @@ class LoadHeadModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, head_model_name) -> io.NodeOutput:
+        from ..caphuman_core.head.files import find_flame_files, load_flame
+        from ..caphuman_core.head.model import load_builtin, load_file
         if head_model_name == BUILT_IN:
             return io.NodeOutput(load_builtin())
         path = host.model_path("flame", head_model_name, "head model", "get generic_model.pkl from flame.is.tue.mpg.de")
@@ -97,6 +90,8 @@ class LoadHeadFitter(io.ComfyNode):
 
     @classmethod
     def execute(cls, model_name) -> io.NodeOutput:
+        from ..caphuman_core.head.deca import build_encoder, is_encoder_key
+        from ..caphuman_core.weights import read_state_dict
         path = host.model_path("flame", model_name, "head fitter", "get deca_model.tar from the DECA project (registration needed)")
         state = read_state_dict(path, "head fitter", keep=is_encoder_key)
         return io.NodeOutput(HeadFitter(host.patcher(build_encoder(state, f"head fitter file '{path.name}'")), path.name))
@@ -128,6 +123,9 @@ class LoadCapFace(io.ComfyNode):
 
     @classmethod
     def execute(cls, capface_name) -> io.NodeOutput:
+        from ..caphuman_core.capface.keys import read_capface
+        from .capface_control import CapFace
+        from .capface_network import build
         path = host.model_path("capface", capface_name, "CapFace", "get caphuman.ckpt from the CapHuman project page")
         network, dtype = build(read_capface(path), f"CapFace file '{path.name}'")
         return io.NodeOutput(CapFace(network, host.patcher(network), dtype, path.name))
@@ -196,6 +194,8 @@ class LoadIdentityEncoder(io.ComfyNode):
 
     @classmethod
     def execute(cls, model_name) -> io.NodeOutput:
+        from ..caphuman_core.identity.facenet import build_facenet
+        from ..caphuman_core.weights import fingerprint, read_state_dict
         path = host.model_path("facenet", model_name, "FaceNet", "get 20180402-114759-vggface2.pt from facenet-pytorch's releases")
         net = build_facenet(read_state_dict(path, "FaceNet"), f"FaceNet file '{path.name}'")
         known = fingerprint({name: value for name, value in net.state_dict().items() if name.startswith("last_")})
@@ -231,6 +231,8 @@ class LoadFaceParser(io.ComfyNode):
 
     @classmethod
     def execute(cls, model_name) -> io.NodeOutput:
+        from ..caphuman_core.face.bisenet import build_bisenet
+        from ..caphuman_core.weights import read_state_dict
         path = host.model_path("face_parsing", model_name, "face parsing", "get 79999_iter.pth from face-parsing.PyTorch")
         net = build_bisenet(read_state_dict(path, "face parsing"), f"face parsing file '{path.name}'")
         return io.NodeOutput(FaceParser(host.patcher(net)))
@@ -260,6 +262,7 @@ class LoadCLIPVision(io.ComfyNode):
 
     @classmethod
     def execute(cls, capface_name) -> io.NodeOutput:
+        from ..caphuman_core.weights import read_state_dict, strip_prefix
         path = host.model_path("capface", capface_name, "CapHuman checkpoint", "get caphuman.ckpt from the CapHuman project page")
         tower = read_state_dict(path, "CapHuman checkpoint", keep=lambda key: key.startswith(CLIP_PREFIX))
         state = strip_prefix(tower, CLIP_PREFIX)

@@ -1,14 +1,16 @@
 """Rendering nodes."""
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from comfy_api.v0_0_2 import Types, io
 
-from ..caphuman_core.head.camera import FRAMINGS, Framing
-from ..caphuman_core.render.dots import draw_dots
-from ..caphuman_core.render.maps import MAX_SIDE, Render, render
-from ..caphuman_core.render.mesh import textured_mesh
-from ..caphuman_core.render.pytorch3d_raster import pick
+from ..caphuman_core.choices import FRAMINGS, MAX_SIDE
 from . import host, wires
+
+if TYPE_CHECKING:
+    from ..caphuman_core.head.camera import Framing
+    from ..caphuman_core.render.maps import Render
 
 RASTERIZERS = ("auto", "torch", "pytorch3d")
 
@@ -53,6 +55,10 @@ class RenderHead(io.ComfyNode):
 
     @classmethod
     def execute(cls, head, head_model, width, height, rasterizer, framing: Framing = "contain") -> io.NodeOutput:
+        from ..caphuman_core.render.dots import draw_dots
+        from ..caphuman_core.render.maps import render
+        from ..caphuman_core.render.mesh import textured_mesh
+        from ..caphuman_core.render.pytorch3d_raster import pick
         drawn = render(head, head_model, width, height, framing, pick(rasterizer), host.progress_callback(len(head)),
                        host.raster_device())
         cover = drawn.mask[:, None]

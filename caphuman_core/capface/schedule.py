@@ -3,20 +3,15 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from ..check import fail, require
+from ..choices import EASINGS
 from .frames import value_for_frames
 
-EASINGS: dict[str, Callable[[float], float]] = {
-    "linear": lambda x: x,
-    "ease in": lambda x: x * x,
-    "ease out": lambda x: 1 - (1 - x) * (1 - x),
-    "ease in-out": lambda x: x * x * (3 - 2 * x),
-    "hold": lambda x: 0.0,                      # stays at a point's value until the next point
-}
+CURVES = {**EASINGS, "hold": lambda t: 0.0}             # hold stays at a point's value until the next point
 
 
 @dataclass(frozen=True)
@@ -36,7 +31,7 @@ class Schedule:
         if index == len(self.points):
             return self.points[-1][1]
         (start, before), (end, after) = self.points[index - 1], self.points[index]
-        return before + (after - before) * EASINGS[self.easing]((fraction - start) / (end - start))
+        return before + (after - before) * CURVES[self.easing]((fraction - start) / (end - start))
 
 
 def parse_schedule(text: str, easing: str = "linear") -> Schedule:
@@ -48,7 +43,7 @@ def parse_schedule(text: str, easing: str = "linear") -> Schedule:
     points = sorted(_point(part) for part in parts)
     for (first, _), (second, _) in pairwise(points):
         require(first < second, "strength_schedule", "must name each position once", f"{first:g} twice", "remove one of them")
-    require(easing in EASINGS, "easing", f"must be one of {', '.join(EASINGS)}", repr(easing), "choose one of them")
+    require(easing in CURVES, "easing", f"must be one of {', '.join(CURVES)}", repr(easing), "choose one of them")
     return Schedule(tuple(points), easing)
 
 

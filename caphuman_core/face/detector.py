@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from ..check import fail
+from ..choices import FACE_ORDERS
 from ..flow import Face, Faces
 from .views import TURNED, VIEWS, View, quarter_turns_to_upright
 
-ORDERS = ("largest", "left to right", "top to bottom", "most central", "confidence")
-IF_NONE = ("error", "skip", "whole image")
 SURER_BY = 10.0                          # how much smaller a turned view's doubt must be to win
 SURE = 0.999
 PHOTOS_AT_ONCE = 8
@@ -35,8 +34,8 @@ def detect(
     photos: Tensor,                      # [B, 3, H, W] 0..1, red first
     min_confidence: float = 0.5,
     max_faces: int = 0,                  # 0: all
-    order: str = "largest",              # one of ORDERS
-    if_none: str = "error",              # one of IF_NONE
+    order: str = "largest",              # one of FACE_ORDERS
+    if_none: str = "error",              # one of IF_NO_FACE
     step: Callable[[int], object] | None = None,
 ) -> Faces:
     """The faces of each photo, in the asked order; photos keep their places.
@@ -117,8 +116,8 @@ def _sort_key(order: str, width: int, height: int) -> Callable[[Face], float]:
         x, y = (left + right) / 2, (top + bottom) / 2
         return {"largest": -(right - left) * (bottom - top), "left to right": x, "top to bottom": y,
                 "most central": (x - width / 2) ** 2 + (y - height / 2) ** 2, "confidence": -face.confidence}[order]
-    if order not in ORDERS:
-        fail("order", f"must be one of {', '.join(ORDERS)}", repr(order), "choose one of them")
+    if order not in FACE_ORDERS:
+        fail("order", f"must be one of {', '.join(FACE_ORDERS)}", repr(order), "choose one of them")
     return key
 
 

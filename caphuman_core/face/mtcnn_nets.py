@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ..check import fail
+from ..choices import MTCNN_FILES
 from ..weights import load_strict, read_state_dict
 
-FILES = ("pnet.pt", "rnet.pt", "onet.pt")
 WHERE_FROM = "run `pip install --no-deps facenet-pytorch`, or put pnet.pt, rnet.pt and onet.pt into the models folder 'facenet'"
 
 
@@ -104,7 +104,7 @@ def find_files(folders: Iterable[Path]) -> tuple[Path, Path, Path]:
     for root in (package.submodule_search_locations or ()) if package else ():
         places.append(Path(root) / "data")
     for place in places:
-        paths = tuple(place / name for name in FILES)
+        paths = tuple(place / name for name in MTCNN_FILES)
         if all(path.is_file() for path in paths):
             return paths[0], paths[1], paths[2]
     fail("the mtcnn detector", "needs the weight files pnet.pt, rnet.pt and onet.pt", "none of them in any place", WHERE_FROM)

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from ..check import fail, require
+from ..choices import FRAMINGS
 from ..flow import Head
 
 CROP_SIZE = 224                          # pixels of DECA's crop; the camera's -1..1 spans it
 Framing = Literal["contain", "cover", "stretch"]
-FRAMINGS: tuple[Framing, ...] = ("contain", "cover", "stretch")
 
 
 def project(points: Tensor, camera: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from ..check import fail, require
+from ..choices import EDIT_MODES
 from ..flow import Head
 from .expressions import expression_change
 from .model import HeadModel
@@ -16,7 +17,6 @@ from .relight import turn_light
 from .rotations import axis_angle_from_matrix, matrix_from_axis_angle, matrix_from_yaw_pitch_roll, yaw_pitch_roll_from_matrix
 
 Mode = Literal["add", "set"]
-MODES: tuple[Mode, ...] = ("add", "set")
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ def _express(head: Head, model: HeadModel, edit: Edit, mode: Mode) -> Head:
 
 
 def _check(edit: Edit, mode: Mode) -> None:
-    if mode not in MODES:
-        fail("mode", f"must be {' or '.join(MODES)}", repr(mode), "choose one of them")
+    if mode not in EDIT_MODES:
+        fail("mode", f"must be {' or '.join(EDIT_MODES)}", repr(mode), "choose one of them")
     numbers = {f.name: getattr(edit, f.name) for f in fields(edit) if f.name != "expressions"} | edit.expressions
     for name, value in numbers.items():
         require(math.isfinite(value), name, "must be a finite number", value, "type a number")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
@@ -18,45 +17,10 @@ from torch import Tensor
 from ..check import fail
 from .landmarks import LEFT_EYE, RIGHT_EYE, on_surface
 from .model import HeadModel, load_builtin
+from .recipes import EXPRESSIONS
 
 JAW_OPEN_RADIANS = 0.36      # jaw turn that opens the mouth as the action jawOpen does at amount 1
 RIDGE = 1e-3                 # of the mean landmark response: keeps solved codes small where landmarks say nothing
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a named expression is at amount 1."""
-
-    actions: dict[str, float] = field(default_factory=dict)      # ARKit action -> amount
-    jaw_degrees: tuple[float, float, float] = (0.0, 0.0, 0.0)    # open, to the person's left, tilt
-
-
-def _both(**sides: float) -> dict[str, float]:
-    """Left and Right of each action."""
-    return {f"{name}{side}": amount for name, amount in sides.items() for side in ("Left", "Right")}
-
-
-EXPRESSIONS: dict[str, Recipe] = {
-    "smile": Recipe(_both(mouthSmile=0.9, cheekSquint=0.4, eyeSquint=0.15)),
-    "frown": Recipe({**_both(mouthFrown=0.9, browDown=0.25), "mouthShrugLower": 0.3}),
-    "brows_up": Recipe({**_both(browOuterUp=0.9), "browInnerUp": 0.9}),
-    "brows_down": Recipe(_both(browDown=1.0)),
-    "blink_left": Recipe({"eyeBlinkLeft": 1.0}),
-    "blink_right": Recipe({"eyeBlinkRight": 1.0}),
-    "squint": Recipe(_both(eyeSquint=1.0, eyeBlink=0.25)),
-    "mouth_open": Recipe(jaw_degrees=(18.0, 0.0, 0.0)),
-    "jaw_left": Recipe({"jawLeft": 1.0}),
-    "jaw_right": Recipe({"jawRight": 1.0}),
-    "pucker": Recipe({"mouthPucker": 1.0}),
-    "wide_mouth": Recipe(_both(mouthStretch=1.0)),
-    "sneer": Recipe(_both(noseSneer=0.9, mouthUpperUp=0.6)),
-    "cheek_puff": Recipe({"cheekPuff": 1.0}),
-    "surprise": Recipe({**_both(browOuterUp=0.9, eyeWide=0.9), "browInnerUp": 1.0}, (14.0, 0.0, 0.0)),
-    "anger": Recipe({**_both(browDown=1.0, eyeSquint=0.35, noseSneer=0.5, mouthPress=0.6, mouthFrown=0.3)}),
-    "sadness": Recipe({**_both(mouthFrown=0.7, eyeSquint=0.2), "browInnerUp": 0.9, "mouthShrugLower": 0.4}),
-    "disgust": Recipe({**_both(noseSneer=1.0, mouthUpperUp=0.6, browDown=0.5, eyeSquint=0.5, mouthFrown=0.4)}),
-    "fear": Recipe({**_both(eyeWide=0.9, mouthStretch=0.7, browOuterUp=0.4), "browInnerUp": 1.0}, (6.0, 0.0, 0.0)),
-}
 
 
 def expression_change(model: HeadModel, amounts: dict[str, float]) -> tuple[Tensor, Tensor]:
@@ -81,7 +45,7 @@ def unit_expression(model: HeadModel, name: str) -> tuple[Tensor, Tensor]:
     return code_of_actions(model, recipe.actions), jaw
 
 
-def code_of_actions(model: HeadModel, actions: dict[str, float]) -> Tensor:
+def code_of_actions(model: HeadModel, actions: Mapping[str, float]) -> Tensor:
     """Expression code [E] that performs ARKit actions (amounts 0..1) on any model; unknown action names are an error."""
     if not set(actions) - set(model.expression_names) and model.expression_names:
         code = torch.zeros(model.expression_basis.shape[0])

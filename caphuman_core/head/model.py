@@ -30,13 +30,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..check import fail
+from ..choices import BUILT_IN
 from ..weights import fingerprint
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = "caphuman-head/1"
-BUILT_IN = "built-in"
 _FLOATS = ("template", "uvs", "identity_basis", "expression_basis", "pose_basis", "joint_regressor", "skinning",
            "landmark_weights", "contour_weights", "full_weights", "texture_mean", "texture_basis")
 _INDICES = ("faces", "uv_faces", "parents", "landmark_faces", "contour_faces", "full_faces")

@@ -1,24 +1,13 @@
 """Taking position, pose, expression or lighting from another head, and blending heads."""
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from ..check import fail, require
+from ..choices import EASINGS
 from ..flow import Head
 from .rotations import interpolate
-
-Easing = Literal["linear", "ease in", "ease out", "ease in and out"]
-EASINGS: dict[str, Callable[[float], float]] = {
-    "linear": lambda t: t,
-    "ease in": lambda t: t * t,
-    "ease out": lambda t: t * (2 - t),
-    "ease in and out": lambda t: 0.5 - 0.5 * math.cos(math.pi * t),
-}
 
 
 def transfer(source: Head, target: Head, position: bool, pose: bool, expression: bool, lighting: bool) -> Head:
@@ -44,7 +33,7 @@ def transfer(source: Head, target: Head, position: bool, pose: bool, expression:
     return source.replace(**changes)
 
 
-def blend(first: Head, last: Head, frames: int, easing: Easing = "linear") -> Head:
+def blend(first: Head, last: Head, frames: int, easing: str = "linear") -> Head:
     """A batch of `frames` heads from `first` to `last`, both included (one frame: the middle).
 
     Rotations follow the shortest arc; sizes change by equal ratios; everything else is interpolated linearly.

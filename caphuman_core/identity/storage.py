@@ -8,7 +8,6 @@ from ..flow import Identity
 from ..weights import read_metadata, read_state_dict, write_safetensors
 
 FORMAT = "caphuman-identity-1"
-SUFFIX = ".identity.safetensors"
 
 
 def save_identity(identity: Identity, path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..choices import CLIP_VIEWS
 from ..face.views import moved_face
 from ..flow import Face
 from .facenet import SIDE
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 CLIP_SIDE = 224
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-CLIP_VIEWS = ("centre crop", "on the face")
 FACE_VIEW = 2.0                          # side of the view on the face, in face sizes: hair, chin and ears are inside
 LONGEST_ASPECT = 32                      # width to height, or height to width, before the ends are cut off
 WHITE = (255, 255, 255)

@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..check import fail, require
+from ..choices import MAX_SIDE
 from ..flow import Head, HeadHint
 from ..head import camera, light, texture
 from ..head.flame import PosedHead, pose_head
 from ..head.model import HeadModel
 from .raster import Fragments, rasterize
 
-MAX_SIDE = 8192              # pixels
 DEPTH_SHIFT = 10.0           # added to z before rasterizing, as the released renderer does
 Rasterizer = Callable[[Tensor, Tensor, int, int], Fragments]
 

@@ -127,7 +127,7 @@ def test_schedule_reads_points_and_eases():
     assert schedule.parse_schedule("").at(0.3) == 1
     assert schedule.parse_schedule("0.5: 2").at(0.0) == schedule.parse_schedule("0.5: 2").at(1.0) == 2
     assert schedule.parse_schedule("0: 1, 1: 0", "hold").at(0.99) == 1
-    for easing in schedule.EASINGS:
+    for easing in schedule.CURVES:
         plan = schedule.parse_schedule("0.2: 1, 0.8: 3", easing)
         assert (plan.at(0.2), plan.at(0.8)) == (1, 3)
         values = [plan.at(f / 20) for f in range(21)]

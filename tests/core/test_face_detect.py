@@ -6,8 +6,9 @@ import torch
 from face_photos import golden_photo
 
 from caphuman_core.check import InputError
+from caphuman_core.choices import FACE_ORDERS, IF_NO_FACE
 from caphuman_core.face import views
-from caphuman_core.face.detector import IF_NONE, ORDERS, detect, select
+from caphuman_core.face.detector import detect, select
 from caphuman_core.face.mtcnn import Mtcnn
 from caphuman_core.face.preview import draw_faces
 from caphuman_core.flow import Face
@@ -41,7 +42,7 @@ class Fixed:
 def test_order(order, expected):
     found = detect(Fixed(), torch.ones(1, 3, 100, 100), order=order).per_image[0]
     assert [int(f.box_xyxy[2] - f.box_xyxy[0]) for f in found] == expected
-    assert order in ORDERS
+    assert order in FACE_ORDERS
 
 
 def test_limits_apply_after_ordering():
@@ -60,7 +61,7 @@ def test_a_photo_without_a_face_is_an_error_skipped_or_whole():
     whole = detect(Fixed(), photos, if_none="whole image").per_image[1][0]
     assert whole.box_xyxy.tolist() == [0, 0, 80, 100]
     assert whole.confidence == 0
-    assert IF_NONE[0] == "error"
+    assert IF_NO_FACE[0] == "error"
 
 
 def test_an_unknown_order_is_refused():

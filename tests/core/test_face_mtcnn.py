@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caphuman_core.check import InputError
+from caphuman_core.choices import MTCNN_FILES
 from caphuman_core.face import boxes, mtcnn, mtcnn_nets
 
 PHOTOS = ("astronaut", "camera_rgb", "astronaut_300x400", "two_faces")
@@ -108,7 +109,7 @@ def test_missing_weights_are_explained(monkeypatch, tmp_path):
 def test_weights_of_the_users_folder_come_first(monkeypatch, tmp_path, detector):
     source = mtcnn_nets.find_files([])[0].parent
     (tmp_path / "sub").mkdir()
-    for name in mtcnn_nets.FILES:
+    for name in MTCNN_FILES:
         (tmp_path / "sub" / name).write_bytes((source / name).read_bytes())
     monkeypatch.setattr(mtcnn_nets.importlib.util, "find_spec", lambda name: None)
     assert [path.parent.name for path in mtcnn_nets.find_files([tmp_path])] == ["sub"] * 3
@@ -117,7 +118,7 @@ def test_weights_of_the_users_folder_come_first(monkeypatch, tmp_path, detector)
 
 def test_a_file_that_is_no_detector_is_refused(tmp_path):
     source = mtcnn_nets.find_files([])[0].parent
-    for name, other in zip(mtcnn_nets.FILES, ("rnet.pt", "rnet.pt", "onet.pt"), strict=True):
+    for name, other in zip(MTCNN_FILES, ("rnet.pt", "rnet.pt", "onet.pt"), strict=True):
         Path(tmp_path / name).write_bytes((source / other).read_bytes())
     with pytest.raises(InputError, match=r"'pnet.pt' must hold exactly the weights"):
         mtcnn.Mtcnn([tmp_path])

@@ -12,6 +12,7 @@ from face_photos import GOLDEN, golden_photo
 from PIL import Image
 
 from caphuman_core.check import InputError
+from caphuman_core.choices import CLIP_VIEWS, IDENTITY_SUFFIX
 from caphuman_core.face.detector import detect
 from caphuman_core.face.mtcnn import Mtcnn
 from caphuman_core.flow import Face, Faces, Identity
@@ -87,7 +88,7 @@ def test_clip_sees_the_references_pixels(golden, name):
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (16, 16), (8000, 16), (3, 900), (224, 224)])
 def test_clip_view_of_odd_shapes(width, height):
     picture = Image.new("RGB", (width, height), (10, 20, 30))
-    for view in views.CLIP_VIEWS:
+    for view in CLIP_VIEWS:
         seen = views.clip_view(picture, Face(torch.tensor([0.0, 0, 1, 1]), 1.0), view)
         assert seen.shape == (3, 224, 224)
 
@@ -96,7 +97,7 @@ def test_the_view_on_the_face_holds_what_the_centre_crop_cuts_off():
     photo = torch.zeros(3, 100, 400)
     photo[:, 40:60, 370:390] = 1                                # a face at the right edge
     face = Face(torch.tensor([370.0, 40, 390, 60]), 1.0)
-    cut, kept = (views.clip_view(views.picture_of(photo), face, view) for view in views.CLIP_VIEWS)
+    cut, kept = (views.clip_view(views.picture_of(photo), face, view) for view in CLIP_VIEWS)
     assert cut.max() == 0
     assert kept[:, 112, 112].min() == 255
     assert kept[:, 112, 40].max() == 0                          # photo beside the face
@@ -196,7 +197,7 @@ def test_averaging_skips_empty_places_and_needs_one_face():
 
 def test_saved_identities_come_back_exactly(tmp_path):
     before = identity(2, present=[True, False])
-    path = tmp_path / f"a{storage.SUFFIX}"
+    path = tmp_path / f"a{IDENTITY_SUFFIX}"
     storage.save_identity(before, path)
     after = storage.load_identity(path)
     for name in ("global_embedding", "local_tokens", "present"):
@@ -210,7 +211,7 @@ def test_saved_identities_come_back_exactly(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"\x08\0\0\0\0\0\0\0{}      ", b"not a file at all"])
 def test_other_files_are_no_identities(tmp_path, content):
-    path = tmp_path / f"a{storage.SUFFIX}"
+    path = tmp_path / f"a{IDENTITY_SUFFIX}"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"identity file 'a.identity.safetensors' must"):
         storage.load_identity(path)
@@ -218,7 +219,7 @@ def test_other_files_are_no_identities(tmp_path, content):
 
 def test_an_identity_with_a_missing_part_is_refused(tmp_path):
     from caphuman_core.weights import write_safetensors
-    path = tmp_path / f"a{storage.SUFFIX}"
+    path = tmp_path / f"a{IDENTITY_SUFFIX}"
     write_safetensors(path, {"present": torch.ones(1, dtype=torch.bool)}, {"format": storage.FORMAT})
     with pytest.raises(InputError, match=r"must hold global_embedding of shape \[1, 512\], but got nothing"):
         storage.load_identity(path)

@@ -88,7 +88,9 @@ def run(host):
 def call(host):
     """call("NodeId", **inputs) -> tuple of outputs: one node executed as the host executes it."""
     def _call(node_id, **inputs):
+        import torch
         node = host.NODE_CLASS_MAPPINGS[node_id]
-        out = node.EXECUTE_NORMALIZED(**inputs)
+        with torch.inference_mode():     # as the host's executor does
+            out = node.EXECUTE_NORMALIZED(**inputs)
         return out.result if hasattr(out, "result") else out
     return _call

@@ -1,7 +1,7 @@
 """CapFace through the real host, full size, against the reference numbers (tests/golden, DIFFUSION.md)."""
 from __future__ import annotations
 
-import sys
+import importlib
 
 import diffusion_nets as nets
 import pytest
@@ -25,7 +25,7 @@ def _no_gradients():
 @pytest.fixture(scope="module")
 def part(pack):
     """part("nodes.capface_control") -> that module of the loaded pack."""
-    return lambda name: sys.modules[f"{pack.__name__}.{name}"]
+    return lambda name: importlib.import_module(f"{pack.__name__}.{name}")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """A whole graph in the host's executor: two merged models, a LoRA, two people, an ordinary ControlNet."""
 from __future__ import annotations
 
-import sys
+import importlib
 
 import narrow_nets as nets
 import pytest
@@ -23,7 +23,7 @@ def _one_thread():
 def stage(pack, host, monkeypatch):
     """Test nodes that put narrow networks into a graph, and a list of the latents that come out."""
     def part(name):
-        return sys.modules[f"{pack.__name__}.{name}"]
+        return importlib.import_module(f"{pack.__name__}.{name}")
     net, control, flow = nets.capface(part("nodes.capface_network")), part("nodes.capface_control"), part("caphuman_core.flow")
     monkeypatch.setitem(part("nodes.capface_base").SHAPE, "model_channels", nets.WIDTH)
     capface = control.CapFace(net, part("nodes.host").patcher(net), torch.float32, "narrow")

@@ -1,7 +1,7 @@
 """CapFace beside everything else a graph holds, in the host's own samplers, on narrow networks."""
 from __future__ import annotations
 
-import sys
+import importlib
 from types import SimpleNamespace
 
 import narrow_nets as nets
@@ -28,7 +28,7 @@ def _one_thread():
 
 @pytest.fixture(scope="module")
 def part(pack):
-    return lambda name: sys.modules[f"{pack.__name__}.{name}"]
+    return lambda name: importlib.import_module(f"{pack.__name__}.{name}")
 
 
 @pytest.fixture(scope="module")

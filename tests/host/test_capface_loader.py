@@ -1,9 +1,9 @@
 """CapHumanLoadCapFace: every kind of file, full-size shapes; files are small because their tensors share one number."""
 from __future__ import annotations
 
+import importlib
 import json
 import struct
-import sys
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ import torch
 
 @pytest.fixture(scope="module")
 def part(pack):
-    return lambda name: sys.modules[f"{pack.__name__}.{name}"]
+    return lambda name: importlib.import_module(f"{pack.__name__}.{name}")
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """The identity nodes in the host: CLIP's tokens and FaceNet's vector against the reference, alignment, refusals, files."""
 from __future__ import annotations
 
+import importlib
 import json
 import os
-import sys
 from functools import cache
 
 import detfill
@@ -144,7 +144,7 @@ def test_the_parser_whitens_what_clip_sees(call, clip_vision, encoder, parser, f
 
 
 def test_the_tower_inside_a_full_checkpoint_serves_too(call, host, clip_vision, pack):
-    identity = sys.modules[f"{pack.__name__}.nodes.identity"]
+    identity = importlib.import_module(f"{pack.__name__}.nodes.identity")
     name = put("capface", "full.safetensors", {**{PREFIX + key: value for key, value in clip_state().items()},
                                                "control_model.x": torch.zeros(1)})
     tower = call("CapHumanLoadCLIPVision", capface_name=name)[0]
@@ -190,7 +190,7 @@ def test_other_files_are_no_encoders_or_parsers(call):
 
 
 def test_identities_are_saved_loaded_compared_and_combined(call, pack, host):
-    flow = sys.modules[f"{pack.__name__}.caphuman_core.flow"]
+    flow = importlib.import_module(f"{pack.__name__}.caphuman_core.flow")
     random = torch.Generator().manual_seed(4)
     vectors = torch.nn.functional.normalize(torch.randn(2, 1, 512, generator=random), dim=2)
     one, other = (flow.Identity(vector, torch.randn(1, 257, 1024, generator=random), torch.ones(1, dtype=torch.bool), "e", "c")
