@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
+TRAINING_PACKAGES = ("pytorch_lightning", "lightning", "lightning_fabric", "lightning_utilities", "omegaconf")
 TORCH_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".tar", ".pkl")
 
 
@@ -109,15 +110,39 @@ def _dtype_name(tensor: Tensor) -> str:
 
 def _read_torch(path: Path, keep: Callable[[str], bool] | None) -> dict[str, Tensor]:
     import torch
-    try:
-        tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError as error:               # files in the format before torch 1.6 cannot be mapped
-        if "mmap" not in str(error):
-            raise
-        tree = torch.load(path, map_location="cpu", weights_only=True)
+    with torch.serialization.safe_globals(_training_leftovers(path)):
+        try:
+            tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except RuntimeError as error:           # files in the format before torch 1.6 cannot be mapped
+            if "mmap" not in str(error):
+                raise
+            tree = torch.load(path, map_location="cpu", weights_only=True)
     if isinstance(tree, Mapping) and isinstance(tree.get("state_dict"), Mapping):
         tree = tree["state_dict"]
     return {key: value for key, value in _flatten(tree, "") if keep is None or keep(key)}
+
+
+class _Ignored:
+    """Takes the place of a training framework's object; keeps nothing, runs nothing."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        """Whatever the object was made of."""
+
+    def __setstate__(self, state: Any) -> None:
+        """Whatever the object held."""
+
+
+def _training_leftovers(path: Path) -> list[Any]:
+    """Stand-ins for the objects that training checkpoints carry beside their weights (callbacks, configurations).
+
+    Only names of known training packages are replaced; any other name makes torch refuse the file.
+    """
+    import torch
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+    except Exception:                           # not a zip-format torch file: torch.load says what it is
+        return []
+    return [(_Ignored, name) for name in names if name.split(".")[0] in TRAINING_PACKAGES]
 
 
 def _flatten(tree: Any, prefix: str) -> Iterable[tuple[str, Tensor]]:

@@ -123,3 +123,24 @@ def test_old_torch_files_are_read(tmp_path):
     path = tmp_path / "old.pth"
     path.write_bytes(data.getvalue())
     assert torch.equal(read_state_dict(path, "model")["a"], torch.ones(2))
+
+
+def test_a_training_checkpoint_gives_its_weights_and_runs_nothing(tmp_path, monkeypatch):
+    """Lightning checkpoints carry callback classes and configuration objects beside the weights."""
+    import sys
+    import types
+    module = types.ModuleType("pytorch_lightning.callbacks.model_checkpoint")
+    module.ModelCheckpoint = type("ModelCheckpoint", (), {"__module__": module.__name__})
+    for name in ("pytorch_lightning", "pytorch_lightning.callbacks", module.__name__):
+        monkeypatch.setitem(sys.modules, name, module)
+    made = module.ModelCheckpoint()
+    made.best = 3
+    torch.save({"state_dict": {"control_model.x": torch.ones(2)}, "callbacks": {module.ModelCheckpoint: {"best": made}}},
+               tmp_path / "caphuman.ckpt")
+    for name in ("pytorch_lightning", "pytorch_lightning.callbacks", module.__name__):
+        monkeypatch.delitem(sys.modules, name)
+    assert list(read_state_dict(tmp_path / "caphuman.ckpt", "CapFace")) == ["control_model.x"]
+    torch.save({"state_dict": {"a": torch.ones(2)}, "hooks": Calls(os.system, f"touch {tmp_path / 'evil'}")}, tmp_path / "x.ckpt")
+    with pytest.raises(InputError, match="must be a complete, plain weight file"):
+        read_state_dict(tmp_path / "x.ckpt", "CapFace")
+    assert not (tmp_path / "evil").exists()
