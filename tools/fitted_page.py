@@ -18,7 +18,7 @@ from PIL import Image
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-from face_photos import package, photo  # noqa: E402  # pyright: ignore[reportMissingImports]
+from face_photos import package, photo  # pyright: ignore[reportMissingImports]
 
 from caphuman_core.face.backends import make_detector
 from caphuman_core.face.detector import detect
