@@ -67,21 +67,21 @@ class FakeServer:
 
 @pytest.fixture
 def run(host):
-    """run(prompt) -> dict: validates and executes an API-format prompt in process, with one cache for the whole test."""
+    """run(prompt) -> dict: validates and executes an API-format prompt in process. Each run starts with an empty cache,
+    unless it is given the `executor` of an earlier result."""
     import execution
-    server = FakeServer()
-    executor = execution.PromptExecutor(server, cache_type=execution.CacheType.CLASSIC,
-                                        cache_args={"lru": 0, "ram": 0.0, "ram_inactive": 0.0})
 
-    def _run(prompt):
+    def _run(prompt, executor=None):
         pid = str(uuid.uuid4())
         valid = asyncio.run(execution.validate_prompt(pid, prompt, None))
         if not valid[0]:
             return {"valid": False, "error": valid[1], "node_errors": valid[3]}
-        server.sent = []
+        executor = executor or execution.PromptExecutor(FakeServer(), cache_type=execution.CacheType.CLASSIC,
+                                                        cache_args={"lru": 0, "ram": 0.0, "ram_inactive": 0.0})
+        executor.server.sent = []
         executor.execute(prompt, pid, {}, valid[2])
         return {"valid": True, "success": executor.success, "history": getattr(executor, "history_result", None),
-                "messages": executor.status_messages, "sent": server.sent}
+                "messages": executor.status_messages, "sent": executor.server.sent, "executor": executor}
     return _run
 
 

@@ -114,6 +114,6 @@ def test_a_photo_is_detected_once(run, host, tmp_path):
     assert result["valid"], result
     assert result["success"], result["messages"]
     assert any(event == "progress_state" or event == "progress" for event, _ in result["sent"])
-    again = run(prompt)
+    again = run(prompt, result["executor"])
     cached = next(data["nodes"] for event, data in again["messages"] if event == "execution_cached")
     assert {"1", "2", "3", "4"} <= set(cached)           # nothing is loaded or detected a second time
