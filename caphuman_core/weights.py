@@ -193,15 +193,3 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{key}:{array.dtype}:{array.shape};".encode())
         digest.update(array.data)
     return digest.hexdigest()[:16]
-
-
-def file_fingerprint(path: str | Path) -> str:
-    """16 hex digits of a file's size and sampled bytes: cheap identity of a large weight file."""
-    path = Path(path)
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        for part in range(64):
-            file.seek(size * part // 64)
-            digest.update(file.read(4096))
-    return digest.hexdigest()[:16]

@@ -10,7 +10,6 @@ from . import host, wires
 
 if TYPE_CHECKING:
     from ..caphuman_core.head.camera import Framing
-    from ..caphuman_core.render.maps import Render
 
 RASTERIZERS = ("auto", "torch", "pytorch3d")
 
@@ -71,16 +70,7 @@ class RenderHead(io.ComfyNode):
         normal = host.to_image((drawn.normal * 0.5 + 0.5) * cover)
         return io.NodeOutput(host.at_rest(drawn.hint()), normal, host.to_image(drawn.albedo),
                              host.to_image(drawn.shaded), mask, host.to_image(dots), host_mesh,
-                             host.to_image(_depth_picture(drawn)))
-
-
-def _depth_picture(drawn: Render):
-    """Raster depth as 1 (nearest) to 0.1 (farthest) within each picture, 0 outside."""
-    inside = drawn.mask > 0
-    near = drawn.depth.masked_fill(~inside, float("inf")).amin((1, 2), keepdim=True)
-    far = drawn.depth.masked_fill(~inside, float("-inf")).amax((1, 2), keepdim=True)
-    shade = 1 - 0.9 * (drawn.depth - near) / (far - near).clamp(min=1e-6)
-    return shade.where(inside, 0.0)[:, None].expand(-1, 3, -1, -1)
+                             host.to_image(drawn.depth_picture()))
 
 
 NODES = [RenderHead]

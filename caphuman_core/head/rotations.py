@@ -6,8 +6,6 @@ R = Ry(yaw) Rx(-pitch) Rz(-roll).
 """
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -76,8 +74,3 @@ def interpolate(start: Tensor, end: Tensor, amount: Tensor) -> Tensor:
     first = matrix_from_axis_angle(start)
     step = axis_angle_from_matrix(first.transpose(-1, -2) @ matrix_from_axis_angle(end))
     return axis_angle_from_matrix(first @ matrix_from_axis_angle(step * amount))
-
-
-def wrap_degrees(angle: float) -> float:
-    """The same angle in -180..180 degrees."""
-    return math.remainder(angle, 360.0)

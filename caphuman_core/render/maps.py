@@ -36,6 +36,14 @@ class Render:
         """The 9 channels CapFace was trained with: normal, albedo, shaded."""
         return HeadHint(torch.cat([self.normal, self.albedo, self.shaded], 1), self.mask, self.present)
 
+    def depth_picture(self) -> Tensor:
+        """Depth to look at, [B, 3, H, W]: 1 (nearest) to 0.1 (farthest) within each picture, 0 outside."""
+        inside = self.mask > 0
+        near = self.depth.masked_fill(~inside, float("inf")).amin((1, 2), keepdim=True)
+        far = self.depth.masked_fill(~inside, float("-inf")).amax((1, 2), keepdim=True)
+        shade = 1 - 0.9 * (self.depth - near) / (far - near).clamp(min=1e-6)
+        return shade.where(inside, 0.0)[:, None].expand(-1, 3, -1, -1)
+
 
 def pose(head: Head, model: HeadModel) -> PosedHead:
     """The posed geometry of a head; refuses a head whose codes belong to another model."""

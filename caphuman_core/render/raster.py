@@ -31,11 +31,6 @@ class Fragments:
     height: int
     width: int
 
-    def starts(self) -> list[int]:
-        """Where each picture's pixels begin, and the end: B + 1 numbers."""
-        edges = torch.arange(self.batch + 1, device=self.pixel.device) * (self.height * self.width)
-        return torch.searchsorted(self.pixel, edges).tolist()
-
 
 def rasterize(
     verts: Tensor,           # [B, V, 3] raster coordinates: shorter side -1..1, y down; z > 0, smaller is nearer
