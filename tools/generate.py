@@ -1,6 +1,8 @@
 """python generate.py URL: write the files that follow from others, as a running server sees the nodes.
 
-workflows/api/*.json from workflows/*.json, and locales/en/nodeDefs.json from the nodes' schemas.
+workflows/api/*.json from workflows/*.json; locales/en/nodeDefs.json from the nodes' schemas, and the other languages from
+that and translations/<language>.json (English text -> translation); web/docs/<NodeId>/en.md, where the frontend looks
+first, from web/docs/<NodeId>.md.
 """
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ from devkit.places import ROOT, say
 from workflow_api import to_api
 
 WORKFLOWS = ROOT / "workflows"
-LOCALE = ROOT / "locales" / "en" / "nodeDefs.json"
+LOCALES = ROOT / "locales"
+LOCALE = LOCALES / "en" / "nodeDefs.json"
+TRANSLATIONS = ROOT / "tools" / "translations"
+HELP = ROOT / "web" / "docs"
 
 
 def node_definitions(object_info: dict[str, Any]) -> dict[str, Any]:
@@ -32,6 +37,25 @@ def _definition(info: dict[str, Any]) -> dict[str, Any]:
     return {"display_name": info["display_name"], "description": info["description"], "inputs": inputs, "outputs": outputs}
 
 
+def translated(definitions: Any, texts: dict[str, str]) -> Any:
+    """The same entries with every text translated; one without a translation stays English."""
+    if isinstance(definitions, dict):
+        return {key: translated(value, texts) for key, value in definitions.items()}
+    return texts.get(definitions, definitions)
+
+
+def untranslated(definitions: Any, texts: dict[str, str]) -> set[str]:
+    """The texts that lack a translation."""
+    if isinstance(definitions, dict):
+        return {text for value in definitions.values() for text in untranslated(value, texts)}
+    return {definitions} - texts.keys() - {""}
+
+
+def translations() -> dict[str, dict[str, str]]:
+    """Language -> English text -> translation."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(TRANSLATIONS.glob("*.json"))}
+
+
 def as_text(content: Any) -> str:
     """How both kinds of file are written."""
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -41,12 +65,20 @@ def main(url: str) -> int:
     """Write everything; returns the exit status."""
     with urllib.request.urlopen(f"{url}/object_info", timeout=60) as answer:  # noqa: S310  (dev.py's own server)
         object_info = json.load(answer)
-    files = {LOCALE: node_definitions(object_info)}
+    definitions = node_definitions(object_info)
+    files = {LOCALE: definitions}
+    for language, texts in translations().items():
+        files[LOCALES / language / LOCALE.name] = translated(definitions, texts)
+        for text in sorted(untranslated(definitions, texts)):
+            say(f"no {language} translation of: {text}")
     for path in sorted(WORKFLOWS.glob("*.json")):
         files[WORKFLOWS / "api" / path.name] = to_api(json.loads(path.read_text(encoding="utf-8")), object_info)
-    for path, content in files.items():
-        path.write_text(as_text(content), encoding="utf-8")
-        say(f"wrote {path.relative_to(ROOT)}")
+    pages = {page.with_suffix("") / "en.md": page.read_text(encoding="utf-8") for page in sorted(HELP.glob("*.md"))}
+    for path, text in {**{path: as_text(content) for path, content in files.items()}, **pages}.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            say(f"wrote {path.relative_to(ROOT)}")
     return 0
 
 
