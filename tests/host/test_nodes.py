@@ -132,6 +132,33 @@ def test_the_english_texts_are_up_to_date(infos):
     assert LOCALE.read_text(encoding="utf-8") == as_text(node_definitions(infos)), "run: python dev.py generate"
 
 
+def test_every_text_of_the_nodes_is_translated(infos):
+    import generate
+    definitions = generate.node_definitions(infos)
+    assert "zh" in generate.translations()
+    for language, texts in generate.translations().items():
+        missing = generate.untranslated(definitions, texts)
+        assert not missing, f"tools/translations/{language}.json lacks: " + "\n".join(sorted(missing))
+        assert all(text.strip() for text in texts.values())
+        shipped = (generate.LOCALES / language / "nodeDefs.json").read_text(encoding="utf-8")
+        assert shipped == generate.as_text(generate.translated(definitions, texts)), "run: python dev.py generate"
+
+
+def test_the_help_the_frontend_asks_for_first_is_the_same_page():
+    for page in (ROOT / "web" / "docs").glob("*.md"):
+        copy = page.with_suffix("") / "en.md"
+        assert copy.is_file(), "run: python dev.py generate"
+        assert copy.read_text(encoding="utf-8") == page.read_text(encoding="utf-8"), "run: python dev.py generate"
+
+
+def test_every_help_page_shows_a_picture_that_is_there():
+    for page in (ROOT / "web" / "docs").glob("*.md"):
+        pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+        assert pictures, f"{page.name} has no picture"
+        for picture in pictures:
+            assert (page.parent / picture).is_file(), f"{page.name}: {picture}"
+
+
 def test_help_is_there_for_no_other_node(classes):
     pages = {path.stem for path in (ROOT / "web" / "docs").glob("*.md")}
     assert pages <= set(classes), "help for nodes that do not exist"
