@@ -124,6 +124,7 @@ def test_every_node_has_a_help_page_that_names_its_inputs_and_outputs(infos):
         words = [spec[1].get("display_name") or key if len(spec) > 1 else key for key, spec in options.items()]
         absent = [word for word in (*words, *info["output_name"]) if word.lower().replace("_", " ") not in text]
         complaints += [f"{page.name} does not mention {word}" for word in absent]
+        complaints += [f"{page.name} names no common mistake"] if "common mistake" not in text else []
     assert not complaints, "\n".join(complaints)
 
 
