@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from devkit import host, install, lock, packages, places, server, suite  # noqa: E402
+from devkit import browser, host, install, lock, packages, places, server, suite  # noqa: E402
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="optional: POSIX process groups")
 
@@ -24,7 +24,7 @@ POSIX = pytest.mark.skipif(os.name == "nt", reason="optional: POSIX process grou
 @pytest.fixture
 def scratch(tmp_path, monkeypatch):
     """A checkout of nothing: every place that devkit writes to lies under tmp_path."""
-    for module in (install, packages, host):
+    for module in (install, packages, host, browser):
         for name, value in (("ROOT", tmp_path), ("VENV", tmp_path / ".venv"), ("STATE", tmp_path / ".demo"),
                             ("OWN_HOST", tmp_path / ".host" / "tree")):
             if hasattr(module, name):
@@ -266,11 +266,116 @@ def test_the_model_folders_of_the_host_and_the_stand_ins_are_named(tmp_path):
     assert (tmp_path / "base" / "custom_nodes" / places.PACK_NAME / "pyproject.toml").is_file()
 
 
-def test_test_paths_choose_their_half():
+def test_test_paths_choose_their_part():
     assert suite._chosen("core", ["-x"]) == ["-x", str(ROOT / "tests" / "core")]
     assert suite._chosen("core", ["tests/core/test_dev.py", "-k", "lock"]) == ["-k", "lock", "tests/core/test_dev.py"]
     assert suite._chosen("host", ["tests/core/test_dev.py"]) is None
-    assert suite._chosen("host", ["tests/host"]) == ["tests/host"]
+    assert suite._chosen("host", ["tests/host"]) == [str(ROOT / "tests" / "host")]
+    assert suite._chosen("browser", ["tests"]) == [str(ROOT / "tests" / "browser")]
+
+
+def test_every_folder_of_tests_is_a_part():
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert folders <= set(suite.PARTS)
+
+
+def test_a_missing_browser_fails_its_part_in_one_sentence(scratch, monkeypatch, capsys):
+    def missing():
+        raise places.Failure("the browser tests need a Chromium, but none was found: install one.")
+    monkeypatch.setattr(browser, "ready", missing)
+    monkeypatch.setattr(suite, "TEST_OUTPUT", scratch / "out")
+    assert suite._part("browser", {}, scratch, []) == (1, {"failed": 1})
+    assert one_sentence(capsys.readouterr().err)
+
+
+# --- the browser of the browser tests
+
+def program(folder: Path, name: str, code: str = "exit 0") -> Path:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{code}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def machine(scratch, monkeypatch):
+    """A machine whose PATH holds one folder (returned), whose user is root, and that has no browser and no apt."""
+    folder = scratch / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("CHROMIUM_PATH", raising=False)
+    monkeypatch.setattr(browser, "PLACES", ())
+    monkeypatch.setattr(browser.os, "geteuid", lambda: 0)
+    return folder
+
+
+@POSIX
+def test_the_browser_is_looked_for_in_order(machine, monkeypatch):
+    assert browser.find() is None
+    google = program(machine, "google-chrome")
+    assert browser.find() == google
+    program(machine, "chromium-browser", "echo please install the snap; exit 1")
+    assert browser.find() == google
+    chromium = program(machine, "chromium")
+    assert browser.find() == chromium
+    chosen = program(machine, "of-my-own")
+    monkeypatch.setenv("CHROMIUM_PATH", str(chosen))
+    assert browser.find() == chosen
+
+
+@POSIX
+def test_a_chosen_browser_that_does_not_start_is_told(machine, monkeypatch):
+    monkeypatch.setenv("CHROMIUM_PATH", str(machine / "gone"))
+    with pytest.raises(places.Failure, match=r"CHROMIUM_PATH.*gone") as failure:
+        browser.ready()
+    assert one_sentence(str(failure.value))
+
+
+APT = """case "$*" in
+  *update*) ;;
+  *install*chromium) printf '#!/bin/sh\\n' > {folder}/chromium; /bin/chmod +x {folder}/chromium ;;
+esac"""
+
+
+@POSIX
+@pytest.mark.parametrize("sudo", [False, True])
+def test_root_or_sudo_gets_the_browser_from_apt_once(machine, monkeypatch, sudo):
+    program(machine, "apt-get", f"echo \"$@\" >> {machine}/calls\n" + APT.format(folder=machine))
+    if sudo:
+        monkeypatch.setattr(browser.os, "geteuid", lambda: 1000)
+        program(machine, "sudo", f'echo sudo "$@" >> {machine}/calls; shift; [ "$1" = true ] || exec "$@"')
+    assert browser.ready() == machine / "chromium"
+    assert browser.ready() == machine / "chromium"
+    calls = (machine / "calls").read_text(encoding="utf-8").splitlines()
+    assert [line for line in calls if not line.startswith("sudo")] == \
+        ["-q update", "-q install -y --no-install-recommends chromium"]
+    assert ("sudo -n apt-get -q update" in calls) == sudo
+
+
+@POSIX
+@pytest.mark.parametrize("case", ["no apt", "no right", "apt fails"])
+def test_a_browser_that_cannot_be_had_is_told_with_what_to_do(machine, monkeypatch, case):
+    if case != "no apt":
+        program(machine, "apt-get", "echo 'E: Unable to locate package chromium'; exit 100")
+    if case == "no right":
+        monkeypatch.setattr(browser.os, "geteuid", lambda: 1000)
+        program(machine, "sudo", "exit 1")
+    with pytest.raises(places.Failure, match=r"apt install chromium.*CHROMIUM_PATH") as failure:
+        browser.ready()
+    assert ("Unable to locate" in str(failure.value)) == (case == "apt fails")
+    assert one_sentence(str(failure.value))
+
+
+def test_only_tests_need_the_packages_of_the_tests(scratch):
+    for name in ("", "-dev", "-dev-nodeps", "-backends", "-browser"):
+        (scratch / f"requirements{name}.txt").touch()
+    demo = {step.name for step in install._requirement_steps(scratch, for_tests=False)}
+    tests = {step.name: step for step in install._requirement_steps(scratch, for_tests=True)}
+    assert set(tests) - demo == {"optional back ends", "browser and benchmark requirements"}
+    assert tests["browser and benchmark requirements"].arguments == ("-r", str(scratch / "requirements-browser.txt"))
+    (scratch / "requirements-bench.txt").touch()
+    later = {step.name: step for step in install._requirement_steps(scratch, for_tests=True)}
+    assert later["browser and benchmark requirements"].digest != tests["browser and benchmark requirements"].digest
 
 
 def suite_of(folder: Path, text: str) -> subprocess.CompletedProcess:

@@ -51,7 +51,7 @@ class Step:
 def prepare(for_tests: bool = False) -> Path:
     """Everything a command needs, installed once; returns the ComfyUI tree. Raises Failure with one sentence.
 
-    for_tests: the optional back ends too, which do not exist for every system and so must not stop the demo.
+    for_tests: optional packages too, which do not exist for every system and so must not stop the demo.
     """
     def waiting(owner: str) -> None:
         say(f"waiting for another dev.py that is preparing this checkout ({owner})")
@@ -109,8 +109,11 @@ def _requirement_steps(tree: Path, for_tests: bool) -> list[Step]:
     steps = [_step_of("host requirements", tree / "requirements.txt"),
              _step_of("pack and test requirements", ROOT / "requirements.txt", ROOT / "requirements-dev.txt"),
              _step_of("packages without their dependencies", ROOT / "requirements-dev-nodeps.txt", options=("--no-deps",))]
-    backends = _step_of("optional back ends", ROOT / "requirements-backends.txt", options=("--no-deps",))
-    return [*steps, backends] if for_tests else steps
+    if for_tests:
+        tested = [path for name in ("browser", "bench") if (path := ROOT / f"requirements-{name}.txt").is_file()]
+        steps += [_step_of("optional back ends", ROOT / "requirements-backends.txt", options=("--no-deps",)),
+                  _step_of("browser and benchmark requirements", *tested)]
+    return steps
 
 
 def _step_of(name: str, *paths: Path, options: tuple[str, ...] = ()) -> Step:
