@@ -1,0 +1,97 @@
+"""Browser tests: this pack in the real frontend, in a headless Chromium, against a real server.
+
+One server and one browser for all of them; each page has a fresh profile. A page that logs an error, throws, or gets an
+HTTP error fails its test (frontend.HARMLESS names what a fresh profile says by itself). Pictures lie in .test-output/screenshots.
+"""
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tools"), str(Path(__file__).parent)]
+
+from devkit import browser, places, server  # noqa: E402
+from frontend import Frontend  # noqa: E402
+
+# The last one: what the page asks of other machines fails at once instead of waiting for a network that may not be there.
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync", "--enable-unsafe-swiftshader",
+             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="session")
+def server_folder(tmp_path_factory):
+    """The server's whole state: input, output, user, custom_nodes (this pack linked), server.log."""
+    import skimage.data
+    base = tmp_path_factory.mktemp("server")
+    (base / "input").mkdir()
+    shutil.copyfile(Path(skimage.data.__file__).parent / "astronaut.png", base / "input" / "example.png")
+    shutil.copyfile(ROOT / "tests" / "photos" / "man_a_1.jpg", base / "input" / "photo.jpg")
+    return base
+
+
+@pytest.fixture(scope="session")
+def weights():
+    """Names of the demo's untrained stand-ins by role (tools/untrained_weights.py), written if they are not there yet.
+    Ask for them only in tests that sample: they are full size."""
+    import untrained_weights
+    return {key: untrained_weights.write_stand_in(role) for key, role in untrained_weights.ROLES.items()}
+
+
+@pytest.fixture(scope="session")
+def url(server_folder):
+    """Address of the running server."""
+    tree = Path(os.environ.get("COMFYUI_PATH") or places.OWN_HOST).resolve()
+    with server.serving(tree, server_folder, server.free_port(), cpu=True) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The running browser, a playwright.sync_api.Browser."""
+    from playwright.sync_api import sync_playwright
+    program = browser.ready()
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=str(program), headless=True, args=list(ARGUMENTS))
+        yield running
+        running.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    outcome = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or outcome.get_result().failed
+
+
+@pytest.fixture
+def open_page(url, chromium, request):
+    """open_page(vue, settings=None, **context) -> Frontend: a ready page with an empty graph, in a profile of its own.
+
+    settings: of the frontend, by name. context: options of playwright's new_context (viewport, device_scale_factor,
+    has_touch ...). At the end of the test the pages must have had nothing to complain about.
+    """
+    opened: list[Frontend] = []
+
+    def _open(vue: bool, settings: dict | None = None, **context) -> Frontend:
+        opened.append(Frontend(chromium, url, vue, settings or {}, context))
+        opened[-1].load()
+        return opened[-1]
+    yield _open
+    for number, frontend in enumerate(opened):
+        if request.node.stash.get(FAILED, False):
+            frontend.screenshot(f"failed_{re.sub(r'[^A-Za-z0-9]+', '_', request.node.name)}_{number}")
+        frontend.context.close()
+    assert [complaint for frontend in opened for complaint in frontend.complaints] == []
+
+
+@pytest.fixture(params=[False, True], ids=["classic", "vue"])
+def browser_page(open_page, request):
+    """A ready Frontend, once in each rendering mode."""
+    return open_page(request.param)

@@ -1,0 +1,218 @@
+"""The frontend's page as the browser tests use it: open, drop files, build graphs, queue, and take pictures.
+
+Every wait is for a condition; PATIENCE only bounds it, so that a slow machine is slow and not wrong.
+"""
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import re
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from devkit.places import TEST_OUTPUT
+from PIL import Image
+from playwright.sync_api import Browser, Page
+
+PATIENCE = 120.0                # seconds
+SCREENSHOTS = TEST_OUTPUT / "screenshots"
+# What the frontend says by itself on a fresh profile.
+HARMLESS = (
+    re.compile(r"/user\.css"),                          # asked for always; exists only where somebody wrote one
+    re.compile(r"/api/userdata"),                       # workflows index, templates: not there before the first save
+    re.compile(r"graph accessed before init"),          # its own start-up warning
+    re.compile(r"ERR_NAME_NOT_RESOLVED|ERR_INTERNET_DISCONNECTED"),     # its calls to other machines, which are cut off here
+)
+SETTINGS = {
+    "Comfy.TutorialCompleted": False,                   # an empty graph and the templates dialog, not the default graph
+    "Comfy.Workflow.Persist": False, "Comfy.Notification.ShowVersionUpdates": False, "Comfy.Minimap.Visible": False,
+    "Comfy.Locale": "en",
+}
+READY = "() => window.app?.vueAppReady && window.app.isGraphReady"
+RECORD = """() => {
+    window.__events = [];
+    for (const kind of ['executed', 'execution_success', 'execution_error', 'execution_interrupted'])
+        app.api.addEventListener(kind, (event) => window.__events.push([kind, event.detail]));
+}"""
+DROP = """([text, name]) => {
+    const data = new DataTransfer(), canvas = document.querySelector('#graph-canvas'), box = canvas.getBoundingClientRect();
+    data.items.add(new File([text], name, { type: 'application/json' }));
+    const about = { dataTransfer: data, bubbles: true, cancelable: true, clientX: box.x + box.width / 2, clientY: box.y + box.height / 2 };
+    for (const kind of ['dragenter', 'dragover', 'drop']) canvas.dispatchEvent(new DragEvent(kind, about));
+}"""
+STORE = "document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s.get('missingNodesError')"
+_serial = itertools.count(1)
+
+
+@dataclass
+class Run:
+    """What came of one queued prompt."""
+
+    prompt_id: str
+    outputs: dict[str, dict] = field(default_factory=dict)      # node id -> the ui part of its output
+    error: dict | None = None
+
+
+class Frontend:
+    """One page of the frontend in its own browser profile."""
+
+    def __init__(self, browser: Browser, url: str, vue: bool, settings: dict[str, Any], context: dict[str, Any]) -> None:
+        self.url, self.vue, self.settings = url, vue, settings
+        self.complaints: list[str] = []
+        self._forgiven = list(HARMLESS)
+        self.context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **context})
+        self.context.set_default_timeout(PATIENCE * 1000)
+        self.page: Page = self.context.new_page()
+        self._listen()
+
+    def forgive(self, pattern: str) -> None:
+        """Complaints that match are what this test is about."""
+        self._forgiven.append(re.compile(pattern))
+
+    def _listen(self) -> None:
+        def complain(text: str) -> None:
+            if not any(pattern.search(text) for pattern in self._forgiven):
+                self.complaints.append(text)
+        self.page.on("console", lambda said: said.type == "error" and complain(f"console {said.text} @ {said.location.get('url')}"))
+        self.page.on("pageerror", lambda error: complain(f"page error {error} {error.stack}"))
+        self.page.on("response", lambda answer: answer.status >= 400 and complain(f"http {answer.status} {answer.url}"))
+
+    # --- opening
+
+    def load(self) -> None:
+        """Open the frontend with this page's settings and wait until it can be used."""
+        self.post("/api/settings", {**SETTINGS, "Comfy.VueNodes.Enabled": self.vue, **self.settings})
+        self.page.goto(self.url, wait_until="domcontentloaded")
+        self.wait_ready()
+        if not {**SETTINGS, **self.settings}["Comfy.TutorialCompleted"]:
+            self.page.locator("[role=dialog]").first.wait_for()
+            self.close_dialogs()
+
+    def wait_ready(self) -> None:
+        """Until the page has started (also after a reload); from here on, events of prompts are recorded."""
+        self.page.wait_for_function(READY)
+        self.page.wait_for_selector('[data-testid="queue-button"]')
+        self.page.evaluate(RECORD)
+
+    def close_dialogs(self) -> None:
+        """Escape until no dialog is open: pressed before a dialog listens, the first one is lost."""
+        dialogs = self.page.locator("[role=dialog]")
+        while dialogs.count():
+            self.page.keyboard.press("Escape")
+            self.page.wait_for_timeout(100)
+
+    def reload(self) -> None:
+        """Load the page again, as the reload button does."""
+        self.page.reload(wait_until="domcontentloaded")
+        self.wait_ready()
+
+    def switch_mode(self, vue: bool) -> None:
+        """Turn Vue nodes on or off in the running page."""
+        self.page.evaluate("(on) => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)", vue)
+        self.page.wait_for_function("(on) => !!LiteGraph.vueNodesMode === on", arg=vue)
+        self.vue = vue
+
+    # --- files and graphs
+
+    def drop_workflow(self, workflow: Path | dict) -> None:
+        """Drop a workflow file (a path, or its content) on the canvas and wait until its graph is shown."""
+        text = workflow.read_text(encoding="utf-8") if isinstance(workflow, Path) else json.dumps(workflow)
+        stem = workflow.stem if isinstance(workflow, Path) else "graph"
+        name = f"{stem} {next(_serial)}.json"           # an unmodified tab of the same name would be shown again instead
+        types = sorted({node["type"] for node in json.loads(text)["nodes"]})
+        self.page.evaluate(DROP, [text, name])
+        self.page.wait_for_function("""([types, name]) => app.extensionManager.workflow.activeWorkflow?.path.endsWith('/' + name)
+            && types.every((type) => app.graph.nodes.some((node) => node.type === type))""", arg=[types, name])
+
+    def load_api(self, prompt: dict[str, dict]) -> None:
+        """Show the graph of an API-format prompt; inputs that it leaves out get their defaults."""
+        self.page.evaluate("(prompt) => app.loadApiJson(prompt, 'prompt.json')", prompt)
+        self.page.wait_for_function("(ids) => ids.every((id) => app.graph.getNodeById(id))", arg=list(prompt))
+
+    def missing_nodes(self) -> Any:
+        """What the frontend says about unknown nodes: None if all are known."""
+        overlay = self.page.locator('[data-testid="error-overlay"]').count()
+        return self.page.evaluate(f"() => {STORE}.missingNodesError") or ("error overlay" if overlay else None)
+
+    def export_api(self) -> dict[str, dict]:
+        """The graph in API format, as *Export (API)* writes it."""
+        return self.page.evaluate("async () => (await app.graphToPrompt()).output")
+
+    def export_workflow(self) -> dict[str, Any]:
+        """The graph in UI format, as *Save* writes it."""
+        return self.page.evaluate("async () => (await app.graphToPrompt()).workflow")
+
+    # --- running
+
+    def queue_and_wait(self, expect: str = "execution_success") -> Run:
+        """Click Run and wait for the end of that prompt; AssertionError with the server's words if it ends otherwise."""
+        return self.wait_for_run(self.queue(), expect)
+
+    def queue(self) -> Run:
+        """Click Run; returns when the server has taken the prompt."""
+        def is_answer(answer) -> bool:
+            return answer.url.endswith("/api/prompt") and answer.request.method == "POST"
+        with self.page.expect_response(is_answer) as told:
+            self.page.click('[data-testid="queue-button"]')
+        body = told.value.json()
+        assert told.value.status == 200, body
+        assert not body.get("node_errors"), body
+        return Run(body["prompt_id"])
+
+    def wait_for_run(self, run: Run, expect: str = "execution_success") -> Run:
+        """Wait for the end of a queued prompt and fill in its outputs."""
+        ended = "(id) => window.__events.some(([kind, about]) => kind.startsWith('execution_') && about.prompt_id === id)"
+        self.page.wait_for_function(ended, arg=run.prompt_id)
+        events = [event for event in self.page.evaluate("() => window.__events") if event[1]["prompt_id"] == run.prompt_id]
+        for kind, about in events:
+            if kind == "executed":
+                run.outputs[str(about["node"])] = about.get("output") or {}
+            elif kind == "execution_error":
+                run.error = about
+        assert events[-1][0] == expect, events[-1]
+        return run
+
+    def picture(self, run: Run, node: str | int, number: int = 0) -> Image.Image:
+        """A picture that a node of the run showed."""
+        query = urllib.parse.urlencode(run.outputs[str(node)]["images"][number])
+        return Image.open(io.BytesIO(self.get(f"/view?{query}"))).convert("RGB")
+
+    def wait_for_picture(self, node: str | int) -> None:
+        """Until a node of the graph shows a picture."""
+        shown = "(id) => document.querySelector(`[data-node-id='${id}'] img[data-testid=main-image]`)?.naturalWidth > 0" \
+            if self.vue else "(id) => app.graph.getNodeById(id)?.imgs?.[0]?.naturalWidth > 0"
+        self.page.wait_for_function(shown, arg=str(node))
+
+    # --- the rest
+
+    def get(self, path: str) -> bytes:
+        """A GET request past the browser."""
+        with urllib.request.urlopen(self.url + path, timeout=PATIENCE) as answer:
+            return answer.read()
+
+    def post(self, path: str, body: Any) -> bytes:
+        """A POST request with a JSON body, past the browser."""
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return answer.read()
+
+    def wait(self, condition: Callable[[], Any]) -> Any:
+        """Until a Python condition holds; returns its value. For conditions in the page use page.wait_for_function."""
+        for _ in range(int(PATIENCE * 20)):
+            value = condition()
+            if value:
+                return value
+            self.page.wait_for_timeout(50)
+        raise AssertionError("waited in vain")
+
+    def screenshot(self, name: str) -> Path:
+        """Keep a picture of the page as an artefact."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        path = SCREENSHOTS / f"{name}.png"
+        self.page.screenshot(path=str(path))
+        return path
