@@ -42,7 +42,8 @@ RECORD = """() => {
 DROP = """([text, name]) => {
     const data = new DataTransfer(), canvas = document.querySelector('#graph-canvas'), box = canvas.getBoundingClientRect();
     data.items.add(new File([text], name, { type: 'application/json' }));
-    const about = { dataTransfer: data, bubbles: true, cancelable: true, clientX: box.x + box.width / 2, clientY: box.y + box.height / 2 };
+    const middle = { clientX: box.x + box.width / 2, clientY: box.y + box.height / 2 };
+    const about = { dataTransfer: data, bubbles: true, cancelable: true, ...middle };
     for (const kind of ['dragenter', 'dragover', 'drop']) canvas.dispatchEvent(new DragEvent(kind, about));
 }"""
 STORE = "document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s.get('missingNodesError')"
@@ -146,6 +147,10 @@ class Frontend:
     def export_workflow(self) -> dict[str, Any]:
         """The graph in UI format, as *Save* writes it."""
         return self.page.evaluate("async () => (await app.graphToPrompt()).workflow")
+
+    def fit_view(self) -> None:
+        """Show the whole graph."""
+        self.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
 
     # --- running
 
