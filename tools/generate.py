@@ -1,8 +1,8 @@
 """python generate.py URL: write the files that follow from others, as a running server sees the nodes.
 
-workflows/api/*.json from workflows/*.json; locales/en/nodeDefs.json from the nodes' schemas, and the other languages from
-that and translations/<language>.json (English text -> translation); web/docs/<NodeId>/en.md, where the frontend looks
-first, from web/docs/<NodeId>.md.
+workflows/*.json and subgraphs/*.json from tools/workflow_files, workflows/api/*.json from the former;
+locales/en/nodeDefs.json from the nodes' schemas, and the other languages from that and translations/<language>.json
+(English text -> translation); web/docs/<NodeId>/en.md, where the frontend looks first, from web/docs/<NodeId>.md.
 """
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from devkit.places import ROOT, say
 from workflow_api import to_api
+from workflow_files import build
 
 WORKFLOWS = ROOT / "workflows"
 LOCALES = ROOT / "locales"
@@ -71,8 +72,9 @@ def main(url: str) -> int:
         files[LOCALES / language / LOCALE.name] = translated(definitions, texts)
         for text in sorted(untranslated(definitions, texts)):
             say(f"no {language} translation of: {text}")
-    for path in sorted(WORKFLOWS.glob("*.json")):
-        files[WORKFLOWS / "api" / path.name] = to_api(json.loads(path.read_text(encoding="utf-8")), object_info)
+    for name, workflow in build.workflows(object_info).items():
+        files[WORKFLOWS / f"{name}.json"] = workflow
+        files[WORKFLOWS / "api" / f"{name}.json"] = to_api(workflow, object_info)
     pages = {page.with_suffix("") / "en.md": page.read_text(encoding="utf-8") for page in sorted(HELP.glob("*.md"))}
     for path, text in {**{path: as_text(content) for path, content in files.items()}, **pages}.items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 NOTES = ("Note", "MarkdownNote")
-WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COLOR", "COMFY_DYNAMICCOMBO_V3")
 MUTED, BYPASSED = 2, 4
 AFTER_GENERATE = ("fixed", "increment", "decrement", "randomize")
 
@@ -47,7 +47,7 @@ def widget_values(node: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
             values[name] = left.pop(0)
             if options.get("control_after_generate") and left and left[0] in AFTER_GENERATE:
                 left.pop(0)
-            if options.get("image_upload") and left and left[0] == "image":
+            if any(options.get(f"{what}_upload") for what in ("image", "video", "audio")) and left and left[0] == "image":
                 left.pop(0)                     # the upload button counts as a widget
     if left:
         raise ValueError(f"node {node['id']} ({node['type']}) has {len(left)} values more than widgets: save the workflow again")
