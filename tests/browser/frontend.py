@@ -152,6 +152,16 @@ class Frontend:
         """Show the whole graph."""
         self.page.evaluate("() => app.extensionManager.command.execute('Comfy.Canvas.FitView')")
 
+    def look_at(self, node: str | int, scale: float = 1.0) -> None:
+        """Put a node's upper left corner near the canvas's, at a zoom."""
+        self.page.evaluate("""([id, scale]) => {
+            const view = app.canvas.ds, [x, y] = app.canvas.graph.getNodeById(id).pos;
+            view.scale = scale;
+            view.offset[0] = 100 / scale - x;
+            view.offset[1] = 110 / scale - y;
+            app.canvas.setDirty(true, true);
+        }""", [str(node), scale])
+
     # --- running
 
     def queue_and_wait(self, expect: str = "execution_success") -> Run:
