@@ -138,9 +138,9 @@ def empty(graph: Graph, size: tuple[int, int] = (512, 512), count: int = 1) -> N
 def sampled(graph: Graph, said: Prompt, conditioning: Node, latent: Socket, prefix: str | None, title: str = "Portrait",
             model: Socket | None = None, denoise: float = 1.0) -> Sampled:
     """Sample, decode and, with a file name prefix, save."""
-    sampler = graph.node("KSampler", model=model or said.model, positive=conditioning["positive"],
-                         negative=conditioning["negative"], latent_image=latent, seed=42, steps=25, cfg=7.5, sampler_name="ddim", scheduler="ddim_uniform",
-                         denoise=denoise)
+    both = {side: conditioning[side] for side in ("positive", "negative")}
+    sampler = graph.node("KSampler", model=model or said.model, **both, latent_image=latent, seed=42, steps=25, cfg=7.5,
+                         sampler_name="ddim", scheduler="ddim_uniform", denoise=denoise)
     decoded = graph.node("VAEDecode", samples=sampler, vae=said.vae)
     first: Column = [latent] if isinstance(latent, Node) and latent.type == "EmptyLatentImage" else []
     columns: list[Column] = [[*first, sampler, decoded]]
