@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import gallery
 from comfy_client import Client, Prompt, Refused, Result
 from devkit import terminal
 from devkit.places import ROOT, say
@@ -188,7 +189,11 @@ async def run(request: dict[str, Any]) -> int:
             result = await client.run(prompt, bar)
         finally:
             bar.close()
-    save(prompt, previews, result, Path(request["output"]), noise)
+        output = Path(request["output"])
+        save(prompt, previews, result, output, noise)
+        sheets = await gallery.make(portrait_prompt(name, *picture_size(*shown_size(photo)), weights),
+                                    lambda sheet: client.run(sheet, lambda kind, data: None), output / "gallery", noise)
+    say(f"gallery: {', '.join(file.name for file in sheets)} in {output.name}/gallery")
     return 0
 
 

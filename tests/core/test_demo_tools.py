@@ -1,6 +1,7 @@
 """The demo's tools without a server: stand-in weights, the graph's two formats, the progress bar, the contact sheet."""
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import math
@@ -16,6 +17,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import contact_sheet  # noqa: E402
 import demo  # noqa: E402
+import gallery  # noqa: E402
 import sd15_shapes  # noqa: E402
 import untrained_weights  # noqa: E402
 import workflow_api  # noqa: E402
@@ -209,3 +211,41 @@ def test_the_contact_sheet_fits_any_shape(size):
     assert plain.size == noisy.size
     colours = {colour for _, colour in noisy.getcolors(1 << 24)} - {colour for _, colour in plain.getcolors(1 << 24)}
     assert (0xA8, 0x48, 0x0F) in colours                # the banner that says UNTRAINED
+
+
+# --- the gallery
+
+WEIGHTS = {role: {"name": f"{role}.safetensors", "untrained": True} for role in ("checkpoint", "capface", "clip_vision", "facenet")}
+
+
+@pytest.mark.parametrize("portraits", [False, True])
+def test_the_gallery_changes_the_head_and_nothing_before_it(portraits):
+    prompt = demo.portrait_prompt("photo.png", 512, 512, WEIGHTS)
+    for title, sheet in gallery.changes().items():
+        drawn, shown = gallery.sheet_prompt(prompt, sheet, portraits)
+        kinds = [entry["class_type"] for entry in drawn.values()]
+        assert list(shown) == list(sheet), title
+        assert kinds.count("CapHumanRenderHead") == len(sheet)
+        assert kinds.count("CapHumanFitHeadLandmarks") == 1
+        assert kinds.count("KSampler") == (len(sheet) if portraits else 0)
+        assert kinds.count("CheckpointLoaderSimple") == (1 if portraits else 0)
+        sources = {value[0] for entry in drawn.values() for value in entry["inputs"].values() if isinstance(value, list)}
+        assert sources <= set(drawn), "a link to a node that is not there"
+        for caption, (kind, inputs) in sheet.items():
+            changed = [entry["inputs"] for entry in drawn.values() if entry["class_type"] == kind]
+            assert any(inputs.items() <= given.items() for given in changed), caption
+
+
+def test_a_gallery_sheet_shows_every_tile(tmp_path):
+    class Result:
+        def __init__(self, prompt):
+            picture = io.BytesIO()
+            Image.new("RGB", (64, 48), "white").save(picture, "PNG")
+            self.images = {node: [picture.getvalue()] for node, entry in prompt.items() if entry["class_type"] == "PreviewImage"}
+
+    async def run(prompt):
+        return Result(prompt)
+    files = asyncio.run(gallery.make(demo.portrait_prompt("photo.png", 512, 512, WEIGHTS), run, tmp_path, noise=True))
+    assert [file.stem for file in files] == ["expressions", "poses", "lights"]
+    sizes = [Image.open(file).size for file in files]
+    assert sizes[0][1] > sizes[1][1] > sizes[2][1], "more tiles, more rows"
