@@ -23,6 +23,7 @@ ROOMY: dict[str, tuple[int, int]] = {
     "SaveImage": (WIDE, 440), "CLIPTextEncode": (WIDE, 90), "PreviewAny": (WIDTH, 90), "TextOverlay": (WIDTH, 60),
     "SaveGLB": (WIDTH, 320), "LoadVideo": (WIDTH, PICTURE), "SaveVideo": (WIDE, PICTURE), "SaveAnimatedWEBP": (WIDE, 440),
     "CapHumanEncodeIdentity": (WIDTH, 240), "CapHumanEditHead": (400, 40), "CapHumanApplyCapFace": (360, 20),
+    "CapHumanLoadCLIPVision": (420, 0),
 }
 
 

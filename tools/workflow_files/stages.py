@@ -80,6 +80,17 @@ def photo(graph: Graph, title: str = "Photo", image: str = "photo.jpg", detector
     return Photo(loaded, faces, made, [[loaded] if detector else [loaded, made], [faces, shown]])
 
 
+def picture(graph: Graph, title: str = "Picture", image: str = "picture.jpg") -> Photo:
+    """Load a picture to be changed, resize it to what Stable Diffusion 1.5 draws well, and find its face."""
+    loaded = graph.node("LoadImage", title, image=image)
+    resized = graph.node("ImageScaleToTotalPixels", "Resize", image=loaded, upscale_method="lanczos", megapixels=0.4,
+                         resolution_steps=64)
+    made = graph.node("CapHumanLoadFaceDetector")
+    faces = graph.node("CapHumanDetectFaces", image=resized, detector=made)
+    shown = graph.node("PreviewImage", "Face of the picture", images=faces["preview"])
+    return Photo(resized, faces, made, [[loaded, resized, made], [faces, shown]])
+
+
 def fitted(graph: Graph, seen: Photo, model: Node | None = None, title: str = "Fitted head over the photo") -> Fitted:
     """Fit a head by landmarks; with `model`, of a head model that is already there."""
     made = model or graph.node("CapHumanLoadHeadModel")
@@ -136,10 +147,10 @@ def empty(graph: Graph, size: tuple[int, int] = (512, 512), count: int = 1) -> N
 
 
 def sampled(graph: Graph, said: Prompt, conditioning: Node, latent: Socket, prefix: str | None, title: str = "Portrait",
-            model: Socket | None = None, denoise: float = 1.0) -> Sampled:
+            model: Socket | None = None, denoise: float = 1.0, steps: int = 25) -> Sampled:
     """Sample, decode and, with a file name prefix, save."""
     both = {side: conditioning[side] for side in ("positive", "negative")}
-    sampler = graph.node("KSampler", model=model or said.model, **both, latent_image=latent, seed=42, steps=25, cfg=7.5,
+    sampler = graph.node("KSampler", model=model or said.model, **both, latent_image=latent, seed=42, steps=steps, cfg=7.5,
                          sampler_name="ddim", scheduler="ddim_uniform", denoise=denoise)
     decoded = graph.node("VAEDecode", samples=sampler, vae=said.vae)
     first: Column = [latent] if isinstance(latent, Node) and latent.type == "EmptyLatentImage" else []
