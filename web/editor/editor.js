@@ -21,3 +21,53 @@
  *   caphuman-user-preset        one row per user preset, data-name; inside: caphuman-preset-apply -preset-rename -preset-delete
  *   caphuman-preset-name        the text field while a preset is being saved or renamed; Enter keeps, Escape gives up
  */
+import { app } from "../../../scripts/app.js";
+import { api } from "../../../scripts/api.js";
+import { addStyle } from "./dom.js";
+import { HeadEditor } from "./head_editor.js";
+import { chain } from "./host.js";
+import { keepingEditor, tuckAway } from "./native_widgets.js";
+
+const NODE = "CapHumanEditHead";
+const WIDTH = 380, LEAST_WIDTH = 320, HEIGHT = 590;      // graph units; the height is the editor's own, without sockets
+const live = new Set();              // editors whose node is in a graph
+let serial = 0;
+
+function addEditor(node) {
+  const editor = new HeadEditor(node);
+  // The type is new for each node object: Vue nodes would go on showing a removed node's element after an undo.
+  const widget = node.addDOMWidget("caphuman_editor", `caphuman_editor_${++serial}`, editor.element, {
+    serialize: false, hideOnZoom: false, hideInPanel: true, margin: 6, getMinHeight: () => HEIGHT,
+  });
+  widget.serialize = false;
+  tuckAway(node);
+  node.setSize?.([WIDTH, node.computeSize()[1]]);
+  hook(node, editor);
+}
+
+function hook(node, editor) {
+  // Not at creation: copying makes nodes that never come into a graph and are never removed.
+  chain(node, "onAdded", () => { live.add(editor); editor.attach(); });
+  chain(node, "onRemoved", () => { live.delete(editor); editor.detach(); });
+  chain(node, "onConfigure", () => {
+    if (node.size[0] < LEAST_WIDTH) node.setSize?.([WIDTH, node.size[1]]);
+    editor.configured();
+  });
+  chain(node, "onConnectionsChange", () => {
+    if (!app.configuringGraph) keepingEditor(node, () => {});
+    editor.refresh();
+  });
+  chain(node, "onExecuted", () => editor.refresh());
+}
+
+app.registerExtension({
+  name: "CapHuman.editor",
+  setup() {
+    addStyle();
+    // Values that change elsewhere: a linked node, a subgraph's promoted widget, the loader's model.
+    api.addEventListener("graphChanged", () => live.forEach((editor) => editor.refresh()));
+  },
+  nodeCreated(node) {
+    if (node.comfyClass === NODE && node.addDOMWidget) addEditor(node);
+  },
+});

@@ -1,0 +1,107 @@
+/** Mouse, pen and touch on the view: turned into changes of the values. */
+import { classic, forwardPress, forwardWheel } from "./host.js";
+import { bounded, rounded, stepped } from "./pose_values.js";
+
+const TURN_DEGREES = 180;            // across the whole view
+const WHEEL_RATE = 0.0015;           // logarithm of the scale per pixel of wheel
+const LINE_PIXELS = 16;
+const WHEEL_PAUSE = 350;             // milliseconds that end one turn of the wheel
+
+/** Values after a drag of (right, down) screen pixels that began at `start`. */
+export function turned(start, right, down, viewPixels) {
+  const rate = TURN_DEGREES / viewPixels;
+  return { yaw_degrees: stepped("yaw_degrees", start.yaw_degrees + right * rate),
+    pitch_degrees: stepped("pitch_degrees", start.pitch_degrees - down * rate) };
+}
+
+/** `shortPixels`: screen pixels of the picture's shorter side. */
+export function moved(start, right, down, shortPixels) {
+  return { x: bounded("x", rounded(start.x + right / shortPixels)), y: bounded("y", rounded(start.y + down / shortPixels)) };
+}
+
+export const tilted = (start, right, viewPixels) =>
+  ({ roll_degrees: stepped("roll_degrees", start.roll_degrees + right * TURN_DEGREES / viewPixels) });
+
+export const scaled = (start, factor) => ({ scale: bounded("scale", start.scale * factor) });
+
+/**
+ * One hand on the view.
+ * hooks: read() the values; shortPixels(); drag(changes); settle(); pause(ms) settles later; focus(); focused(); reset().
+ */
+export class Gestures {
+  #canvas;
+  #hooks;
+  #pointers = new Map();             // pointer id -> {x, y} on the screen
+  #start = null;                     // {values, x, y, spread, kind} when the present set of pointers began
+
+  constructor(canvas, hooks) {
+    this.#canvas = canvas;
+    this.#hooks = hooks;
+    const on = (type, handler, options) => canvas.addEventListener(type, handler, options);
+    on("pointerdown", (event) => this.#press(event));
+    on("pointermove", (event) => this.#move(event));
+    for (const type of ["pointerup", "pointercancel", "lostpointercapture"]) on(type, (event) => this.#release(event));
+    on("wheel", (event) => this.#wheel(event), { passive: false });
+    on("dblclick", (event) => { event.stopPropagation(); hooks.reset(); });
+    on("contextmenu", (event) => { event.preventDefault(); event.stopPropagation(); });
+    for (const type of ["touchstart", "touchmove", "touchend"]) on(type, (event) => event.stopPropagation(), { passive: true });
+  }
+
+  #press(event) {
+    if (event.button === 1) return classic() ? forwardPress(event) : undefined;
+    event.preventDefault();
+    event.stopPropagation();
+    this.#hooks.focus();
+    this.#canvas.setPointerCapture(event.pointerId);
+    this.#pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    this.#begin(event.button === 2 || event.shiftKey ? "move" : event.altKey ? "tilt" : "turn");
+  }
+
+  #begin(kind) {
+    this.#start = { kind: this.#pointers.size > 1 ? "pinch" : kind, values: this.#hooks.read(), ...this.#hand() };
+  }
+
+  /** Centre and spread of the fingers, screen pixels. */
+  #hand() {
+    const points = [...this.#pointers.values()].slice(0, 2), [a, b = a] = points;
+    return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, spread: Math.max(1, Math.hypot(a.x - b.x, a.y - b.y)) };
+  }
+
+  #move(event) {
+    const pointer = this.#pointers.get(event.pointerId);
+    if (!pointer) return;
+    event.stopPropagation();
+    Object.assign(pointer, { x: event.clientX, y: event.clientY });
+    const changes = this.#changes();
+    if (changes) this.#hooks.drag(changes);
+  }
+
+  #changes() {
+    const { kind, values, x, y, spread } = this.#start, hand = this.#hand(), right = hand.x - x, down = hand.y - y;
+    if (!right && !down && hand.spread === spread) return null;
+    const box = this.#canvas.getBoundingClientRect(), view = Math.min(box.width, box.height);
+    if (kind === "turn") return turned(values, right, down, view);
+    if (kind === "tilt") return tilted(values, right, view);
+    const place = moved(values, right, down, this.#hooks.shortPixels());
+    return kind === "pinch" ? { ...place, ...scaled(values, hand.spread / spread) } : place;
+  }
+
+  #release(event) {
+    if (!this.#pointers.delete(event.pointerId)) return;
+    if (this.#pointers.size) this.#begin("turn");        // the finger that stays goes on from here, without a jump
+    else this.#hooks.settle();
+  }
+
+  #wheel(event) {
+    const gesture = event.ctrlKey || event.metaKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
+    if (gesture || !this.#hooks.focused()) {
+      if (classic()) forwardWheel(event);
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+    const pixels = event.deltaY * (event.deltaMode ? LINE_PIXELS : 1);
+    this.#hooks.drag(scaled(this.#hooks.read(), Math.exp(-pixels * WHEEL_RATE)));
+    this.#hooks.pause(WHEEL_PAUSE);
+  }
+}

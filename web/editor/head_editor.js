@@ -1,0 +1,217 @@
+/** One editor: the view, its tools and panels, tied to the widgets of one node. */
+import { copyPose, pastedPose } from "./clipboard.js";
+import { el, marked } from "./dom.js";
+import { Gestures } from "./gestures.js";
+import { HeadView } from "./head_view.js";
+import { History } from "./history.js";
+import { GraphChange, redrawGraph, toast } from "./host.js";
+import { keyTarget, stepAsked, clipboardListeners } from "./keys.js";
+import { toggleNative, placeSlots } from "./native_widgets.js";
+import { NodeValues } from "./node_values.js";
+import { Panel } from "./panel.js";
+import { mirrored, PLACE, starts, TURN, turnTo } from "./pose_values.js";
+import { ShownHead } from "./shown_head.js";
+import { TEXT } from "./text.js";
+import { Toolbar, viewChips } from "./toolbar.js";
+import { headTurn } from "./turn.js";
+
+const REPAIR_NOTICE = 12000;         // milliseconds
+const KEPT = 64;                     // histories remembered after their editor has gone
+const histories = new Map();         // graph and node id -> History: the graph's undo makes new nodes
+
+function historyOf(node) {
+  const root = node.graph?.rootGraph ?? node.graph, key = `${root?.id} ${node.graph?.id} ${node.id}`;
+  const history = histories.get(key) ?? new History();
+  histories.delete(key);
+  histories.set(key, history);
+  if (histories.size > KEPT) histories.delete(histories.keys().next().value);
+  return history;
+}
+
+export class HeadEditor {
+  element = el("div", { class: "caphuman-editor", ...marked("editor") });
+  #node;
+  #values;
+  #change = new GraphChange();
+  #shown;
+  #history = null;
+  #view = null;
+  #parts = null;
+  #look = null;                      // null: the photo as soon as there is one
+  #repaired = "";
+  #frame = 0;
+  #unfollow = null;
+
+  constructor(node) {
+    this.#node = node;
+    this.#values = new NodeValues(node, () => this.refresh());
+    this.#shown = new ShownHead(node, () => this.refresh());
+  }
+
+  /** The node has come into a graph. */
+  attach() {
+    if (this.#view) return;
+    this.#parts ??= this.#build();
+    this.#view = new HeadView(this.#parts.canvas);
+    this.#view.onChange = () => this.#showNotice();
+    this.#unfollow = this.#parts.panel.follow();
+    this.#history = null;              // the ids are final only after the node is configured
+    this.refresh();
+  }
+
+  /** The node has left its graph. */
+  detach() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    this.#change.end();
+    document.removeEventListener("pointerdown", this.#pressedElsewhere, true);
+    this.#unfollow?.();
+    this.#view?.dispose();
+    this.#view = null;
+  }
+
+  /** Mends what an old file brought in and shows the node's present state. */
+  configured() {
+    const count = this.#values.repair();
+    this.#repaired = count ? TEXT.repaired(count) : "";
+    if (count) setTimeout(() => { this.#repaired = ""; this.refresh(); }, REPAIR_NOTICE);
+    this.refresh();
+  }
+
+  /** Shows the present values and head with the next frame. */
+  refresh() {
+    if (!this.#view || this.#frame) return;
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#draw();
+    });
+  }
+
+  #build() {
+    const hooks = this.#hooks(), canvas = el("canvas", { class: "caphuman-canvas", tabindex: -1, ...marked("view", TEXT.viewHint) });
+    const keys = keyTarget(hooks), notice = el("div", { class: "caphuman-notice", role: "status", ...marked("notice"), hidden: true });
+    const toolbar = new Toolbar(hooks), panel = new Panel(hooks);
+    const view = el("div", { class: "caphuman-view", "data-capture-wheel": "true" }, canvas, keys, notice);
+    canvas.addEventListener("focus", () => keys.focus({ preventScroll: true }));
+    new Gestures(canvas, { ...hooks, focus: () => keys.focus({ preventScroll: true }), focused: () => view.contains(document.activeElement),
+      reset: hooks.resetView, shortPixels: () => this.#shortPixels(canvas) });
+    this.element.append(toolbar.element, el("div", { class: "caphuman-body" }, el("div", { class: "caphuman-stage" }, view,
+      viewChips((name) => this.#turnTo(name))), panel.element));
+    this.#listen(hooks);
+    return { canvas, keys, notice, toolbar, panel };
+  }
+
+  #listen(hooks) {
+    const { element } = this;
+    element.addEventListener("focusin", () => document.addEventListener("pointerdown", this.#pressedElsewhere, true));
+    element.addEventListener("focusout", () => document.removeEventListener("pointerdown", this.#pressedElsewhere, true));
+    element.addEventListener("keydown", (event) => {
+      const step = event.target.matches("input:not([type=text]), canvas") ? stepAsked(event) : null;
+      if (!step) return;
+      hooks[step]();
+      event.preventDefault();
+      event.stopPropagation();
+    });
+    const { oncopy, onpaste } = clipboardListeners(hooks), onControls = (listener) => (event) =>
+      event.target.matches?.("input:not([type=text])") && listener(event);
+    element.addEventListener("copy", onControls(oncopy));
+    element.addEventListener("paste", onControls(onpaste));
+  }
+
+  /** A press outside takes the focus away even where the canvas of the graph forbids the browser to. */
+  #pressedElsewhere = (event) => {
+    if (this.element.contains(event.target)) return;
+    this.#settle();
+    document.activeElement?.blur?.();
+  };
+
+  #hooks() {
+    const reset = (names) => this.#put(starts(names));
+    return {
+      read: () => this.#values.read(), drag: (changes) => this.#drag(changes), settle: () => this.#settle(),
+      put: (changes) => this.#put(changes), apply: (values) => this.#put(values),
+      pause: (milliseconds) => this.#change.endAfter(milliseconds, () => this.#settle()),
+      undo: () => this.#step("undo"), redo: () => this.#step("redo"), mirror: () => this.#put(mirrored(this.#values.read())),
+      reset: () => reset(), resetView: () => reset([...TURN, ...PLACE]), inputs: () => { toggleNative(this.#node); this.refresh(); redrawGraph(); },
+      look: (name) => { this.#look = name; this.refresh(); }, copy: (data) => this.#copy(data), paste: (data) => this.#paste(data),
+    };
+  }
+
+  #drag(changes) {
+    this.#change.begin();
+    this.#values.write(changes);
+    this.#repaired = "";
+    this.refresh();
+    redrawGraph();
+  }
+
+  #settle() {
+    this.#change.end();
+    this.refresh();
+  }
+
+  #put(changes) {
+    this.#drag(changes);
+    this.#settle();
+    this.#note();
+  }
+
+  #note() {
+    this.#history ??= historyOf(this.#node);
+    if (!this.#change.open) this.#history.note(this.#values.read());
+  }
+
+  #step(direction) {
+    this.#settle();
+    this.#note();
+    const state = this.#history[direction]();
+    if (state) this.#put(state);
+  }
+
+  #turnTo(name) {
+    const { head } = this.#shown, adds = this.#values.read().mode === "add";
+    this.#put(turnTo(name, adds && head ? headTurn(head.rotation_radians) : [0, 0, 0]));
+  }
+
+  async #copy(data) {
+    await copyPose(this.#values.read(), data);
+    toast("success", TEXT.copied);
+  }
+
+  async #paste(data) {
+    try {
+      this.#put(await pastedPose(data));
+    } catch (error) {
+      toast("warn", error.message);
+    }
+  }
+
+  /** Screen pixels of the shorter side of the picture, which is fitted into the canvas. */
+  #shortPixels(canvas) {
+    const box = canvas.getBoundingClientRect(), { width = 1, height = 1 } = this.#shown.head ?? {};
+    return Math.max(1, Math.min(box.width / width, box.height / height) * Math.min(width, height));
+  }
+
+  #draw() {
+    this.#shown.update();
+    placeSlots(this.#node);
+    this.#note();
+    const values = this.#values.read(), { head, photo } = this.#shown, { toolbar, panel } = this.#parts;
+    const look = this.#look === "photo" && !photo ? "shaded" : this.#look ?? (photo ? "photo" : "shaded");
+    toolbar.show({ undo: this.#history.canUndo, redo: this.#history.canRedo, inputs: Boolean(this.#node.showAdvanced), look, photo: Boolean(photo) });
+    panel.show(values, (name) => this.#values.linked(name));
+    Object.assign(this.element.dataset, { nodeId: this.#node.id, head: this.#shown.kind, model: head?.model ?? "" });
+    if (head) {
+      this.#view.setHead(head);
+      this.#view.setPhoto(photo);
+      this.#view.draw(values, { look });
+    }
+    this.#showNotice();
+  }
+
+  #showNotice() {
+    const { notice } = this.#parts;
+    notice.textContent = this.#shown.problem || this.#repaired || (this.#shown.head ? "" : TEXT.loading);
+    notice.hidden = !notice.textContent;
+  }
+}

@@ -1,0 +1,65 @@
+/** Everything the editor asks of ComfyUI's frontend; what an older frontend lacks is left out in silence. */
+import { app } from "../../../scripts/app.js";
+
+/** Calls the hook that was there before, then ours; returns what the old one returned. */
+export function chain(owner, key, ours) {
+  const old = owner[key];
+  owner[key] = function (...args) {
+    const result = old?.apply(this, args);
+    ours.apply(this, args);
+    return result;
+  };
+}
+
+/** Whether nodes are drawn on the canvas (classic) and not as elements of the page (Vue nodes). */
+export const classic = () => !globalThis.LiteGraph?.vueNodesMode;
+
+/** A short message in the corner of the page. */
+export function toast(severity, summary, detail) {
+  app.extensionManager?.toast?.add?.({ severity, summary, detail, life: severity === "error" ? 9000 : 2500 });
+}
+
+export const redrawGraph = () => app.canvas?.setDirty?.(true, true);
+
+/** Lets the canvas zoom with a wheel turn over the view that is not meant for the head. */
+export function forwardWheel(event) {
+  event.preventDefault();
+  app.canvas?.processMouseWheel?.(event);
+}
+
+/** Lets the canvas pan with the middle button. */
+export const forwardPress = (event) => app.canvas?.processMouseDown?.(event);
+
+const tracker = () => app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
+
+/** One undo step of the graph for everything between begin and end, however often each is called. */
+export class GraphChange {
+  #open = false;
+  #tracker = null;
+  #timer = 0;
+
+  get open() { return this.#open; }
+
+  begin() {
+    clearTimeout(this.#timer);
+    if (this.#open) return;
+    this.#open = true;
+    this.#tracker = tracker();
+    app.canvas?.emitBeforeChange?.();
+  }
+
+  end() {
+    clearTimeout(this.#timer);
+    if (!this.#open) return;
+    this.#open = false;
+    // the user may have gone to another workflow meanwhile: its count must not be touched
+    if (!this.#tracker || this.#tracker === tracker()) app.canvas?.emitAfterChange?.();
+    else this.#tracker.changeCount = Math.max(0, this.#tracker.changeCount - 1);
+  }
+
+  /** Ends it when nothing more has come for a while, milliseconds: key presses and wheel turns have no end of their own. */
+  endAfter(milliseconds, done) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(done, milliseconds);
+  }
+}

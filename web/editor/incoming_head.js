@@ -1,0 +1,63 @@
+/** Which head the editor shows: a new one of the chosen model before a run, the fitted one after it. */
+import { app } from "../../../scripts/app.js";
+import { api } from "../../../scripts/api.js";
+import { source, valueOf } from "./graph_walk.js";
+
+export const BUILT_IN = "built-in";
+const SIDE = 512;                    // pixels of a new head's picture
+const KEPT = 16;                     // new heads remembered
+const newHeads = new Map();          // "model width height" -> promise of a HEAD
+
+/** Name of the model that the node's head_model comes from, or null where the graph does not tell. */
+export function modelName(node) {
+  const loader = source(node, "head_model")?.node;
+  const name = loader?.comfyClass === "CapHumanLoadHeadModel" ? valueOf(loader, "head_model_name") : null;
+  return typeof name === "string" && name ? name : null;
+}
+
+/** Size in pixels of the picture of the incoming head if a New Head node says it, else a square. */
+export function pictureSize(node) {
+  const maker = source(node, "head")?.node;
+  if (maker?.comfyClass !== "CapHumanNewHead") return [SIDE, SIDE];
+  return ["width", "height"].map((name) => (Number.isFinite(valueOf(maker, name)) ? valueOf(maker, name) : SIDE));
+}
+
+async function fetchNewHead(model, width, height) {
+  const answer = await api.fetchApi("/caphuman/editor/new_head", { method: "POST",
+    headers: { "Content-Type": "application/json" }, body: JSON.stringify({ model, width, height }) });
+  if (answer.ok) return answer.json();
+  throw Object.assign(new Error((await answer.json().catch(() => ({}))).error ?? answer.statusText), { status: answer.status });
+}
+
+/** A neutral HEAD of a model; failures are not remembered. Errors carry the HTTP status. */
+export function newHead(model, width, height) {
+  const key = [model, width, height].join(" ");
+  if (!newHeads.has(key)) {
+    const promise = fetchNewHead(model, width, height);
+    newHeads.set(key, promise);
+    promise.catch(() => newHeads.delete(key));
+    if (newHeads.size > KEPT) newHeads.delete(newHeads.keys().next().value);
+  }
+  return newHeads.get(key);
+}
+
+/** The fitted HEAD in what the node's last run gave out, or null. */
+export function fittedHead(output) {
+  const head = output?.caphuman_editor?.[0];
+  return typeof head === "string" ? JSON.parse(head) : head ?? null;
+}
+
+/** What the host keeps of the node's last run: survives undo and a change of the workflow. */
+export function lastOutput(node) {
+  const root = node.graph?.rootGraph ?? node.graph;
+  return app.nodeOutputs?.[node.graph && node.graph !== root ? `${node.graph.id}:${node.id}` : String(node.id)];
+}
+
+/** The photo of a fitted head as a loaded image, or null. */
+export function photoOf(head) {
+  if (!head?.photo) return Promise.resolve(null);
+  const { filename, subfolder = "", type = "temp" } = head.photo;
+  const image = new Image();
+  image.src = api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
+  return image.decode().then(() => image, () => null);
+}

@@ -1,0 +1,63 @@
+/**
+ * The keyboard of the view. The focus rests on an invisible read-only text input: the host leaves keys, copy and paste
+ * of text inputs alone, so that nothing reaches the graph.
+ */
+import { el, marked } from "./dom.js";
+import { bounded } from "./pose_values.js";
+import { TEXT } from "./text.js";
+
+const TURN = 5, SHIFT = 0.02, GROW = 1.05;           // degrees, picture sides, factor
+const PAUSE = 500;                                    // milliseconds that end a row of key presses
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const GROWTH = { "+": GROW, "=": GROW, "-": 1 / GROW, _: 1 / GROW };
+
+/** What an arrow, plus or minus key changes, or null. */
+export function nudged(values, key, shift) {
+  if (GROWTH[key]) return { scale: bounded("scale", values.scale * GROWTH[key]) };
+  const arrow = ARROWS[key];
+  if (!arrow) return null;
+  const [right, down] = arrow;
+  if (shift) return { x: bounded("x", values.x + right * SHIFT), y: bounded("y", values.y + down * SHIFT) };
+  return right ? { yaw_degrees: bounded("yaw_degrees", values.yaw_degrees + right * TURN) }
+    : { pitch_degrees: bounded("pitch_degrees", values.pitch_degrees - down * TURN) };
+}
+
+/** undo or redo, if the event asks for one. */
+export function stepAsked(event) {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey) return null;
+  const key = event.key.toLowerCase();
+  if (key === "z") return event.shiftKey ? "redo" : "undo";
+  return key === "y" && !event.shiftKey ? "redo" : null;
+}
+
+/** @param {{read, drag, pause, undo, redo, mirror, reset, copy, paste}} hooks the editor's actions */
+export function keyTarget(hooks) {
+  const commands = { m: hooks.mirror, r: hooks.reset, home: hooks.reset };
+  const plain = (event) => {
+    const changes = nudged(hooks.read(), event.key, event.shiftKey);
+    if (changes) {
+      hooks.drag(changes);
+      hooks.pause(PAUSE);
+    } else commands[event.key.toLowerCase()]?.();
+    return Boolean(changes || commands[event.key.toLowerCase()]);
+  };
+  const onkeydown = (event) => {
+    const step = stepAsked(event), modified = event.ctrlKey || event.metaKey || event.altKey;
+    if (step) hooks[step]();
+    if (!step && (modified || !plain(event))) return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  return el("input", { type: "text", readonly: true, inputmode: "none", class: "caphuman-keys", role: "application",
+    ...marked("keys"), "aria-label": TEXT.keysLabel, onkeydown, ...clipboardListeners(hooks) });
+}
+
+/** Listeners for copy, cut and paste that use the event's own data: no permission is asked. */
+export function clipboardListeners(hooks) {
+  const handled = (action) => (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    action(event.clipboardData);
+  };
+  return { oncopy: handled(hooks.copy), onpaste: handled(hooks.paste) };
+}

@@ -1,0 +1,107 @@
+/**
+ * The values of CapHumanEditHead as the editor knows them: ranges, defaults, repair, mirror and the built-in views.
+ * Pure: nothing of the page or the host. A test compares FIELDS with the node's schema.
+ */
+
+/** @typedef {{low: number, high: number, step: number, start: number, wraps?: boolean}} NumberField units: see the node's tooltips */
+
+const number = (low, high, step, start = 0, more = {}) => ({ kind: "number", low, high, step, start, ...more });
+const amount = () => number(-1, 1.5, 0.01);
+const flag = () => ({ kind: "flag", start: false });
+
+export const TURN = ["yaw_degrees", "pitch_degrees", "roll_degrees"];
+export const PLACE = ["x", "y", "scale"];
+export const POSE = [...TURN, ...PLACE, "jaw_degrees"];
+export const EXPRESSIONS = ["smile", "frown", "brows_up", "brows_down", "blink_left", "blink_right", "squint", "mouth_open",
+  "jaw_left", "jaw_right", "pucker", "wide_mouth", "sneer", "cheek_puff", "surprise", "anger", "sadness", "disgust", "fear"];
+export const LIGHT = ["light_azimuth", "light_elevation", "light_intensity", "light_ambient"];
+
+/** Widget name -> its kind, range and default. */
+export const FIELDS = Object.freeze({
+  yaw_degrees: number(-180, 180, 0.5, 0, { wraps: true }),
+  pitch_degrees: number(-90, 90, 0.5),
+  roll_degrees: number(-180, 180, 0.5, 0, { wraps: true }),
+  x: number(-2, 2, 0.01),
+  y: number(-2, 2, 0.01),
+  scale: number(0.05, 10, 0.01, 1),
+  jaw_degrees: number(-30, 40, 0.5),
+  ...Object.fromEntries(EXPRESSIONS.map((name) => [name, amount()])),
+  mode: { kind: "choice", options: ["add", "set"], start: "add" },
+  turn_light: flag(),
+  relight: flag(),
+  light_azimuth: number(-180, 180, 0.5, 30, { wraps: true }),
+  light_elevation: number(-90, 90, 0.5, 25),
+  light_intensity: number(0, 4, 0.01, 0.6),
+  light_ambient: number(0, 4, 0.01, 0.7),
+  light_colour: { kind: "colour", start: "#ffffff" },
+});
+
+const THOUSANDTH = 1000;         // the widgets round to 0.001
+const MIRRORED = ["yaw_degrees", "roll_degrees", "x", "light_azimuth"];
+const SWAPPED = [["blink_left", "blink_right"], ["jaw_left", "jaw_right"]];
+
+/** Whether a value may stand in the field as it is. */
+export function fits(name, value) {
+  const field = FIELDS[name];
+  if (field.kind === "number") return typeof value === "number" && value >= field.low && value <= field.high;
+  if (field.kind === "flag") return typeof value === "boolean";
+  if (field.kind === "choice") return field.options.includes(value);
+  return typeof value === "string" && /^#[0-9a-f]{6}$/i.test(value);
+}
+
+/** A usable value: as it is, into the range if it is a finite number outside, else the default. */
+export function mended(name, value) {
+  const field = FIELDS[name];
+  if (fits(name, value)) return value;
+  return field.kind === "number" && Number.isFinite(value) ? bounded(name, value) : field.start;
+}
+
+/** A number brought into its field: angles that wrap go around, others stop at the end; rounded as the widget rounds. */
+export function bounded(name, value) {
+  const field = FIELDS[name];
+  const inside = field.wraps && Math.abs(value) > 180 ? ((((value + 180) % 360) + 360) % 360) - 180 : value;
+  return rounded(Math.min(field.high, Math.max(field.low, inside)));
+}
+
+/** To a thousandth, without a negative zero. */
+export function rounded(value) {
+  return Math.round(value * THOUSANDTH) / THOUSANDTH || 0;
+}
+
+/** The nearest multiple of the field's step, in its range. */
+export function stepped(name, value) {
+  const { step } = FIELDS[name];
+  return bounded(name, Math.round(value / step) * step);
+}
+
+/** Every value at its default. */
+export function starts(names = Object.keys(FIELDS)) {
+  return Object.fromEntries(names.map((name) => [name, FIELDS[name].start]));
+}
+
+/** What changes when left and right are exchanged. */
+export function mirrored(values) {
+  const changes = Object.fromEntries(MIRRORED.map((name) => [name, bounded(name, -values[name])]));
+  for (const [left, right] of SWAPPED) Object.assign(changes, { [left]: values[right], [right]: values[left] });
+  return changes;
+}
+
+/** Built-in views: yaw, pitch and roll in degrees that the head is to have in the picture. */
+export const VIEWS = Object.freeze({
+  frontal: [0, 0, 0], three_quarter_left: [-40, 0, 0], three_quarter_right: [40, 0, 0], profile_left: [-90, 0, 0],
+  profile_right: [90, 0, 0], looking_up: [0, 25, 0], looking_down: [0, -25, 0],
+});
+
+/**
+ * The turn that brings a head to a view.
+ * @param {string} view a key of VIEWS
+ * @param {number[]} own yaw, pitch, roll in degrees that the incoming head has already (mode add), else zeros
+ */
+export function turnTo(view, own) {
+  return Object.fromEntries(TURN.map((name, i) => [name, bounded(name, rounded(VIEWS[view][i] - own[i]))]));
+}
+
+/** Whether two sets of values are the same, name by name of the first. */
+export function same(a, b) {
+  return Object.keys(a).every((name) => a[name] === b[name]);
+}
