@@ -25,6 +25,7 @@ class Output:
     node: Node
     slot: int
     type: str
+    value: Any = None                                # what a widget that is linked to it holds at first
 
 
 @dataclass(eq=False)
@@ -81,6 +82,7 @@ class Graph:
         info = self.object_info[kind]
         links = {name: value for name, value in given.items() if isinstance(value, Node | Output)}
         values = {name: value for name, value in given.items() if name not in links}
+        values |= {name: link.value for name, link in links.items() if isinstance(link, Output) and link.value is not None}
         sockets, widgets, listed = _inputs(kind, info, links, values)
         outputs = [{"name": name, "type": made if isinstance(made, str) else "COMBO", "links": None}
                    for name, made in zip(info["output_name"], info["output"], strict=True)]

@@ -6,6 +6,7 @@ from typing import Any
 
 from . import public_files as files
 from .graph import Column, Graph, Node, Output, Workflow
+from .layout import WIDE
 
 # Colours of groups, by what happens in them.
 PHOTO, HEAD, IDENTITY, PROMPT, SAMPLE, EXTRA = "#3f789e", "#88aa88", "#a1309b", "#b58b2a", "#b06634", "#5a6a7a"
@@ -101,14 +102,15 @@ def fitted(graph: Graph, seen: Photo, model: Node | None = None, title: str = "F
 
 def edited(graph: Graph, fit: Fitted, image: Socket | None = None, title: str | None = None, **inputs: Any) -> Node:
     """Edit a head by hand; with `image` behind it in the editor."""
-    behind = {"photo": image} if image and "photo" in graph.object_info["CapHumanEditHead"]["input"].get("optional", {}) else {}
+    known = "photo" in graph.object_info["CapHumanEditHead"]["input"].get("optional", {})
+    behind: dict[str, Any] = {"photo": image} if image and known else {}
     return graph.node("CapHumanEditHead", title, head=fit.head, head_model=fit.model, **behind, **inputs)
 
 
 def drawn(graph: Graph, head: Socket, model: Node, size: tuple[int, int] = (512, 512), pictures: bool = True) -> Drawn:
     """Render a head at `size` (width, height); with pictures of what CapFace sees."""
     render = graph.node("CapHumanRenderHead", head=head, head_model=model, width=size[0], height=size[1])
-    small = {"size": (240, 270)}
+    small: dict[str, Any] = {"size": (240, 270)}
     normal, albedo, shaded = (graph.node("PreviewImage", title, images=render[name], **small) for title, name in (
         ("Normals", "normal"), ("Albedo", "albedo"), ("Shaded", "shaded"))) if pictures else (None, None, None)
     if normal is None or albedo is None or shaded is None:
@@ -132,6 +134,12 @@ def prompt(graph: Graph, text: str, negative: str = "blurry, low quality, deform
     return Prompt(loaded, loaded["CLIP"], loaded["VAE"], wanted, unwanted, [[loaded], [wanted, unwanted]])
 
 
+def texts(graph: Graph, text: str, negative: str = "blurry, low quality, deformed") -> list[Node]:
+    """The two texts as nodes of their own, for graphs that say them to several checkpoints."""
+    return [graph.node("PrimitiveStringMultiline", title, (WIDE, 160), value=value)
+            for title, value in (("The prompt", text), ("The negative prompt", negative))]
+
+
 def capface(graph: Graph, said: Prompt, identity: Socket, hint: Socket, network: Socket | None = None, after: Node | None = None,
             title: str | None = None, **inputs: Any) -> Node:
     """Put a person into the prompt's conditioning, or behind another Apply node (`after`)."""
@@ -149,7 +157,7 @@ def empty(graph: Graph, size: tuple[int, int] = (512, 512), count: int = 1) -> N
 def sampled(graph: Graph, said: Prompt, conditioning: Node, latent: Socket, prefix: str | None, title: str = "Portrait",
             model: Socket | None = None, denoise: float = 1.0, steps: int = 25) -> Sampled:
     """Sample, decode and, with a file name prefix, save."""
-    both = {side: conditioning[side] for side in ("positive", "negative")}
+    both: dict[str, Any] = {side: conditioning[side] for side in ("positive", "negative")}
     sampler = graph.node("KSampler", model=model or said.model, **both, latent_image=latent, seed=42, steps=steps, cfg=7.5,
                          sampler_name="ddim", scheduler="ddim_uniform", denoise=denoise)
     decoded = graph.node("VAEDecode", samples=sampler, vae=said.vae)

@@ -1,7 +1,8 @@
 """One person and head in the styles of several checkpoints, on one labelled sheet."""
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import Any
 
 from .. import public_files as files
 from .. import stages
@@ -18,6 +19,9 @@ For a fourth, select a whole row, copy it, paste it with its links (Ctrl+Shift+V
 """
 
 
+LABELS = ("Plain", "First style", "Second style")
+
+
 def build(workflow: Workflow) -> None:
     """Describe the graph."""
     stages.explained(workflow, HOW, files.BASIC)
@@ -30,23 +34,40 @@ def build(workflow: Workflow) -> None:
     latent = stages.empty(workflow)
     workflow.group("1 Photo and face", stages.PHOTO, *photo.columns)
     workflow.group("3 Identity", stages.IDENTITY, *who.columns, below=True)
-    workflow.group("2 Head", stages.HEAD, *head.columns, [edit], [drawn.render, network, latent])
-    rows = []
-    for number, (label, checkpoint) in enumerate(zip(("Plain", "First style", "Second style"), (files.CHECKPOINT, *files.STYLES), strict=True)):
-        rows.append(_row(workflow, number, label, checkpoint, who.identity, drawn.render, network, latent))
-    batch = workflow.node("BatchImagesNode", **{f"images__image{number}": row for number, row in enumerate(rows)})
+    texts = stages.texts(workflow, "a portrait of a person, detailed face")
+    workflow.group("2 Head", stages.HEAD, *head.columns, [edit], [drawn.render])
+    workflow.group("4 The same for all", stages.PROMPT, [network, latent], texts, below=True)
+    shared = Shared(who.identity, drawn.render, network, latent, *texts)
+    rows: dict[str, Any] = {f"images__image{number}": _row(workflow, number, checkpoint, shared)
+                            for number, checkpoint in enumerate((files.CHECKPOINT, *files.STYLES))}
+    batch = workflow.node("BatchImagesNode", **rows)
     sheet = workflow.node("ImageGrid", images=batch, columns=3, cell_width=512, cell_height=512, padding=8)
     saved = workflow.node("SaveImage", "Contact sheet", images=sheet, filename_prefix="caphuman/styles")
-    workflow.group("5 The sheet", stages.EXTRA, [batch, sheet], [saved])
+    workflow.group("6 The sheet", stages.EXTRA, [batch, sheet], [saved])
 
 
-def _row(workflow: Workflow, number: int, label: str, checkpoint: str, identity: Node, hint: Node, network: Node, latent: Node) -> Node:
+@dataclass(frozen=True)
+class Shared:
+    """What all rows have in common."""
+
+    identity: Node
+    hint: Node
+    network: Node
+    latent: Node
+    wanted: Node
+    unwanted: Node
+
+
+def _row(workflow: Workflow, number: int, checkpoint: str, shared: Shared) -> Node:
     """One checkpoint's picture with its label."""
-    said = stages.prompt(workflow, "a portrait of a person, detailed face", checkpoint=checkpoint)
-    said = replace(said, columns=[[*said.columns[0], *said.columns[1]]])
-    apply = stages.capface(workflow, said, identity, hint, network)
-    picture = stages.sampled(workflow, said, apply, latent, None)
+    loaded = workflow.node("CheckpointLoaderSimple", ckpt_name=checkpoint)
+    positive, negative = (workflow.node("CLIPTextEncode", title, (320, 90), clip=loaded["CLIP"], text=text)
+                          for title, text in (("Prompt", shared.wanted), ("Negative prompt", shared.unwanted)))
+    said = stages.Prompt(loaded, loaded["CLIP"], loaded["VAE"], positive, negative, [])
+    apply = stages.capface(workflow, said, shared.identity, shared.hint, shared.network)
+    picture = stages.sampled(workflow, said, apply, shared.latent, None)
+    label = LABELS[number]
     named = workflow.node("TextOverlay", images=picture.image, text=label, position="bottom", align="center")
-    columns = [[node for node in column if node is not latent] for column in picture.columns]
-    workflow.group(f"4 {label}", stages.SAMPLE, *said.columns, [apply], [*columns[0]], [named], below=number > 0)
+    sampler = [node for node in picture.columns[0] if node is not shared.latent]
+    workflow.group(f"5 {label}", stages.SAMPLE, [loaded, positive, negative], [apply], sampler, [named], below=number > 0)
     return named

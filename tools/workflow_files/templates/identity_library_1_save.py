@@ -29,8 +29,8 @@ def build(workflow: Workflow) -> None:
     other = stages.who(workflow, second, who)
     compared = workflow.node("CapHumanCompareIdentity", identity_a=who.identity, identity_b=other.identity)
     told = workflow.node("PreviewAny", "Are they alike?", source=compared["report"])
-    keep = [workflow.node("CapHumanSaveIdentity", f"Save the {name} person", identity=kept.identity, filename_prefix=f"caphuman/{name}")
-            for name, kept in (("first", who), ("second", other))]
+    keep = [workflow.node("CapHumanSaveIdentity", f"Save the {name} person", identity=kept.identity,
+                          filename_prefix=f"caphuman/{name}") for name, kept in (("first", who), ("second", other))]
     kept_head = workflow.node("CapHumanSaveHead", "Save the first person's head", head=head.head, filename_prefix="caphuman/first")
     workflow.group("1 First photo", stages.PHOTO, *first.columns, *head.columns)
     workflow.group("2 Second photo", stages.PHOTO, *second.columns, below=True)

@@ -46,4 +46,5 @@ def build(workflow: Workflow) -> None:
     workflow.group("3 The person's head in the picture's place", stages.HEAD, [transfer, grown, seen], *shown)
     workflow.group("4 Identity", stages.IDENTITY, *who.columns, below=True)
     workflow.group("5 Prompt and networks", stages.PROMPT, [*said.columns[0], network], said.columns[1])
-    workflow.group("6 CapFace and sampling", stages.SAMPLE, [apply], [latent, masked, *made.columns[0]], [pasted, saved], below=True)
+    workflow.group("6 CapFace and sampling", stages.SAMPLE, [apply], [latent, masked, *made.columns[0]], [pasted, saved],
+                   below=True)

@@ -41,7 +41,8 @@ def build(workflow: Workflow) -> None:
         shaded = workflow.node("PreviewImage", "Shaded", images=drawn.render["shaded"])
         apply = stages.capface(workflow, said, who.identity, drawn.render, network)
         picture = stages.sampled(workflow, said, apply, latent, f"relight_{name}")
-        workflow.group(title, stages.SAMPLE, [*before, drawn.render, shaded], [apply], *_without(latent, picture.columns), below=below)
+        workflow.group(title, stages.SAMPLE, [*before, drawn.render, shaded], [apply], *_without(latent, picture.columns),
+                       below=below)
 
 
 def _without(node: object, columns: list) -> list:

@@ -25,9 +25,10 @@ def build(workflow: Workflow) -> None:
     stages.explained(workflow, HOW, files.BASIC)
     left = _photo(workflow, "Left person", "photo.jpg", None)
     right = _photo(workflow, "Right person", "second.jpg", left.detector)
-    left_head, right_head = stages.fitted(workflow, left, title="Left head"), None
+    left_head = stages.fitted(workflow, left, title="Left head")
     right_head = stages.fitted(workflow, right, left_head.model, "Right head")
-    frame = workflow.node("CapHumanNewHead", "New Head: the picture's frame", head_model=left_head.model, width=SIZE[0], height=SIZE[1])
+    frame = workflow.node("CapHumanNewHead", "New Head: the picture's frame", head_model=left_head.model, width=SIZE[0],
+                          height=SIZE[1])
     left_who = stages.who(workflow, left)
     right_who = stages.who(workflow, right, left_who)
     said = stages.prompt(workflow, "a photo of two friends in a park, detailed faces, 35mm")
