@@ -4,5 +4,6 @@ from __future__ import annotations
 
 def all_nodes() -> list[type]:
     """Every node class of the pack, in menu order."""
-    from . import capface, faces, head, head_mix, identity, loaders, render
-    return [*loaders.NODES, *faces.NODES, *identity.NODES, *head.NODES, *head_mix.NODES, *render.NODES, *capface.NODES]
+    from . import capface, edit_head, faces, head, head_mix, identity, loaders, render
+    return [*loaders.NODES, *faces.NODES, *identity.NODES, *head.NODES, *edit_head.NODES, *head_mix.NODES, *render.NODES,
+            *capface.NODES]

@@ -1,16 +1,14 @@
-"""Nodes that make and edit heads."""
+"""Nodes that make heads."""
 from __future__ import annotations
 
 import torch
 from comfy_api.v0_0_2 import io
 
 from ..caphuman_core.check import require, require_image
-from ..caphuman_core.choices import EDIT_MODES, MAX_SIDE
-from ..caphuman_core.head.recipes import EXPRESSIONS
+from ..caphuman_core.choices import MAX_SIDE
 from . import host, wires
 
 CATEGORY = "CapHuman/head"
-PREVIEW_SIDE = 512           # longest side of an editor preview, pixels
 
 
 class FitHeadLandmarks(io.ComfyNode):
@@ -118,73 +116,4 @@ class NewHead(io.ComfyNode):
         return io.NodeOutput(new_head(head_model, width, height))
 
 
-def _slider(name: str, label: str, low: float, high: float, tooltip: str, default: float = 0.0,
-            step: float = 0.01) -> io.Float.Input:
-    return io.Float.Input(name, display_name=label, default=default, min=low, max=high, step=step, round=0.001,
-                          display_mode=io.NumberDisplay.slider, tooltip=tooltip)
-
-
-def _expression_sliders() -> list[io.Float.Input]:
-    return [_slider(name, name.replace("_", " "), -1.0, 1.5, f"Amount of '{name.replace('_', ' ')}': 0 none, 1 full; "
-                    "negative takes it away. Left and right are the person's own.") for name in EXPRESSIONS]
-
-
-class EditHead(io.ComfyNode):
-    """Turn, move, scale and express a head."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="CapHumanEditHead", display_name="CapHuman Edit Head", category=CATEGORY,
-            description="Turns, moves, scales and expresses the head.",
-            search_aliases=["pose head", "rotate head", "head editor", "expression editor", "turn head", "smile"],
-            inputs=[
-                wires.Head.Input("head", tooltip="The head to edit; it is not changed itself."),
-                wires.HeadModel.Input("head_model", tooltip="The head model the head was made with."),
-                _slider("yaw_degrees", "yaw", -180, 180, "Degrees; positive turns the face to the picture's right.", step=0.5),
-                _slider("pitch_degrees", "pitch", -90, 90, "Degrees; positive looks up.", step=0.5),
-                _slider("roll_degrees", "roll", -180, 180, "Degrees; positive tilts the head clockwise in the picture.", step=0.5),
-                _slider("x", "x", -2, 2, "Shift to the right, in units of the picture's shorter side."),
-                _slider("y", "y", -2, 2, "Shift down, in units of the picture's shorter side."),
-                _slider("scale", "scale", 0.05, 10, "Size factor; in mode 'set' relative to a new head, which fills three "
-                        "quarters of the picture.", default=1.0),
-                _slider("jaw_degrees", "jaw", -30, 40, "Degrees the jaw opens; 20 is wide open.", step=0.5),
-                *_expression_sliders(),
-                io.Combo.Input("mode", options=list(EDIT_MODES), default="add",
-                               tooltip="add: on top of the incoming head. set: pose, place, scale, jaw and expression become "
-                                       "exactly these values; who it is and the light stay."),
-                io.Boolean.Input("turn_light", default=False, optional=True,
-                                 tooltip="Off: the light stays where it is while the head turns. On: it turns with the head, as if "
-                                         "fixed to it."),
-            ],
-            outputs=[
-                wires.Head.Output("head", display_name="head", tooltip="The edited head."),
-                io.Image.Output("preview", display_name="preview",
-                                tooltip="The edited head, shaded, at most 512 pixels wide or high."),
-            ])
-
-    @classmethod
-    def execute(cls, head, head_model, yaw_degrees, pitch_degrees, roll_degrees, x, y, scale, jaw_degrees,
-                smile, frown, brows_up, brows_down, blink_left, blink_right, squint, mouth_open, jaw_left, jaw_right,
-                pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear, mode,
-                turn_light=False) -> io.NodeOutput:
-        from ..caphuman_core.head.edit import Edit, edit_head
-        from ..caphuman_core.render.maps import require_same_model
-        require_same_model(head, head_model)
-        amounts = (smile, frown, brows_up, brows_down, blink_left, blink_right, squint, mouth_open, jaw_left, jaw_right,
-                   pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear)
-        edit = Edit(yaw_degrees, pitch_degrees, roll_degrees, x, y, scale, jaw_degrees,
-                    dict(zip(EXPRESSIONS, amounts, strict=True)))
-        edited = edit_head(head, head_model, edit, mode, turn_light)
-        return io.NodeOutput(edited, _preview(edited, head_model))
-
-
-def _preview(head, head_model):
-    """The shaded head in its own frame, reduced to PREVIEW_SIDE."""
-    from ..caphuman_core.render.maps import render
-    ratio = min(1.0, PREVIEW_SIDE / max(head.width, head.height))
-    size = (max(1, round(head.width * ratio)), max(1, round(head.height * ratio)))
-    return host.to_image(render(head, head_model, *size, "stretch", step=host.progress_callback(len(head))).shaded)
-
-
-NODES = [FitHead, FitHeadLandmarks, NewHead, EditHead]
+NODES = [FitHead, FitHeadLandmarks, NewHead]

@@ -35,10 +35,11 @@ class RelightHead(io.ComfyNode):
     @classmethod
     def execute(cls, head, azimuth, elevation, intensity, ambient, colour) -> io.NodeOutput:
         from ..caphuman_core.head.relight import relight
-        return io.NodeOutput(relight(head, azimuth, elevation, intensity, ambient, _rgb01(colour)))
+        return io.NodeOutput(relight(head, azimuth, elevation, intensity, ambient, rgb01_of(colour)))
 
 
-def _rgb01(colour: str) -> tuple[float, float, float]:
+def rgb01_of(colour: str) -> tuple[float, float, float]:
+    """#rrggbb as red, green, blue of 0..1."""
     text = colour.strip().removeprefix("#")
     try:
         red, green, blue = bytes.fromhex(text)

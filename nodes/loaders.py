@@ -32,8 +32,7 @@ class LoadHeadModel(io.ComfyNode):
             description="Loads the 3D head that is fitted, edited and drawn. CapFace was trained on FLAME and works best "
                         "with FLAME files; the built-in head needs no download.",
             search_aliases=["flame", "head model", "3dmm", "face model"],
-            inputs=[io.Combo.Input("head_model_name", options=host.model_choice("flame", HEAD_MODEL_SUFFIXES, [BUILT_IN]),
-                                   default=BUILT_IN,
+            inputs=[io.Combo.Input("head_model_name", options=head_model_names(), default=BUILT_IN,
                                    tooltip="built-in, or a file in the models folder 'flame': FLAME's generic_model.pkl with its "
                                            "companions beside it, or a converted .safetensors.")],
             outputs=[wires.HeadModel.Output("head_model", display_name="head_model",
@@ -49,14 +48,24 @@ class LoadHeadModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, head_model_name) -> io.NodeOutput:
-        from ..caphuman_core.head.files import find_flame_files, load_flame
-        from ..caphuman_core.head.model import load_builtin, load_file
-        if head_model_name == BUILT_IN:
-            return io.NodeOutput(load_builtin())
-        path = host.model_path("flame", head_model_name, "head model", "get generic_model.pkl from flame.is.tue.mpg.de")
-        if path.suffix.lower() == ".pkl":
-            return io.NodeOutput(load_flame(find_flame_files(path, host.model_folders("flame")), path.stem))
-        return io.NodeOutput(load_file(path))
+        return io.NodeOutput(load_head_model(head_model_name))
+
+
+def head_model_names() -> list[str]:
+    """What a head model may be called: built-in, or a file in the models folder."""
+    return host.model_choice("flame", HEAD_MODEL_SUFFIXES, [BUILT_IN])
+
+
+def load_head_model(name: str):
+    """The HeadModel of that name, which it carries, so that the editor can ask for it again."""
+    from ..caphuman_core.head.files import find_flame_files, load_flame
+    from ..caphuman_core.head.model import load_builtin, load_file
+    if name == BUILT_IN:
+        return load_builtin()
+    path = host.model_path("flame", name, "head model", "get generic_model.pkl from flame.is.tue.mpg.de")
+    if path.suffix.lower() == ".pkl":
+        return load_flame(find_flame_files(path, host.model_folders("flame")), name)
+    return load_file(path, name)
 
 
 @dataclass(frozen=True)

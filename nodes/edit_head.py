@@ -1,0 +1,140 @@
+"""CapHuman Edit Head: the node in which the interactive editor lives (web/editor/)."""
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import folder_paths
+from comfy_api.v0_0_2 import io
+
+from ..caphuman_core.check import require_image
+from ..caphuman_core.choices import EDIT_MODES
+from ..caphuman_core.head.recipes import EXPRESSIONS
+from . import host, wires
+from .head_mix import rgb01_of
+
+CATEGORY = "CapHuman/head"
+PREVIEW_SIDE = 512           # longest side of the preview, pixels
+PHOTO_SIDE = 1024            # longest side of the photo that the editor shows, pixels
+
+
+def _slider(name: str, label: str, low: float, high: float, tooltip: str, default: float = 0.0,
+            step: float = 0.01, optional: bool = False) -> io.Float.Input:
+    return io.Float.Input(name, display_name=label, default=default, min=low, max=high, step=step, round=0.001,
+                          display_mode=io.NumberDisplay.slider, tooltip=tooltip, optional=optional)
+
+
+def _light_sliders() -> list[io.Float.Input]:
+    used = "; used when relight is on."
+    return [
+        _slider("light_azimuth", "light azimuth", -180, 180, "Degrees; 0 from the viewer, 90 from the picture's right" + used,
+                30.0, 1.0, True),
+        _slider("light_elevation", "light elevation", -90, 90, "Degrees; positive from above" + used, 25.0, 1.0, True),
+        _slider("light_intensity", "light intensity", 0, 4, "Strength of the light; 0.6 is soft daylight, 1.5 is hard" + used,
+                0.6, 0.01, True),
+        _slider("light_ambient", "light ambient", 0, 4, "Light from all around; with little of it shadows are deep" + used,
+                0.7, 0.01, True),
+    ]
+
+
+def _expression_sliders() -> list[io.Float.Input]:
+    return [_slider(name, name.replace("_", " "), -1.0, 1.5, f"Amount of '{name.replace('_', ' ')}': 0 none, 1 full; "
+                    "negative takes it away. Left and right are the person's own.") for name in EXPRESSIONS]
+
+
+class EditHead(io.ComfyNode):
+    """Turn, move, scale and express a head."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanEditHead", display_name="CapHuman Edit Head", category=CATEGORY,
+            description="Turns, moves, scales and expresses the head.",
+            search_aliases=["pose head", "rotate head", "head editor", "expression editor", "turn head", "smile"],
+            inputs=[
+                wires.Head.Input("head", tooltip="The head to edit; it is not changed itself."),
+                wires.HeadModel.Input("head_model", tooltip="The head model the head was made with."),
+                _slider("yaw_degrees", "yaw", -180, 180, "Degrees; positive turns the face to the picture's right.", step=0.5),
+                _slider("pitch_degrees", "pitch", -90, 90, "Degrees; positive looks up.", step=0.5),
+                _slider("roll_degrees", "roll", -180, 180, "Degrees; positive tilts the head clockwise in the picture.", step=0.5),
+                _slider("x", "x", -2, 2, "Shift to the right, in units of the picture's shorter side."),
+                _slider("y", "y", -2, 2, "Shift down, in units of the picture's shorter side."),
+                _slider("scale", "scale", 0.05, 10, "Size factor; in mode 'set' relative to a new head, which fills three "
+                        "quarters of the picture.", default=1.0),
+                _slider("jaw_degrees", "jaw", -30, 40, "Degrees the jaw opens; 20 is wide open.", step=0.5),
+                *_expression_sliders(),
+                io.Combo.Input("mode", options=list(EDIT_MODES), default="add",
+                               tooltip="add: on top of the incoming head. set: pose, place, scale, jaw and expression become "
+                                       "exactly these values; who it is and the light stay."),
+                io.Boolean.Input("turn_light", default=False, optional=True,
+                                 tooltip="Off: the light stays where it is while the head turns. On: it turns with the head, as if "
+                                         "fixed to it."),
+                io.Image.Input("photo", optional=True,
+                               tooltip="Shown behind the head in the editor and in the preview; it changes nothing in the head. "
+                                       "Connect the photo the head was fitted to."),
+                io.Boolean.Input("relight", default=False, optional=True,
+                                 tooltip="Off: the head keeps its light. On: it gets the light below, like CapHuman Relight Head."),
+                *_light_sliders(),
+                io.Color.Input("light_colour", display_name="light colour", default="#ffffff", optional=True,
+                               tooltip="Colour of the light, as #rrggbb; used when relight is on."),
+            ],
+            outputs=[
+                wires.Head.Output("head", display_name="head", tooltip="The edited head."),
+                io.Image.Output("preview", display_name="preview",
+                                tooltip="The edited head, shaded, at most 512 pixels wide or high."),
+            ])
+
+    @classmethod
+    def execute(cls, head, head_model, yaw_degrees, pitch_degrees, roll_degrees, x, y, scale, jaw_degrees,
+                smile, frown, brows_up, brows_down, blink_left, blink_right, squint, mouth_open, jaw_left, jaw_right,
+                pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear, mode,
+                turn_light=False, photo=None, relight=False, light_azimuth=30.0, light_elevation=25.0, light_intensity=0.6,
+                light_ambient=0.7, light_colour="#ffffff") -> io.NodeOutput:
+        from ..caphuman_core.head.edit import Edit, edit_head
+        from ..caphuman_core.head.editor_wire import head_json
+        from ..caphuman_core.head.relight import relight as lit
+        from ..caphuman_core.render.maps import require_same_model
+        require_same_model(head, head_model)
+        if photo is not None:
+            require_image("photo", photo)
+        amounts = (smile, frown, brows_up, brows_down, blink_left, blink_right, squint, mouth_open, jaw_left, jaw_right,
+                   pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear)
+        edit = Edit(yaw_degrees, pitch_degrees, roll_degrees, x, y, scale, jaw_degrees,
+                    dict(zip(EXPRESSIONS, amounts, strict=True)))
+        edited = edit_head(head, head_model, edit, mode, turn_light)
+        if relight:
+            edited = lit(edited, light_azimuth, light_elevation, light_intensity, light_ambient, rgb01_of(light_colour))
+        shown = {**head_json(head, head_model.name), "photo": None if photo is None else _shown_photo(photo)}
+        return io.NodeOutput(edited, _preview(edited, head_model, photo), ui={"caphuman_editor": [shown]})
+
+
+def _preview(head, head_model, photo):
+    """The shaded head in its own frame, over the photo if there is one, reduced to PREVIEW_SIDE."""
+    import torch.nn.functional as F
+
+    from ..caphuman_core.render.maps import render
+    ratio = min(1.0, PREVIEW_SIDE / max(head.width, head.height))
+    size = (max(1, round(head.width * ratio)), max(1, round(head.height * ratio)))
+    drawn = render(head, head_model, *size, "stretch", step=host.progress_callback(len(head)))
+    if photo is None:
+        return host.to_image(drawn.shaded)
+    behind = F.interpolate(host.rgb01(photo).to(drawn.shaded), size=size[::-1], mode="bilinear", antialias=True)
+    behind = behind if len(behind) == len(head) else behind[:1]
+    cover = drawn.mask[:, None]
+    return host.to_image(behind * (1 - cover) + drawn.shaded.clamp(0, 1) * cover)
+
+
+def _shown_photo(photo) -> dict[str, str]:
+    """The first photo as a file in the host's temp folder, for the editor to fetch; its name cannot be guessed."""
+    from PIL import Image
+    pixels = host.rgb01(photo[:1])[0].permute(1, 2, 0).cpu().float().clamp(0, 1).mul(255).round().byte().numpy()
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"caphuman_editor_{secrets.token_hex(12)}.jpg"
+    picture.save(folder / name, quality=90)
+    return {"filename": name, "subfolder": "", "type": "temp"}
+
+
+NODES = [EditHead]
