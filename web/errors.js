@@ -11,7 +11,7 @@ app.registerExtension({
     api.addEventListener("execution_error", ({ detail }) => {
       if (!OURS.test(detail?.exception_type ?? "")) return;
       const title = app.graph?.getNodeById?.(detail.node_id)?.title ?? detail.node_type;
-      app.extensionManager?.toast?.add({ severity: "error", summary: title, detail: detail.exception_message.trim(), life: LIFE_MS });
+      app.extensionManager?.toast?.add?.({ severity: "error", summary: title, detail: (detail.exception_message ?? "").trim(), life: LIFE_MS });
     });
   },
 });

@@ -29,7 +29,7 @@ import { chain } from "./host.js";
 import { keepingEditor, tuckAway } from "./native_widgets.js";
 
 const NODE = "CapHumanEditHead";
-const WIDTH = 380, LEAST_WIDTH = 320, HEIGHT = 590;      // graph units; the height is the editor's own, without sockets
+const WIDTH = 390, LEAST_WIDTH = 320, HEIGHT = 600;      // graph units; the height is the editor's own, without sockets
 const live = new Set();              // editors whose node is in a graph
 let serial = 0;
 

@@ -4,9 +4,9 @@ import { el, marked } from "./dom.js";
 import { Gestures } from "./gestures.js";
 import { HeadView } from "./head_view.js";
 import { History } from "./history.js";
-import { GraphChange, redrawGraph, toast } from "./host.js";
-import { keyTarget, stepAsked, clipboardListeners } from "./keys.js";
-import { toggleNative, placeSlots } from "./native_widgets.js";
+import { GraphChange, holdStill, redrawGraph, toast } from "./host.js";
+import { clipboardListeners, keyTarget, stepAsked } from "./keys.js";
+import { placeSlots, toggleNative } from "./native_widgets.js";
 import { NodeValues } from "./node_values.js";
 import { Panel } from "./panel.js";
 import { mirrored, PLACE, starts, TURN, turnTo } from "./pose_values.js";
@@ -17,10 +17,12 @@ import { headTurn } from "./turn.js";
 
 const REPAIR_NOTICE = 12000;         // milliseconds
 const KEPT = 64;                     // histories remembered after their editor has gone
+const NO_ID = /^(undefined|00000000)/;               // a graph that was never loaded or saved
 const histories = new Map();         // graph and node id -> History: the graph's undo makes new nodes
 
 function historyOf(node) {
   const root = node.graph?.rootGraph ?? node.graph, key = `${root?.id} ${node.graph?.id} ${node.id}`;
+  if (NO_ID.test(key)) return new History();
   const history = histories.get(key) ?? new History();
   histories.delete(key);
   histories.set(key, history);
@@ -132,9 +134,14 @@ export class HeadEditor {
       put: (changes) => this.#put(changes), apply: (values) => this.#put(values),
       pause: (milliseconds) => this.#change.endAfter(milliseconds, () => this.#settle()),
       undo: () => this.#step("undo"), redo: () => this.#step("redo"), mirror: () => this.#put(mirrored(this.#values.read())),
-      reset: () => reset(), resetView: () => reset([...TURN, ...PLACE]), inputs: () => { toggleNative(this.#node); this.refresh(); redrawGraph(); },
+      reset: () => reset(), resetView: () => reset([...TURN, ...PLACE]), inputs: () => this.#toggleInputs(),
       look: (name) => { this.#look = name; this.refresh(); }, copy: (data) => this.#copy(data), paste: (data) => this.#paste(data),
     };
+  }
+
+  #toggleInputs() {
+    holdStill(this.element, () => toggleNative(this.#node));
+    this.refresh();
   }
 
   #drag(changes) {

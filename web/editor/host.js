@@ -30,6 +30,21 @@ export function forwardWheel(event) {
 /** Lets the canvas pan with the middle button. */
 export const forwardPress = (event) => app.canvas?.processMouseDown?.(event);
 
+/** Runs a change of the node's layout and moves the canvas so that the element stays where it is on the screen. */
+export function holdStill(element, change) {
+  const before = element.getBoundingClientRect().top;
+  change();
+  redrawGraph();
+  let frames = 4;                    // Vue nodes measure themselves a few frames later
+  const follow = () => {
+    const view = app.canvas?.ds, moved = element.getBoundingClientRect().top - before;
+    if (view && element.isConnected) view.offset[1] -= moved / view.scale;
+    redrawGraph();
+    if (frames--) requestAnimationFrame(follow);
+  };
+  requestAnimationFrame(follow);
+}
+
 const tracker = () => app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
 
 /** One undo step of the graph for everything between begin and end, however often each is called. */

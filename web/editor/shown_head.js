@@ -2,6 +2,8 @@
 import { BUILT_IN, fittedHead, lastOutput, modelName, newHead, photoOf, pictureSize } from "./incoming_head.js";
 import { TEXT } from "./text.js";
 
+const RETRY = 5000;                  // milliseconds between questions to a server that does not answer
+
 export class ShownHead {
   head = null;
   photo = null;
@@ -9,6 +11,7 @@ export class ShownHead {
   #node;
   #changed;
   #key = null;                       // what is shown or on its way
+  #retryAt = Infinity;
 
   /** @param {() => void} changed called when head, photo or problem have changed */
   constructor(node, changed) {
@@ -27,8 +30,9 @@ export class ShownHead {
     const usable = fitted && (model === null || fitted.model === model);
     const [width, height] = pictureSize(this.#node);
     const key = usable ? (typeof output === "string" ? output : JSON.stringify(output)) : [model, width, height].join(" ");
-    if (key === this.#key) return;
+    if (key === this.#key && Date.now() < this.#retryAt) return;
     this.#key = key;
+    this.#retryAt = Infinity;
     if (usable) await this.#take(key, { ...fitted, fitted: true }, "");
     else await this.#fetch(key, model ?? BUILT_IN, width, height);
   }
@@ -40,7 +44,7 @@ export class ShownHead {
       const gone = model !== BUILT_IN && error.status >= 400 && error.status < 500 && error.status !== 429;
       if (gone) return this.#fallBack(key, model, width, height);
       if (key !== this.#key) return;
-      this.#key = null;                // asked again with the next change
+      this.#retryAt = Date.now() + RETRY;
       this.problem = TEXT.noServer;
       this.#changed();
     }
