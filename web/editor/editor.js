@@ -29,7 +29,8 @@ import { chain } from "./host.js";
 import { keepingEditor, tuckAway } from "./native_widgets.js";
 
 const NODE = "CapHumanEditHead";
-const WIDTH = 390, LEAST_WIDTH = 320, HEIGHT = 600;      // graph units; the height is the editor's own, without sockets
+const WIDTH = 390, LEAST_WIDTH = 330;                    // graph units, of the node
+const HEIGHT = 600, EDITOR_WIDTH = 260;                  // least size of the editor in it; the host adds room for arrows
 const live = new Set();              // editors whose node is in a graph
 let serial = 0;
 
@@ -40,6 +41,7 @@ function addEditor(node) {
     serialize: false, hideOnZoom: false, hideInPanel: true, margin: 6, getMinHeight: () => HEIGHT,
   });
   widget.serialize = false;
+  widget.computeLayoutSize = () => ({ minHeight: HEIGHT, minWidth: EDITOR_WIDTH });
   tuckAway(node);
   node.setSize?.([WIDTH, node.computeSize()[1]]);
   hook(node, editor);

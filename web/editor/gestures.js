@@ -26,7 +26,7 @@ export const scaled = (start, factor) => ({ scale: bounded("scale", start.scale 
 
 /**
  * One hand on the view.
- * hooks: read() the values; shortPixels(); drag(changes); settle(); pause(ms) settles later; focus(); focused(); reset().
+ * hooks: read() the values; shortPixels(); drag(changes); settle(); nudge(changes, ms) settles when no more comes; focus(); focused(); reset().
  */
 export class Gestures {
   #canvas;
@@ -101,7 +101,6 @@ export class Gestures {
     event.preventDefault();
     event.stopPropagation();
     const pixels = event.deltaY * (event.deltaMode ? LINE_PIXELS : 1);
-    this.#hooks.drag(scaled(this.#hooks.read(), Math.exp(-pixels * WHEEL_RATE)));
-    this.#hooks.pause(WHEEL_PAUSE);
+    this.#hooks.nudge(scaled(this.#hooks.read(), Math.exp(-pixels * WHEEL_RATE)), WHEEL_PAUSE);
   }
 }

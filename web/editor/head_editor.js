@@ -41,6 +41,7 @@ export class HeadEditor {
   #parts = null;
   #look = null;                      // null: the photo as soon as there is one
   #repaired = "";
+  #nudged = "";                      // names that the present row of small changes is about
   #frame = 0;
   #unfollow = null;
 
@@ -132,7 +133,7 @@ export class HeadEditor {
     return {
       read: () => this.#values.read(), drag: (changes) => this.#drag(changes), settle: () => this.#settle(),
       put: (changes) => this.#put(changes), apply: (values) => this.#put(values),
-      pause: (milliseconds) => this.#change.endAfter(milliseconds, () => this.#settle()),
+      nudge: (changes, milliseconds) => this.#nudge(changes, milliseconds),
       undo: () => this.#step("undo"), redo: () => this.#step("redo"), mirror: () => this.#put(mirrored(this.#values.read())),
       reset: () => reset(), resetView: () => reset([...TURN, ...PLACE]), inputs: () => this.#toggleInputs(),
       look: (name) => { this.#look = name; this.refresh(); }, copy: (data) => this.#copy(data), paste: (data) => this.#paste(data),
@@ -152,15 +153,26 @@ export class HeadEditor {
     redrawGraph();
   }
 
+  /** One of a row of small changes: they are one step as long as they change the same and come quickly. */
+  #nudge(changes, milliseconds) {
+    const about = Object.keys(changes).join();
+    if (this.#change.open && this.#nudged !== about) this.#settle();
+    this.#nudged = about;
+    this.#drag(changes);
+    this.#change.endAfter(milliseconds, () => this.#settle());
+  }
+
   #settle() {
-    this.#change.end();
+    if (this.#change.open) {
+      this.#change.end();
+      this.#note();
+    }
     this.refresh();
   }
 
   #put(changes) {
     this.#drag(changes);
     this.#settle();
-    this.#note();
   }
 
   #note() {
@@ -170,8 +182,7 @@ export class HeadEditor {
 
   #step(direction) {
     this.#settle();
-    this.#note();
-    const state = this.#history[direction]();
+    const state = this.#history?.[direction]();
     if (state) this.#put(state);
   }
 

@@ -72,7 +72,7 @@ export class GraphChange {
     else this.#tracker.changeCount = Math.max(0, this.#tracker.changeCount - 1);
   }
 
-  /** Ends it when nothing more has come for a while, milliseconds: key presses and wheel turns have no end of their own. */
+  /** Calls `done` when it is not called again for a while, milliseconds: key presses and wheel turns have no end of their own. */
   endAfter(milliseconds, done) {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(done, milliseconds);

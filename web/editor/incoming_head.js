@@ -41,16 +41,11 @@ export function newHead(model, width, height) {
   return newHeads.get(key);
 }
 
-/** The fitted HEAD in what the node's last run gave out, or null. */
-export function fittedHead(output) {
-  const head = output?.caphuman_editor?.[0];
-  return typeof head === "string" ? JSON.parse(head) : head ?? null;
-}
-
-/** What the host keeps of the node's last run: survives undo and a change of the workflow. */
-export function lastOutput(node) {
+/** The HEAD of the node's last run as it was sent, or undefined. The host keeps it: it survives undo and a change of the workflow. */
+export function lastSent(node) {
   const root = node.graph?.rootGraph ?? node.graph;
-  return app.nodeOutputs?.[node.graph && node.graph !== root ? `${node.graph.id}:${node.id}` : String(node.id)];
+  const id = node.graph && node.graph !== root ? `${node.graph.id}:${node.id}` : String(node.id);
+  return app.nodeOutputs?.[id]?.caphuman_editor?.[0];
 }
 
 /** The photo of a fitted head as a loaded image, or null. */

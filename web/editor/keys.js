@@ -30,15 +30,13 @@ export function stepAsked(event) {
   return key === "y" && !event.shiftKey ? "redo" : null;
 }
 
-/** @param {{read, drag, pause, undo, redo, mirror, reset, copy, paste}} hooks the editor's actions */
+/** @param {{read, nudge, undo, redo, mirror, reset, copy, paste}} hooks the editor's actions */
 export function keyTarget(hooks) {
   const commands = { m: hooks.mirror, r: hooks.reset, home: hooks.reset };
   const plain = (event) => {
     const changes = nudged(hooks.read(), event.key, event.shiftKey);
-    if (changes) {
-      hooks.drag(changes);
-      hooks.pause(PAUSE);
-    } else commands[event.key.toLowerCase()]?.();
+    if (changes) hooks.nudge(changes, PAUSE);
+    else commands[event.key.toLowerCase()]?.();
     return Boolean(changes || commands[event.key.toLowerCase()]);
   };
   const onkeydown = (event) => {

@@ -30,6 +30,7 @@ export class LightBall {
   #canvas;
   #values = null;
   #hooks;
+  #drawn = "";
 
   /** @param {{drag, settle, put, reset}} hooks as a slider's; reset sets the light back */
   constructor(hooks) {
@@ -73,6 +74,9 @@ export class LightBall {
   }
 
   #draw(values) {
+    const look = JSON.stringify([values.light_azimuth, values.light_elevation, values.light_intensity, values.light_ambient, values.light_colour]);
+    if (look === this.#drawn) return;
+    this.#drawn = look;
     const context = this.#canvas.getContext("2d"), middle = SIDE / 2, radius = middle * RADIUS;
     const light = direction(values.light_azimuth, values.light_elevation);
     context.clearRect(0, 0, SIDE, SIDE);

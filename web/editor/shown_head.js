@@ -1,5 +1,5 @@
 /** Keeps one view supplied with the head it is to show; tells what went wrong in one line. */
-import { BUILT_IN, fittedHead, lastOutput, modelName, newHead, photoOf, pictureSize } from "./incoming_head.js";
+import { BUILT_IN, lastSent, modelName, newHead, photoOf, pictureSize } from "./incoming_head.js";
 import { TEXT } from "./text.js";
 
 const RETRY = 5000;                  // milliseconds between questions to a server that does not answer
@@ -10,7 +10,9 @@ export class ShownHead {
   problem = "";
   #node;
   #changed;
-  #key = null;                       // what is shown or on its way
+  #key = null;                       // what is shown or on its way: a fitted head, or a description of a new one
+  #sent;                             // as it came from the server
+  #fitted = null;
   #retryAt = Infinity;
 
   /** @param {() => void} changed called when head, photo or problem have changed */
@@ -25,16 +27,24 @@ export class ShownHead {
 
   /** Looks which head the graph asks for now and fetches it if it is another one. */
   async update() {
-    const model = modelName(this.#node), output = lastOutput(this.#node)?.caphuman_editor?.[0];
-    const fitted = fittedHead({ caphuman_editor: [output] });
+    const model = modelName(this.#node), fitted = this.#ofLastRun();
     const usable = fitted && (model === null || fitted.model === model);
     const [width, height] = pictureSize(this.#node);
-    const key = usable ? (typeof output === "string" ? output : JSON.stringify(output)) : [model, width, height].join(" ");
+    const key = usable ? fitted : [model, width, height].join(" ");
     if (key === this.#key && Date.now() < this.#retryAt) return;
     this.#key = key;
     this.#retryAt = Infinity;
-    if (usable) await this.#take(key, { ...fitted, fitted: true }, "");
+    if (usable) await this.#take(key, fitted, "");
     else await this.#fetch(key, model ?? BUILT_IN, width, height);
+  }
+
+  #ofLastRun() {
+    const sent = lastSent(this.#node);
+    if (sent !== this.#sent) {
+      this.#sent = sent;
+      this.#fitted = sent ? { ...(typeof sent === "string" ? JSON.parse(sent) : sent), fitted: true } : null;
+    }
+    return this.#fitted;
   }
 
   async #fetch(key, model, width, height) {
