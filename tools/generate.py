@@ -16,6 +16,7 @@ from workflow_api import to_api
 from workflow_files import build
 
 WORKFLOWS = ROOT / "workflows"
+SUBGRAPHS = ROOT / "subgraphs"
 LOCALES = ROOT / "locales"
 LOCALE = LOCALES / "en" / "nodeDefs.json"
 TRANSLATIONS = ROOT / "tools" / "translations"
@@ -75,6 +76,8 @@ def main(url: str) -> int:
     for name, workflow in build.workflows(object_info).items():
         files[WORKFLOWS / f"{name}.json"] = workflow
         files[WORKFLOWS / "api" / f"{name}.json"] = to_api(workflow, object_info)
+    for name, blueprint in build.subgraphs(object_info).items():
+        files[SUBGRAPHS / f"{name}.json"] = blueprint
     pages = {page.with_suffix("") / "en.md": page.read_text(encoding="utf-8") for page in sorted(HELP.glob("*.md"))}
     for path, text in {**{path: as_text(content) for path, content in files.items()}, **pages}.items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 NOTES = ("Note", "MarkdownNote")
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COLOR", "COMFY_DYNAMICCOMBO_V3")
+VIEWERS = {"SaveGLB": {"image": ""}}     # the frontend gives it a 3D view, and exports that as an input
 MUTED, BYPASSED = 2, 4
 AFTER_GENERATE = ("fixed", "increment", "decrement", "randomize")
 
@@ -26,7 +27,7 @@ def to_api(graph: dict[str, Any], object_info: dict[str, Any]) -> dict[str, Any]
         if node["type"] not in object_info:
             raise ValueError(f"node {node['id']} has the type {node['type']}, which the server does not know")
         info = object_info[node["type"]]
-        inputs = {**widget_values(node, info), **linked_inputs(node, nodes, links)}
+        inputs = {**VIEWERS.get(node["type"], {}), **widget_values(node, info), **linked_inputs(node, nodes, links)}
         title = node.get("title") or info.get("display_name") or node["type"]
         prompt[str(node["id"])] = {"inputs": inputs, "class_type": node["type"], "_meta": {"title": title}}
     return prompt

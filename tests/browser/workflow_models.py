@@ -1,13 +1,14 @@
 """Stand-ins for every model file that the workflow templates name, so that each template really runs.
 
-Big networks are the demo's untrained ones. The others are as cheap as they can be while the host and the pack load them as what they
-stand for: zeros that take no room on the disk, a LoRA for two layers, the test head in FLAME's formats, and a MediaPipe file
-whose every answer is the face of one photo.
+Big networks are the demo's untrained ones. The others are as cheap as they can be while the host and the pack load them
+as what they stand for: zeros that take no room on the disk, a LoRA for two layers, the test head in FLAME's formats, and a
+MediaPipe file whose every answer is the face of one photo.
 """
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import struct
 import sys
@@ -44,7 +45,8 @@ def write_all(folder: Path, weights: dict[str, str]) -> dict[tuple[str, str], st
     save_file(filled("deca_model.tar", "E_flame"), str(folder / "flame" / DECA))
     write_flame(folder / "flame")
     write_with_clip(MODELS / "capface" / WITH_CLIP, MODELS / "clip_vision" / weights["clip_vision"])
-    return {("CheckpointLoaderSimple", "ckpt_name"): weights["checkpoint"], ("CLIPVisionLoader", "clip_name"): weights["clip_vision"],
+    return {("CheckpointLoaderSimple", "ckpt_name"): weights["checkpoint"],
+            ("CLIPVisionLoader", "clip_name"): weights["clip_vision"],
             ("CapHumanLoadCapFace", "capface_name"): weights["capface"],
             ("CapHumanLoadIdentityEncoder", "model_name"): weights["facenet"],
             ("CapHumanLoadCLIPVision", "capface_name"): WITH_CLIP, ("ControlNetLoader", "control_net_name"): OPENPOSE,
@@ -87,7 +89,8 @@ def filled(file: str, part: str | None = None) -> dict[str, torch.Tensor]:
     """Untrained weights with the names and shapes of one of the face stage's files, or of a part of it."""
     keys = json.loads((GOLDEN / "face_keys.json").read_text(encoding="utf-8"))[file]
     prefix = f"{part}." if part else ""
-    return {prefix + key: untrained_weights.filled(prefix + key, tuple(shape)) for key, shape in (keys[part] if part else keys).items()}
+    return {prefix + key: untrained_weights.filled(prefix + key, tuple(shape))
+            for key, shape in (keys[part] if part else keys).items()}
 
 
 def write_flame(folder: Path) -> None:
@@ -124,8 +127,7 @@ def mediapipe(photo: Path) -> dict[str, torch.Tensor]:
     weights = {}
     for variant in ("short", "full"):
         state = FaceLandmarker(detector_variant=variant).state_dict()
-        weights |= {key.replace("detector.", f"detector_{variant}.") if key.startswith("detector.") else key: torch.zeros_like(value)
-                    for key, value in state.items()}
+        weights |= {re.sub(r"^detector\.", f"detector_{variant}.", key): torch.zeros_like(value) for key, value in state.items()}
     box = torch.zeros(16)
     box[2:4], box[4], box[6] = SPAN * 128, -40.0, 40.0                  # width and height; the two eyes, side by side
     for cells, anchors in (("16", 2), ("8", 6)):

@@ -1,0 +1,202 @@
+"""Every shipped workflow in the real frontend: it opens, exports what its API twin says, and runs to the end on the server.
+
+They run with stand-ins for the model files (workflow_models.py), tiny pictures and one step: noise, but through every node. Every
+subgraph blueprint is taken from the frontend's search, wired up, and run too.
+"""
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import workflow_api
+import workflow_models
+from comfy_client import Client
+from frontend import STORE, Frontend
+from generate import as_text
+from workflow_files import build
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+BLUEPRINTS = sorted((ROOT / "subgraphs").glob("*.json"))
+PHOTOS = {"photo.jpg": "man_a_1.jpg", "pose.jpg": "man_a_2.jpg", "picture.jpg": "man_a_3.jpg", "second.jpg": "man_b_1.jpg"}
+SMALLER = 8                             # pictures are drawn at 1 / SMALLER of their size: 64 pixels in place of 512
+SIDES = ("width", "height")
+TINY = {"steps": 1, "megapixels": 0.01, "cell_width": 64, "cell_height": 64}
+LAYOUT = """() => {
+    const boxes = app.graph.nodes.map((node) => ({ name: node.title, left: node.pos[0], top: node.pos[1] - 30,
+        right: node.pos[0] + node.size[0], bottom: node.pos[1] + node.size[1] })), wrong = [];
+    const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
+    for (const node of app.graph.nodes) {
+        const least = node.computeSize();
+        if (node.size[1] < least[1] - 1) wrong.push(`${node.title} is ${node.size[1]} high and needs ${least[1]}`);
+    }
+    boxes.forEach((box, i) => boxes.slice(i + 1).filter((other) => !apart(box, other))
+        .forEach((other) => wrong.push(`${box.name} lies on ${other.name}`)));
+    for (const group of app.graph.groups) {
+        const [x, y, w, h] = group.boundingRect, frame = { left: x, top: y, right: x + w, bottom: y + h };
+        boxes.filter((box) => !apart(box, frame) && !(box.left >= x && box.right <= frame.right && box.top >= y
+            && box.bottom <= frame.bottom)).forEach((box) => wrong.push(`${box.name} lies across the frame of ${group.title}`));
+    }
+    return wrong;
+}"""
+
+
+@pytest.fixture(scope="module")
+def stand_ins(server_folder, weights, url):
+    """(node class, input) -> the stand-in's file name; the photos that the workflows name are there too."""
+    for name, photo in PHOTOS.items():
+        shutil.copyfile(ROOT / "tests" / "photos" / photo, server_folder / "input" / name)
+    return workflow_models.write_all(server_folder / "models", weights)
+
+
+@pytest.fixture(scope="module")
+def shared_page(url, chromium):
+    """One page for all of them: opening another for each would take longer than the rest."""
+    frontend = Frontend(chromium, url, False, {}, {})
+    # It asks the owners of missing model files how large they are; the server's policy forbids calls to other machines.
+    frontend.forgive(r"Content Security Policy|Refused to connect")
+    frontend.load()
+    yield frontend
+    frontend.context.close()
+
+
+@pytest.fixture
+def page(shared_page):
+    """The shared page, which must have nothing to complain about in this test."""
+    shared_page.complaints.clear()
+    yield shared_page
+    assert shared_page.complaints == []
+
+
+@pytest.fixture(scope="module")
+def object_info(shared_page):
+    return json.loads(shared_page.get("/object_info"))
+
+
+def content(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def small(prompt, stand_ins):
+    """The prompt with stand-ins for its models, tiny pictures and one step."""
+    prompt = copy.deepcopy(prompt)
+    for node in prompt.values():
+        for name, value in node["inputs"].items():
+            if isinstance(value, list):
+                continue
+            elif (node["class_type"], name) in stand_ins:
+                node["inputs"][name] = stand_ins[node["class_type"], name]
+            elif name in SIDES:
+                node["inputs"][name] = value // SMALLER
+            elif name in TINY:
+                node["inputs"][name] = TINY[name]
+    return prompt
+
+
+def run(url, prompt):
+    async def go():
+        async with Client(url) as client:
+            return await client.run(prompt)
+    return asyncio.run(go())
+
+
+def people_are_saved(url, server_folder, stand_ins):
+    """The second half of the library loads what the first half saves."""
+    if not list(server_folder.glob("output/caphuman/second_00001.*")):
+        run(url, small(content(ROOT / "workflows" / "api" / "identity_library_1_save.json"), stand_ins))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_template_opens_exports_its_twin_and_runs(page, url, server_folder, stand_ins, path):
+    page.drop_workflow(path)
+    assert page.page.evaluate(f"() => {STORE}.missingNodesError") is None
+    assert page.page.evaluate(LAYOUT) == []
+    exported = page.export_api()
+    assert exported == content(ROOT / "workflows" / "api" / path.name)
+    if path.stem == "identity_library_2_use":
+        people_are_saved(url, server_folder, stand_ins)
+    prompt = small(exported, stand_ins)
+    result = run(url, prompt)
+    ended = {kind for kind, _ in result.events}
+    assert "execution_success" in ended
+    saved = [node for node, entry in prompt.items() if entry["class_type"] in ("SaveImage", "PreviewImage", "MaskPreview")]
+    assert all(result.images[node] for node in saved)
+
+
+def test_templates_open_the_same_with_vue_nodes(page):
+    page.switch_mode(True)
+    try:
+        for path in WORKFLOWS:
+            page.drop_workflow(path)
+            assert page.export_api() == content(ROOT / "workflows" / "api" / path.name), path.stem
+    finally:
+        page.switch_mode(False)
+
+
+def test_every_node_of_the_pack_is_in_some_workflow(object_info):
+    used = {node["type"] for path in WORKFLOWS for node in content(path)["nodes"]}
+    assert {name for name in object_info if name.startswith("CapHuman")} - used == set()
+
+
+def test_the_files_follow_from_their_descriptions(object_info):
+    """python dev.py generate writes them anew."""
+    templates, blueprints = build.workflows(object_info), build.subgraphs(object_info)
+    assert set(templates) == {path.stem for path in WORKFLOWS}
+    assert set(blueprints) == {path.stem for path in BLUEPRINTS}
+    for path, built in ((path, templates | blueprints) for path in WORKFLOWS + BLUEPRINTS):
+        assert as_text(built[path.stem]) == path.read_text(encoding="utf-8"), f"{path.name}: run python dev.py generate"
+    for name, template in templates.items():
+        twin = content(ROOT / "workflows" / "api" / f"{name}.json")
+        assert workflow_api.to_api(template, object_info) == twin, f"{name}: run python dev.py generate"
+
+
+def test_the_frontend_lists_the_blueprints(page):
+    listed = json.loads(page.get("/global_subgraphs")).values()
+    ours = {entry["name"] for entry in listed if entry["info"]["node_pack"].startswith("custom_nodes.")}
+    assert ours == {path.stem for path in BLUEPRINTS}
+
+
+WIRE = """(wires) => {
+    const by = Object.fromEntries(app.graph.nodes.map((node) => [node.title, node]));
+    for (const [from, output, to, input] of wires)
+        by[from].connect(by[from].findOutputSlot(output), by[to], by[to].findInputSlot(input));
+}"""
+WIRES = [("Load Image", "IMAGE", blueprint, "image") for blueprint in ("CapHuman Photo to Identity", "CapHuman Photo to Head")] + [
+    ("Load Image", "IMAGE", "CapHuman Pose from Photo", name) for name in ("person", "pose_photo")] + [
+    ("Load Checkpoint", name.upper(), "CapHuman Portrait", name) for name in ("model", "clip", "vae")] + [
+    ("CapHuman Photo to Identity", "identity", "CapHuman Portrait", "identity"),
+    ("CapHuman Pose from Photo", "head", "CapHuman Portrait", "head"),
+    ("CapHuman Pose from Photo", "head_model", "CapHuman Portrait", "head_model"),
+    ("CapHuman Portrait", "image", "Save Image", "images"), ("CapHuman Photo to Head", "overlay", "Preview Image", "images")]
+
+
+def test_blueprints_are_found_wired_and_run(page, url, stand_ins):
+    page.page.evaluate("() => app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
+    page.page.wait_for_function("() => app.graph.nodes.length === 0")
+    names = ["Load Image", "Load Checkpoint", "Save Image", "Preview Image", *(path.stem for path in BLUEPRINTS)]
+    for number, name in enumerate(names):
+        add_by_search(page, name, number)
+    page.page.evaluate(WIRE, WIRES)
+    prompt = page.export_api()
+    (image,) = [node for node in prompt.values() if node["class_type"] == "LoadImage"]
+    image["inputs"]["image"] = "photo.jpg"
+    assert {"KSampler", "CapHumanTransferHead", "CapHumanEncodeIdentity"} <= {node["class_type"] for node in prompt.values()}
+    result = run(url, small(prompt, stand_ins))
+    assert len(result.images) >= 2
+    page.screenshot("blueprints")
+
+
+def add_by_search(page, name, number):
+    """Double-click on the empty canvas, type a name, take what is found first, and put it down."""
+    place = {"x": 150 + 300 * (number % 4), "y": 200 + 250 * (number // 4)}
+    page.page.evaluate("() => { app.canvas.ds.scale = 0.4; app.canvas.setDirty(true, true); }")
+    page.page.locator("#graph-canvas").dblclick(position={"x": 700, "y": 800})
+    page.page.get_by_role("combobox", name="Add a node...").fill(name)
+    page.page.locator("[data-testid=result-item]").first.get_by_text(name, exact=True).wait_for()
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_function("(title) => app.graph.nodes.at(-1)?.title === title", arg=name)
+    page.page.locator("#graph-canvas").click(position=place)
