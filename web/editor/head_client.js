@@ -1,0 +1,124 @@
+/** What the view asks of the server. Meshes and textures are shared by all editors; of vertices the newest request wins. */
+import { api } from "../../../scripts/api.js";
+
+const PREFIX = "/caphuman/editor";
+const KEPT = 8;                      // meshes and textures remembered
+const FIRST_PAUSE = 250, LONGEST_PAUSE = 8000;       // milliseconds before a failed request is sent again
+const meshes = new Map(), textures = new Map();      // key -> promise
+
+/** A message of editor_wire.py: its JSON header, and a reader for the arrays behind it. */
+function opened(buffer) {
+  const length = new DataView(buffer).getUint32(0, true);
+  let at = 4 + length;
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  const next = (Kind, count) => {
+    const array = new Kind(buffer, at, count);
+    at += array.byteLength;
+    return array;
+  };
+  return { header, next };
+}
+
+async function asked(path, body, signal) {
+  const options = body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal } : { signal };
+  const answer = await api.fetchApi(PREFIX + path, options);
+  if (answer.ok) return opened(await answer.arrayBuffer());
+  const sentence = (await answer.json().catch(() => ({}))).error ?? answer.statusText;
+  throw Object.assign(new Error(sentence), { status: answer.status });
+}
+
+function remembered(map, key, make) {
+  const known = map.get(key);
+  if (known) {
+    map.delete(key);
+    map.set(key, known);
+    return known;
+  }
+  const promise = make();
+  map.set(key, promise);
+  promise.catch(() => map.delete(key));
+  if (map.size > KEPT) map.delete(map.keys().next().value);
+  return promise;
+}
+
+/** { fingerprint, faces, uvFaces, uvs, vertices } of a HEAD's model. */
+export function meshOf(head) {
+  return remembered(meshes, `${head.model} ${head.fingerprint}`, async () => {
+    const { header, next } = await asked(`/mesh?${new URLSearchParams({ model: head.model })}`);
+    const Index = header.index_bytes === 4 ? Uint32Array : Uint16Array;
+    const uvs = next(Float32Array, header.uvs * 2), faces = next(Index, header.triangles * 3), uvFaces = next(Index, header.triangles * 3);
+    return { fingerprint: header.fingerprint, vertices: header.vertices, faces, uvFaces, uvs };
+  });
+}
+
+/** { width, height, data } of a HEAD's skin, RGB bytes. */
+export function textureOf(head) {
+  return remembered(textures, JSON.stringify([head.model, head.fingerprint, head.texture]), async () => {
+    const { header, next } = await asked("/texture", { model: head.model, texture: head.texture });
+    return { ...header, data: next(Uint8Array, header.width * header.height * 3) };
+  });
+}
+
+/** What the vertices depend on, as the request that fetches them. */
+export function verticesRequest(head, values, expressions) {
+  const amounts = Object.fromEntries(expressions.filter((name) => values[name]).map((name) => [name, values[name]]));
+  return { model: head.model, identity: head.identity, expression: head.expression, jaw_radians: head.jaw_radians,
+    mode: values.mode, jaw_degrees: values.jaw_degrees, expressions: amounts };
+}
+
+/** Vertices for one view: at most one request in flight, the newest wins, failures are repeated ever more rarely. */
+export class VertexSource {
+  #wanted = "";
+  #shown = "";
+  #busy = false;
+  #pause = FIRST_PAUSE;
+  #timer = 0;
+  #stop = new AbortController();
+  #arrived;
+
+  /** @param {(shape: object, milliseconds: number) => void} arrived gets { verts, root, pivot, pivot_root } */
+  constructor(arrived) {
+    this.#arrived = arrived;
+  }
+
+  /** Asks for vertices unless they are shown or on their way. */
+  want(request) {
+    this.#wanted = JSON.stringify(request);
+    this.#go();
+  }
+
+  dispose() {
+    clearTimeout(this.#timer);
+    this.#stop.abort();
+  }
+
+  async #go() {
+    if (this.#busy || this.#timer || this.#wanted === this.#shown || this.#stop.signal.aborted) return;
+    this.#busy = true;
+    const key = this.#wanted, start = performance.now();
+    try {
+      const { header, next } = await asked("/vertices", JSON.parse(key), this.#stop.signal);
+      this.#shown = key;
+      this.#pause = FIRST_PAUSE;
+      this.#arrived({ ...header, verts: metres(next(Uint16Array, header.vertices * 3), header) }, performance.now() - start);
+    } catch (error) {
+      this.#failed(error, key);
+    }
+    this.#busy = false;
+    this.#go();
+  }
+
+  #failed(error, key) {
+    if (error.status >= 400 && error.status < 500 && error.status !== 429) this.#shown = key;       // asking again would not help
+    else this.#timer = setTimeout(() => { this.#timer = 0; this.#go(); }, this.#pause);
+    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
+  }
+}
+
+function metres(levels, { low, step }) {
+  const out = new Float32Array(levels.length);
+  for (let i = 0; i < out.length; i += 3) {
+    for (let k = 0; k < 3; k++) out[i + k] = low[k] + step[k] * levels[i + k];
+  }
+  return out;
+}

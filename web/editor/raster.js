@@ -1,0 +1,133 @@
+/**
+ * A z-buffer in plain JavaScript, with the rules of caphuman_core/render: nearest face at each pixel centre, both windings, a centre on
+ * an edge belongs to no face; normals interpolated and not renormalised, texture bilinear, light evaluated at each pixel.
+ */
+
+/** Area-weighted vertex normals, unit length. verts [V*3], faces [F*3] -> out [V*3]. */
+export function vertexNormals(verts, faces, out) {
+  out.fill(0);
+  for (let f = 0; f < faces.length; f += 3) {
+    const a = faces[f] * 3, b = faces[f + 1] * 3, c = faces[f + 2] * 3;
+    const ux = verts[b] - verts[a], uy = verts[b + 1] - verts[a + 1], uz = verts[b + 2] - verts[a + 2];
+    const vx = verts[c] - verts[a], vy = verts[c + 1] - verts[a + 1], vz = verts[c + 2] - verts[a + 2];
+    const nx = uy * vz - uz * vy, ny = uz * vx - ux * vz, nz = ux * vy - uy * vx;
+    out[a] += nx; out[a + 1] += ny; out[a + 2] += nz;
+    out[b] += nx; out[b + 1] += ny; out[b + 2] += nz;
+    out[c] += nx; out[c + 1] += ny; out[c + 2] += nz;
+  }
+  for (let v = 0; v < out.length; v += 3) {
+    const length = Math.hypot(out[v], out[v + 1], out[v + 2]) || 1;
+    out[v] /= length; out[v + 1] /= length; out[v + 2] /= length;
+  }
+}
+
+/** Buffers for one picture size; drawing allocates nothing. */
+export class Raster {
+  constructor(width, height, vertices) {
+    this.width = width;
+    this.height = height;
+    this.depth = new Float32Array(width * height);
+    this.face = new Int32Array(width * height);
+    this.first = new Float32Array(width * height);       // barycentric weights of the face's first two corners
+    this.second = new Float32Array(width * height);
+    this.screen = new Float64Array(vertices * 3);        // x, y in pixels, z smaller is nearer
+    this.turned = new Float32Array(vertices * 3);        // normals
+  }
+
+  fits(width, height, vertices) {
+    return this.width === width && this.height === height && this.screen.length === vertices * 3;
+  }
+
+  /** verts, normals [V*3] before the global rotation; root [3]; place from head_math.placement; zoom: picture pixels -> ours. */
+  project(verts, normals, root, place, zoomX, zoomY) {
+    const { turn: r, map, depth } = place, { screen, turned } = this;
+    const [cx, cy, cz] = root;
+    for (let v = 0; v < verts.length; v += 3) {
+      const x = verts[v] - cx, y = verts[v + 1] - cy, z = verts[v + 2] - cz;
+      const X = r[0] * x + r[1] * y + r[2] * z + cx, Y = r[3] * x + r[4] * y + r[5] * z + cy;
+      screen[v] = (map[0] * X + map[1] * Y + map[2]) * zoomX;
+      screen[v + 1] = (map[3] * X + map[4] * Y + map[5]) * zoomY;
+      screen[v + 2] = -depth * (r[6] * x + r[7] * y + r[8] * z + cz);
+      const nx = normals[v], ny = normals[v + 1], nz = normals[v + 2];
+      turned[v] = r[0] * nx + r[1] * ny + r[2] * nz;
+      turned[v + 1] = r[3] * nx + r[4] * ny + r[5] * nz;
+      turned[v + 2] = r[6] * nx + r[7] * ny + r[8] * nz;
+    }
+  }
+
+  /** Finds the nearest face at each pixel. */
+  scan(faces) {
+    this.depth.fill(Infinity);
+    this.face.fill(-1);
+    for (let f = 0; f < faces.length; f += 3) this.#triangle(faces, f);
+  }
+
+  #triangle(faces, f) {
+    const { screen: s, width, height } = this;
+    const a = faces[f] * 3, b = faces[f + 1] * 3, c = faces[f + 2] * 3;
+    const ax = s[a], ay = s[a + 1], bx = s[b], by = s[b + 1], cx = s[c], cy = s[c + 1];
+    const area = (cx - ax) * (by - ay) - (cy - ay) * (bx - ax);
+    if (!(Math.abs(area) > 1e-9)) return;                // without surface, or not a number
+    const left = Math.max(0, Math.ceil(Math.min(ax, bx, cx) - 0.5)), right = Math.min(width - 1, Math.floor(Math.max(ax, bx, cx) - 0.5));
+    const top = Math.max(0, Math.ceil(Math.min(ay, by, cy) - 0.5)), bottom = Math.min(height - 1, Math.floor(Math.max(ay, by, cy) - 0.5));
+    const az = s[a + 2], bz = s[b + 2], cz = s[c + 2], inverse = 1 / area;
+    const stepA = (cy - by) * inverse, stepB = (ay - cy) * inverse;
+    for (let y = top; y <= bottom; y++) {
+      const py = y + 0.5, px = left + 0.5;
+      let wa = ((px - bx) * (cy - by) - (py - by) * (cx - bx)) * inverse, wb = ((px - cx) * (ay - cy) - (py - cy) * (ax - cx)) * inverse;
+      for (let x = left, at = y * width + left; x <= right; x++, at++, wa += stepA, wb += stepB) {
+        const wc = 1 - wa - wb;
+        if (!(wa > 0 && wb > 0 && wc > 0)) continue;
+        const z = wa * az + wb * bz + wc * cz;
+        if (z >= this.depth[at]) continue;
+        this.depth[at] = z;
+        this.face[at] = f;
+        this.first[at] = wa;
+        this.second[at] = wb;
+      }
+    }
+  }
+
+  /** Normals as colours, 0..1 = -1..1. pixels: RGBA bytes. */
+  paintNormals(faces, pixels) {
+    this.#each(faces, pixels, (out, at, nx, ny, nz) => {
+      out[at] = (nx * 0.5 + 0.5) * 255; out[at + 1] = (ny * 0.5 + 0.5) * 255; out[at + 2] = (nz * 0.5 + 0.5) * 255;
+    });
+  }
+
+  /** Albedo times light. mesh: faces, uvs, uvFaces; texture: { width, height, data RGB bytes, row 0 at v = 1 }; light: head_math.polynomial. */
+  paintShaded(mesh, texture, light, pixels) {
+    const { uvs, uvFaces } = mesh, { width, height, data } = texture, l = light;
+    this.#each(mesh.faces, pixels, (out, at, nx, ny, nz, f, wa, wb, wc) => {
+      const ta = uvFaces[f] * 2, tb = uvFaces[f + 1] * 2, tc = uvFaces[f + 2] * 2;
+      const u = (uvs[ta] * wa + uvs[tb] * wb + uvs[tc] * wc) * width - 0.5;
+      const v = (1 - (uvs[ta + 1] * wa + uvs[tb + 1] * wb + uvs[tc + 1] * wc)) * height - 0.5;
+      const u0 = Math.max(0, Math.min(width - 1, Math.floor(u))), v0 = Math.max(0, Math.min(height - 1, Math.floor(v)));
+      const u1 = Math.min(width - 1, u0 + 1), v1 = Math.min(height - 1, v0 + 1), fu = u - u0, fv = v - v0;
+      const p = (v0 * width + u0) * 3, q = (v0 * width + u1) * 3, r = (v1 * width + u0) * 3, s = (v1 * width + u1) * 3;
+      for (let c = 0; c < 3; c++) {
+        const upper = data[p + c] + (data[q + c] - data[p + c]) * fu, lower = data[r + c] + (data[s + c] - data[r + c]) * fu;
+        const k = c * 9;
+        const shade = l[k] + nx * (l[k + 1] + l[k + 4] * ny + l[k + 5] * nz + l[k + 7] * nx)
+          + ny * (l[k + 2] + l[k + 6] * nz - l[k + 7] * ny) + nz * (l[k + 3] + l[k + 8] * nz);
+        out[at + c] = (upper + (lower - upper) * fv) * shade;
+      }
+    });
+  }
+
+  /** Calls paint for each covered pixel with its normal, face and weights; what is not covered becomes transparent. */
+  #each(faces, pixels, paint) {
+    const { face, first, second, turned: n } = this;
+    for (let i = 0, at = 0; i < face.length; i++, at += 4) {
+      const f = face[i];
+      if (f < 0) {
+        pixels[at] = pixels[at + 1] = pixels[at + 2] = pixels[at + 3] = 0;
+        continue;
+      }
+      const a = faces[f] * 3, b = faces[f + 1] * 3, c = faces[f + 2] * 3, wa = first[i], wb = second[i], wc = 1 - wa - wb;
+      paint(pixels, at, n[a] * wa + n[b] * wb + n[c] * wc, n[a + 1] * wa + n[b + 1] * wb + n[c + 1] * wc,
+        n[a + 2] * wa + n[b + 2] * wb + n[c + 2] * wc, f, wa, wb, wc);
+      pixels[at + 3] = 255;
+    }
+  }
+}
