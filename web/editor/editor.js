@@ -30,7 +30,7 @@ import { keepingEditor, tuckAway } from "./native_widgets.js";
 
 const NODE = "CapHumanEditHead";
 const WIDTH = 390, LEAST_WIDTH = 330;                    // graph units, of the node
-const HEIGHT = 600, EDITOR_WIDTH = 260;                  // least size of the editor in it; the host adds room for arrows
+const HEIGHT = 670, EDITOR_WIDTH = 260;                  // least size of the editor in it; the host adds room for arrows
 const live = new Set();              // editors whose node is in a graph
 let serial = 0;
 

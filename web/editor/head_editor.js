@@ -2,6 +2,7 @@
 import { copyPose, pastedPose } from "./clipboard.js";
 import { el, marked } from "./dom.js";
 import { Gestures } from "./gestures.js";
+import { fromAxisAngle, yawPitchRoll } from "./head_math.js";
 import { HeadView } from "./head_view.js";
 import { History } from "./history.js";
 import { GraphChange, holdStill, redrawGraph, toast } from "./host.js";
@@ -13,7 +14,6 @@ import { mirrored, PLACE, starts, TURN, turnTo } from "./pose_values.js";
 import { ShownHead } from "./shown_head.js";
 import { TEXT } from "./text.js";
 import { Toolbar, viewChips } from "./toolbar.js";
-import { headTurn } from "./turn.js";
 
 const REPAIR_NOTICE = 12000;         // milliseconds
 const KEPT = 64;                     // histories remembered after their editor has gone
@@ -188,7 +188,7 @@ export class HeadEditor {
 
   #turnTo(name) {
     const { head } = this.#shown, adds = this.#values.read().mode === "add";
-    this.#put(turnTo(name, adds && head ? headTurn(head.rotation_radians) : [0, 0, 0]));
+    this.#put(turnTo(name, adds && head ? yawPitchRoll(fromAxisAngle(head.rotation_radians)) : [0, 0, 0]));
   }
 
   async #copy(data) {
@@ -229,7 +229,7 @@ export class HeadEditor {
 
   #showNotice() {
     const { notice } = this.#parts;
-    notice.textContent = this.#shown.problem || this.#repaired || (this.#shown.head ? "" : TEXT.loading);
+    notice.textContent = this.#shown.problem || this.#view?.problem || this.#repaired || (this.#shown.head ? "" : TEXT.loading);
     notice.hidden = !notice.textContent;
   }
 }

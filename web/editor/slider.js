@@ -46,7 +46,7 @@ export class Slider {
 
   /** @param {number} value in the widget's own units */
   show(value, linked) {
-    const { low, high, start } = FIELDS[this.#name];
+    const { low, high, start } = FIELDS[this.#name], origin = low <= 0 ? 0 : start;
     const part = (number) => (this.#curve.to(number) - this.#curve.to(low)) / (this.#curve.to(high) - this.#curve.to(low)) * 100;
     this.#bar.value = this.#curve.to(value);
     this.#bar.setAttribute("aria-valuetext", String(rounded(value)));
@@ -54,7 +54,7 @@ export class Slider {
     this.#bar.disabled = this.#number.disabled = linked;
     this.element.dataset.linked = linked;
     this.element.title = linked ? TEXT.linked : TEXT.sliderHint;
-    this.element.style.setProperty("--from", `${Math.min(part(value), part(start))}%`);
-    this.element.style.setProperty("--to", `${Math.max(part(value), part(start))}%`);
+    this.element.style.setProperty("--from", `${Math.min(part(value), part(origin))}%`);
+    this.element.style.setProperty("--to", `${Math.max(part(value), part(origin))}%`);
   }
 }
