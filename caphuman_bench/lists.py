@@ -23,7 +23,8 @@ KINDS = ("simple", "context", "clothing", "accessory", "activity", "style")
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")             # also a file name, on any system
 _PLACE = {"yaw_degrees": 0.0, "pitch_degrees": 0.0, "roll_degrees": 0.0, "x": 0.0, "y": 0.0, "scale": 1.0, "jaw_degrees": 0.0}
 _LIGHT = {"light_azimuth": 30.0, "light_elevation": 25.0, "light_intensity": 0.6, "light_ambient": 0.7, "light_colour": "#ffffff"}
-NEUTRAL: dict[str, Any] = {**_PLACE, **dict.fromkeys(EXPRESSIONS, 0.0), "mode": "set", "turn_light": False, "relight": False, **_LIGHT}
+NEUTRAL: dict[str, Any] = {**_PLACE, **dict.fromkeys(EXPRESSIONS, 0.0), "mode": "set", "turn_light": False, "relight": False,
+                           **_LIGHT}
 
 
 def load_prompts(path: Path | None = None) -> tuple[PromptEntry, ...]:
@@ -34,7 +35,7 @@ def load_prompts(path: Path | None = None) -> tuple[PromptEntry, ...]:
         text, kind, expects = entry.get("text"), entry.get("kind", "other"), entry.get("expects", [])
         _need(isinstance(text, str) and bool(text.strip()), name, "must have a text", text)
         _need(isinstance(kind, str) and bool(kind), name, "must have a kind that is a word", kind)
-        _need(isinstance(expects, list) and all(isinstance(e, str) for e in expects), name, "must expect a list of phrases", expects)
+        _need(isinstance(expects, list) and all(isinstance(e, str) for e in expects), name, "must expect phrases", expects)
         entries.append(PromptEntry(entry["key"], str(text), kind, tuple(expects)))
     return tuple(entries)
 
@@ -61,7 +62,9 @@ def full_values(values: Mapping[str, Any], name: str = "head condition") -> dict
 def _fits(value: Any, like: Any) -> bool:
     if isinstance(like, bool) or isinstance(value, bool):
         return isinstance(value, bool) and isinstance(like, bool)
-    return isinstance(value, (int, float)) and value == value and abs(value) < 1e6 if isinstance(like, float) else isinstance(value, str)
+    if isinstance(like, float):
+        return isinstance(value, (int, float)) and abs(value) < 1e6        # False for NaN too
+    return isinstance(value, str)
 
 
 def _word(like: Any) -> str:
@@ -76,8 +79,9 @@ def _condition(name: str, entry: Mapping[str, Any], folder: Path) -> HeadEntry:
         return HeadEntry(entry["key"], "values", full_values(entry["values"], name))
     source = folder / str(entry[forms[0]])
     _need(source.is_file(), name, f"must name a {forms[0]} that is there", source)
-    picture = {"file": str(source)} if forms == ["file"] else {"picture": str(source)}
-    return HeadEntry(entry["key"], forms[0], **picture)
+    if forms == ["file"]:
+        return HeadEntry(entry["key"], "file", file=str(source))
+    return HeadEntry(entry["key"], "photo", picture=str(source))
 
 
 def _entries(path: Path, form: str, what: str) -> list[tuple[str, dict[str, Any]]]:
@@ -85,11 +89,12 @@ def _entries(path: Path, form: str, what: str) -> list[tuple[str, dict[str, Any]
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        fail(name, f"must be a JSON file of {what}", str(error)[:120], f"copy the {what} list that ships with the tool and change it")
+        fail(name, f"must be a JSON file of {what}", str(error)[:120], "start from the one that ships with the tool")
     _need(isinstance(content, dict) and content.get("format") == form, name, f"must be of format {form}",
           content.get("format") if isinstance(content, dict) else type(content).__name__)
-    listed = content.get(what)
-    _need(isinstance(listed, list) and bool(listed) and all(isinstance(e, dict) for e in listed), name, f"must hold {what}", listed)
+    listed: list[dict[str, Any]] = content.get(what) or []
+    _need(isinstance(listed, list) and bool(listed) and all(isinstance(e, dict) for e in listed), name,
+          f"must hold {what}", listed)
     seen: set[str] = set()
     for entry in listed:
         key = entry.get("key")

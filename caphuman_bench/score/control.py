@@ -1,0 +1,216 @@
+"""Is the head as it was asked for: codes of the asked head against codes fitted to the image.
+
+The head that was asked of a person is the head fitted to the reference photo, with the condition on top: edited by its values,
+or with position, pose, expression and light of its file or photo. The same fitter looks at photo and image.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from caphuman_core.check import InputError, fail
+
+from ..plan import HeadEntry
+from .faces import Seen
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from caphuman_core.flow import Faces, Head
+    from caphuman_core.head.model import HeadModel
+
+DECA_SOURCE = ("put deca_model.tar, generic_model.pkl, FLAME_texture.npz, landmark_embedding.npy and head_template.obj of the DECA "
+               "and FLAME projects into the models folder 'flame'")
+_PLACE = ("yaw_degrees", "pitch_degrees", "roll_degrees", "x", "y", "scale", "jaw_degrees")
+_LIGHT = ("light_azimuth", "light_elevation", "light_intensity", "light_ambient")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One head, and whether its fitter could tell expression and jaw (five points alone cannot)."""
+
+    head: Head                           # a batch of one
+    knows_expression: bool
+
+
+class Fitter(Protocol):
+    """version: what exactly it is, for the report."""
+
+    version: str
+    model: HeadModel
+
+    def fit(self, seen: Sequence[Seen]) -> list[Fitted | None]:
+        """One head per picture; None where there is no face or the fit failed."""
+        ...
+
+
+class LandmarkFitter:
+    """The core's landmark fit with the light of the photo: for machines without DECA's weights."""
+
+    def __init__(self, model: HeadModel | None = None) -> None:
+        from caphuman_core.head.model import load_builtin
+        from caphuman_core.head.small import landmark_model
+        self.model = model or load_builtin()
+        self._small = landmark_model(self.model)
+        self.version = f"landmark fit (not DECA), head model {self.model.name}"
+
+    def fit(self, seen: Sequence[Seen]) -> list[Fitted | None]:
+        """See Fitter."""
+        return [self._fit_one(one) for one in seen]
+
+    def _fit_one(self, one: Seen) -> Fitted | None:
+        import torch
+
+        from caphuman_core.head.fit import fit_face
+        from caphuman_core.render.overlay import with_photo_light
+        if one.face is None or (one.face.points68 is None and one.face.points5 is None):
+            return None
+        try:
+            head = fit_face(one.face, self.model, self._small, one.picture.shape[2], one.picture.shape[1])
+            head = with_photo_light(one.picture[None], head, self.model)
+        except torch.linalg.LinAlgError:
+            return None
+        return Fitted(head, one.face.points68 is not None or one.face.expression_scores is not None)
+
+
+class DecaFitter:
+    """DECA's encoder on FLAME, as the paper measures."""
+
+    def __init__(self, models: Path | None, device: str = "cpu") -> None:
+        self.model, self._net, mark = _deca(models)
+        self._net.to(device)
+        self._device = device
+        self.version = f"DECA ({mark}), head model {self.model.name} ({self.model.fingerprint})"
+
+    def fit(self, seen: Sequence[Seen]) -> list[Fitted | None]:
+        """See Fitter."""
+        return [None if one.face is None else Fitted(self._fit_one(one), True) for one in seen]
+
+    def _fit_one(self, one: Seen) -> Head:
+        import torch
+
+        from caphuman_core.head.deca import crop_faces, head_of_codes
+        from caphuman_core.head.fit import predicted_points68
+        faces = _faces_of(one)
+        crops = crop_faces(one.picture[None], faces, predicted_points68(faces, self.model))
+        with torch.inference_mode():
+            codes = self._net(crops.images.to(self._device)).cpu()
+        return head_of_codes(codes.clone(), crops, self.model)
+
+
+def _faces_of(one: Seen) -> Faces:
+    from caphuman_core.flow import Faces
+    found = () if one.face is None else (one.face,)
+    return Faces((found,), one.picture.shape[2], one.picture.shape[1])
+
+
+def _deca(models: Path | None) -> tuple[HeadModel, Any, str]:
+    from caphuman_core.head.deca import build_encoder, is_encoder_key
+    from caphuman_core.weights import fingerprint, read_state_dict
+    folder = models / "flame" if models else Path("flame")
+    paths = sorted(path for path in folder.rglob("*") if path.is_file()) if models and folder.is_dir() else []
+    model = next((found for path in paths if (found := _flame(path, folder))), None)
+    for path in paths if model else ():
+        if path.suffix in (".tar", ".pt", ".pth", ".safetensors"):
+            try:
+                state = read_state_dict(path, "head fitter", is_encoder_key)
+                return model, build_encoder(state, f"head fitter file '{path.name}'"), fingerprint(dict(state))     # type: ignore[return-value]
+            except InputError:
+                continue                 # another kind of file of the same folder
+    got = "an incomplete folder models/flame" if paths else "no files in models/flame"
+    fail("fitter DECA", "needs DECA's encoder and FLAME", got, DECA_SOURCE)
+
+
+def _flame(path: Path, folder: Path) -> HeadModel | None:
+    """The FLAME model in a file; None for files of another kind."""
+    from caphuman_core.head.deca import CODES
+    from caphuman_core.head.files import find_flame_files, load_flame
+    from caphuman_core.head.model import load_file
+    try:
+        if path.suffix == ".pkl":
+            model = load_flame(find_flame_files(path, [folder]))
+        elif path.suffix == ".safetensors":
+            model = load_file(path)
+        else:
+            return None
+    except InputError:
+        return None
+    return model if len(model.identity_basis) == CODES["identity"] and not model.expression_names else None
+
+
+def find_fitter(models: Path | None, device: str = "cpu") -> tuple[Fitter, dict[str, str]]:
+    """DECA where its files are there, else the landmark fit and the sentence that says what DECA lacks."""
+    try:
+        return DecaFitter(models, device), {}
+    except InputError as error:
+        return LandmarkFitter(), {"DECA": str(error)}
+
+
+def asked_head(base: Fitted, condition: HeadEntry, model: HeadModel, of_photo: Fitted | None = None,
+               folder: Path = Path()) -> Fitted | None:
+    """The head a condition gives for a person whose fitted head is `base`.
+
+    of_photo: the fitted head of the condition's photo (kind "photo"); None without a face in it: then nothing can be asked.
+    folder: what the condition's file is relative to.
+    """
+    from caphuman_core.head.storage import load_head
+    if condition.kind == "values":
+        return Fitted(edited(base.head, model, condition.values), _knows_expression(base, condition.values))
+    if condition.kind == "photo":
+        return None if of_photo is None else _with(base, of_photo)
+    head = load_head(folder / condition.file)
+    return _with(base, Fitted(head, head.model_fingerprint == model.fingerprint))
+
+
+def _knows_expression(base: Fitted, values: Mapping[str, Any]) -> bool:
+    return base.knows_expression or values.get("mode") == "set"
+
+
+def _with(base: Fitted, asked: Fitted) -> Fitted:
+    """The person of `base` with the rest of `asked`; an expression code of another head model means nothing and is left out."""
+    from caphuman_core.render.overlay import take
+    head = take(asked.head, 0)
+    changes = {name: getattr(head, name) for name in ("rotation_radians", "jaw_radians", "light")}
+    if asked.knows_expression:
+        changes["expression"] = head.expression
+    return Fitted(base.head.replace(**changes), asked.knows_expression)
+
+
+def edited(head: Head, model: HeadModel, values: Mapping[str, Any]) -> Head:
+    """What CapHuman Edit Head makes of a head with these widget values (all of them, see lists.full_values)."""
+    from caphuman_core.head.edit import Edit, edit_head
+    from caphuman_core.head.recipes import EXPRESSIONS
+    from caphuman_core.head.relight import relight
+    edit = Edit(*(float(values[name]) for name in _PLACE), expressions={name: float(values[name]) for name in EXPRESSIONS})
+    head = edit_head(head, model, edit, values["mode"], bool(values["turn_light"]))
+    if not values["relight"]:
+        return head
+    colour = bytes.fromhex(str(values["light_colour"]).strip().removeprefix("#"))
+    azimuth, elevation, intensity, ambient = (float(values[name]) for name in _LIGHT)
+    return relight(head, azimuth, elevation, intensity, ambient, (colour[0] / 255, colour[1] / 255, colour[2] / 255))
+
+
+def errors(asked: Fitted, obtained: Fitted) -> dict[str, float | None]:
+    """Values by metric (metrics.py); None for what one of the two fits cannot tell."""
+    import torch
+
+    from caphuman_core.head.rotations import matrix_from_axis_angle
+    a, b = asked.head, obtained.head
+    told = asked.knows_expression and obtained.knows_expression
+    turn = [matrix_from_axis_angle(head.rotation_radians.double())[0] for head in (a, b)]
+    # |R - S| = 2 sqrt(2) sin(angle / 2): unlike the arc cosine of the trace it is exact for small angles.
+    angle = 2 * torch.asin(((turn[0] - turn[1]).norm() / 8 ** 0.5).clamp(max=1))
+    poses = [torch.cat([head.rotation_radians, head.jaw_radians], 1) for head in (a, b)]
+    return {
+        "shape_rmse": _rmse(a.identity, b.identity),
+        "pose_rmse": _rmse(*poses) if told else None,
+        "expression_rmse": _rmse(a.expression, b.expression) if told else None,
+        "light_rmse": _rmse(a.light, b.light),
+        "head_angle": float(torch.rad2deg(angle)),
+    }
+
+
+def _rmse(a: Tensor, b: Tensor) -> float | None:
+    return float((a.double() - b.double()).square().mean().sqrt()) if a.shape == b.shape and a.numel() else None

@@ -1,0 +1,248 @@
+"""Scoring a run folder: what is missing is computed, person by person in batches, and kept as it comes.
+
+Every batch is one transaction: stopped at any moment, the next call goes on where this one was. Scores of another judge
+(another file, another detector) are dropped and made again, never mixed. What could not be measured is kept as missing (NULL).
+"""
+from __future__ import annotations
+
+import datetime
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from caphuman_core.check import InputError, fail
+
+from ..folder import locked
+from ..plan import HeadEntry, IdentityEntry, ImageRecord, Plan, load_plan
+from ..store import Store
+from .control import Fitted, Fitter, asked_head, errors, find_fitter
+from .faces import Seen, choose_detector, look
+from .identity import Judge, find_judges
+from .metrics import GROUPS, names_of
+from .pictures import read_picture
+from .prompts import PromptJudge
+
+BATCH = 16
+INFO = "score"                           # key of the store's info: judges, what is missing, versions
+PACKAGES = ("torch", "numpy", "transformers", "insightface", "dlib-bin", "mediapipe", "pillow")
+Row = tuple[int, str, "float | None"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """models: a folder laid out like the host's models/ (facenet, insightface, detection, flame). clip: CLIP's folder."""
+
+    models: Path | None = None
+    clip: Path | None = None
+    detector: str = "auto"
+    device: str = "cpu"
+    groups: tuple[str, ...] = GROUPS
+    batch: int = BATCH
+
+
+@dataclass
+class Bench:
+    """What scores: whatever of it is complete. versions: group -> what exactly; missing: name -> sentence with the install line."""
+
+    detector: Any
+    judges: dict[str, Judge] = field(default_factory=dict)
+    clip: PromptJudge | None = None
+    fitter: Fitter | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def assemble(plan: Plan, options: Options) -> Bench:
+    """The judges of the asked groups that are complete. Raises InputError without any face detector or for unknown groups."""
+    unknown = sorted(set(options.groups) - set(GROUPS))
+    if unknown:
+        fail("groups", f"must be of {', '.join(GROUPS)}", ", ".join(unknown), "leave --groups out to score everything")
+    bench = Bench(choose_detector(options.detector, options.models))
+    eye = f"faces by {bench.detector.name}"
+    bench.versions["face"] = eye
+    judges, lacks = find_judges(options.models, options.device)
+    bench.judges = {judge.key: judge for judge in judges if judge.key in options.groups}
+    bench.missing |= {key: text for key, text in lacks.items() if key in options.groups}
+    bench.versions |= {key: f"{judge.version}; {eye}" for key, judge in bench.judges.items()}
+    if "control" in options.groups:
+        bench.fitter, lacks = find_fitter(options.models, options.device)
+        bench.missing |= lacks
+        bench.versions["control"] = f"{bench.fitter.version}; {eye}"
+    if "clip" in options.groups:
+        try:
+            bench.clip = PromptJudge(options.clip, plan.prompts, options.device)
+            bench.versions["clip"] = bench.clip.version
+        except InputError as error:
+            bench.missing["clip"] = str(error)
+    bench.versions = {group: text for group, text in bench.versions.items() if group in options.groups}
+    return bench
+
+
+def score(folder: Path, options: Options, step: Callable[[int, int], object] | None = None, bench: Bench | None = None) -> Bench:
+    """Score every finished image of a run folder; returns what judged. step(done, all) is called after each batch."""
+    with locked(folder, "score"):
+        plan = load_plan(folder)
+        bench = bench or assemble(plan, options)
+        with Store.open(folder) as store:
+            _drop_stale(store, bench)
+            todo = _todo(store, list(bench.versions))
+            total, done = sum(len(images) for images in todo.values()), 0
+            for person in plan.identities:
+                for part in _batches(todo.get(person.name, []), options.batch, folder, plan, person, bench):
+                    store.put_scores(part.rows)
+                    done += part.images
+                    if step is not None:
+                        step(done, total)
+            store.put_info(INFO, _info(store.info(INFO, {}), bench))
+    return bench
+
+
+def _drop_stale(store: Store, bench: Bench) -> None:
+    """Scores of other judges than the present ones are forgotten; the new judges are noted before their first score."""
+    before = store.info(INFO, {})
+    for group, version in bench.versions.items():
+        known = before.get("versions", {}).get(group)
+        if known != version:
+            for name in names_of(group):
+                store.drop_scores(name)
+            if known is not None:
+                bench.notes.append(f"Scores of group '{group}' were made again: the judge was '{known}' and is now '{version}'.")
+    store.put_info(INFO, _info(before, bench))
+
+
+def _info(before: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
+    versions = {**before.get("versions", {}), **bench.versions}
+    missing = {**before.get("missing", {}), **bench.missing}
+    notes = [*before.get("notes", []), *bench.notes]
+    return {"versions": versions, "missing": {name: text for name, text in missing.items() if name not in versions},
+            "notes": list(dict.fromkeys(notes)), "packages": {"python": platform.python_version(), **dict(_packages())},
+            "scored_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
+
+
+def _packages() -> Iterator[tuple[str, str]]:
+    for name in PACKAGES:
+        try:
+            yield name, metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+
+
+def _todo(store: Store, groups: Sequence[str]) -> dict[str, list[tuple[ImageRecord, tuple[str, ...]]]]:
+    """Per person, finished images and the groups that have not seen them; a group's metrics are always put together."""
+    seen = {group: {number for number, _, _ in store.scores(names_of(group)[0])} for group in groups}
+    todo: dict[str, list[tuple[ImageRecord, tuple[str, ...]]]] = {}
+    for record in store.records("done"):
+        lacks = tuple(group for group in groups if record.id not in seen[group])
+        if lacks:
+            todo.setdefault(record.identity, []).append((record, lacks))
+    return todo
+
+
+@dataclass(frozen=True)
+class _Part:
+    rows: list[Row]
+    images: int
+
+
+def _batches(todo: Sequence[tuple[ImageRecord, tuple[str, ...]]], size: int, folder: Path, plan: Plan, person: IdentityEntry,
+             bench: Bench) -> Iterator[_Part]:
+    if not todo:
+        return
+    subject = Subject(folder, plan, person, bench)
+    for start in range(0, len(todo), size):
+        chunk = todo[start:start + size]
+        rows: list[Row] = []
+        pictures = [read_picture(folder / (record.file or "?")) for record, _ in chunk]
+        here = [i for i, picture in enumerate(pictures) if picture is not None]
+        found = look(bench.detector, [picture for picture in pictures if picture is not None])
+        seen: list[Seen | None] = [None] * len(chunk)
+        for i, one in zip(here, found, strict=True):
+            seen[i] = one
+        for group in bench.versions:
+            rows += _rows(group, subject, [(record, one) for (record, lacks), one in zip(chunk, seen, strict=True)
+                                           if group in lacks])
+        yield _Part(rows, len(chunk))
+
+
+def _rows(group: str, subject: Subject, images: Sequence[tuple[ImageRecord, Seen | None]]) -> list[Row]:
+    """Every metric of the group for every image: missing ones as None."""
+    readable = [(record, one) for record, one in images if one is not None]
+    values = subject.values(group, readable) if readable else []
+    by_id = {record.id: value for (record, _), value in zip(readable, values, strict=True)}
+    return [(record.id, name, by_id.get(record.id, {}).get(name)) for record, _ in images for name in names_of(group)]
+
+
+class Subject:
+    """One person under judgement: the reference photos are looked at once, and only by the judges that need them."""
+
+    def __init__(self, folder: Path, plan: Plan, person: IdentityEntry, bench: Bench) -> None:
+        self._folder, self._plan, self._person, self._bench = folder, plan, person, bench
+        self._photos: list[Seen] | None = None
+        self._vectors: dict[str, list[Any]] = {}
+        self._asked: dict[str, Fitted | None] = {}
+        self._base: list[Fitted | None] | None = None
+
+    def values(self, group: str, images: Sequence[tuple[ImageRecord, Seen]]) -> list[dict[str, float | None]]:
+        """Values by metric for each image."""
+        seen = [one for _, one in images]
+        if group == "face":
+            return [{"face_found": float(one.face is not None)} for one in seen]
+        if group == "clip" and self._bench.clip is not None:
+            return self._bench.clip.scores([one.picture for one in seen], [record.prompt for record, _ in images])
+        if group == "control" and self._bench.fitter is not None:
+            return self._control(self._bench.fitter, images)
+        return self._identity(self._bench.judges[group], seen)
+
+    def _identity(self, judge: Judge, seen: Sequence[Seen]) -> list[dict[str, float | None]]:
+        reference, *others = self._embedded(judge)
+        others = [vector for vector in others if vector is not None]
+        rows: list[dict[str, float | None]] = []
+        for vector in judge.embed(seen):
+            if vector is None or reference is None:
+                rows.append({})
+                continue
+            like = judge.similarity(vector, reference)
+            rest = [judge.similarity(vector, other) for other in others]
+            rows.append({f"identity_{judge.key}": like, f"copy_paste_{judge.key}": like - sum(rest) / len(rest) if rest else None})
+        return rows
+
+    def _embedded(self, judge: Judge) -> list[Any]:
+        if judge.key not in self._vectors:
+            self._vectors[judge.key] = judge.embed(self.photos())
+            if self._vectors[judge.key][0] is None:
+                self._bench.notes.append(f"{self._person.name}: judge {judge.key} sees no face in the reference photo; no scores.")
+        return self._vectors[judge.key]
+
+    def photos(self) -> list[Seen]:
+        """The reference and the person's other photos that can be read; an unreadable reference is a run's damage: InputError."""
+        if self._photos is None:
+            names = [self._person.reference, *(name for name in self._person.photos if name != self._person.reference)]
+            pictures = [read_picture(self._folder / name) for name in names]
+            if pictures[0] is None:
+                fail(f"photo '{names[0]}'", "must be the readable reference of a person", "no such picture in the run folder",
+                     "copy it there again, or plan into a new folder")
+            self._photos = look(self._bench.detector, [picture for picture in pictures if picture is not None])
+        return self._photos
+
+    def _control(self, fitter: Fitter, images: Sequence[tuple[ImageRecord, Seen]]) -> list[dict[str, float | None]]:
+        rows: list[dict[str, float | None]] = []
+        for (record, _), obtained in zip(images, fitter.fit([one for _, one in images]), strict=True):
+            asked = self._asked_head(fitter, self._plan.head(record.head))
+            rows.append({} if asked is None or obtained is None else errors(asked, obtained))
+        return rows
+
+    def _asked_head(self, fitter: Fitter, condition: HeadEntry) -> Fitted | None:
+        if self._base is None:
+            self._base = fitter.fit(self.photos()[:1])
+        base = self._base[0]
+        if base is not None and condition.key not in self._asked:
+            self._asked[condition.key] = asked_head(base, condition, fitter.model, self._of_photo(fitter, condition), self._folder)
+        return self._asked.get(condition.key)
+
+    def _of_photo(self, fitter: Fitter, condition: HeadEntry) -> Fitted | None:
+        picture = read_picture(self._folder / condition.picture) if condition.kind == "photo" else None
+        return fitter.fit(look(self._bench.detector, [picture]))[0] if picture is not None else None
