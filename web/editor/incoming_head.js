@@ -8,11 +8,16 @@ const SIDE = 512;                    // pixels of a new head's picture
 const KEPT = 16;                     // new heads remembered
 const newHeads = new Map();          // "model width height" -> promise of a HEAD
 
-/** Name of the model that the node's head_model comes from, or null where the graph does not tell. */
-export function modelName(node) {
-  const loader = source(node, "head_model")?.node;
-  const name = loader?.comfyClass === "CapHumanLoadHeadModel" ? valueOf(loader, "head_model_name") : null;
-  return typeof name === "string" && name ? name : null;
+/**
+ * The model that the node's head_model comes from.
+ * @returns {{name: string | null, gone: boolean}} null: the graph does not tell; gone: the loader no longer offers it
+ */
+export function chosenModel(node) {
+  const loader = source(node, "head_model")?.node, is = loader?.comfyClass === "CapHumanLoadHeadModel";
+  const name = is ? valueOf(loader, "head_model_name") : null;
+  if (typeof name !== "string" || !name) return { name: null, gone: false };
+  const offered = loader.widgets?.find((widget) => widget.name === "head_model_name")?.options?.values;
+  return { name, gone: Array.isArray(offered) && !offered.includes(name) };
 }
 
 /** Size in pixels of the picture of the incoming head if a New Head node says it, else a square. */

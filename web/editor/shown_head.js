@@ -1,5 +1,5 @@
 /** Keeps one view supplied with the head it is to show; tells what went wrong in one line. */
-import { BUILT_IN, lastSent, modelName, newHead, photoOf, pictureSize } from "./incoming_head.js";
+import { BUILT_IN, chosenModel, lastSent, newHead, photoOf, pictureSize } from "./incoming_head.js";
 import { TEXT } from "./text.js";
 
 const RETRY = 5000;                  // milliseconds between questions to a server that does not answer
@@ -27,14 +27,15 @@ export class ShownHead {
 
   /** Looks which head the graph asks for now and fetches it if it is another one. */
   async update() {
-    const model = modelName(this.#node), fitted = this.#ofLastRun();
-    const usable = fitted && (model === null || fitted.model === model);
+    const { name: model, gone } = chosenModel(this.#node), fitted = this.#ofLastRun();
+    const usable = fitted && !gone && (model === null || fitted.model === model);
     const [width, height] = pictureSize(this.#node);
-    const key = usable ? fitted : [model, width, height].join(" ");
+    const key = usable ? fitted : [model, gone, width, height].join(" ");
     if (key === this.#key && Date.now() < this.#retryAt) return;
     this.#key = key;
     this.#retryAt = Infinity;
     if (usable) await this.#take(key, fitted, "");
+    else if (gone) await this.#fallBack(key, model, width, height);
     else await this.#fetch(key, model ?? BUILT_IN, width, height);
   }
 
@@ -51,8 +52,8 @@ export class ShownHead {
     try {
       await this.#take(key, await newHead(model, width, height), "");
     } catch (error) {
-      const gone = model !== BUILT_IN && error.status >= 400 && error.status < 500 && error.status !== 429;
-      if (gone) return this.#fallBack(key, model, width, height);
+      const refused = model !== BUILT_IN && error.status >= 400 && error.status < 500 && error.status !== 429;
+      if (refused) return this.#fallBack(key, model, width, height);
       if (key !== this.#key) return;
       this.#retryAt = Date.now() + RETRY;
       this.problem = TEXT.noServer;
