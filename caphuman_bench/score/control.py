@@ -6,14 +6,14 @@ or with position, pose, expression and light of its file or photo. The same fitt
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from caphuman_core.check import InputError, fail
 
 from ..plan import HeadEntry
-from .faces import Seen
+from .faces import DlibPoints, Seen
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,25 +54,35 @@ class LandmarkFitter:
         from caphuman_core.head.small import landmark_model
         self.model = model or load_builtin()
         self._small = landmark_model(self.model)
-        self.version = f"landmark fit (not DECA), head model {self.model.name}"
+        self._points = _dlib_points()
+        self.version = f"landmark fit (not DECA), head model {self.model.name}{', 68 points by dlib' if self._points else ''}"
 
     def fit(self, seen: Sequence[Seen]) -> list[Fitted | None]:
         """See Fitter."""
         return [self._fit_one(one) for one in seen]
 
     def _fit_one(self, one: Seen) -> Fitted | None:
-        import torch
-
         from caphuman_core.head.fit import fit_face
         from caphuman_core.render.overlay import with_photo_light
-        if one.face is None or (one.face.points68 is None and one.face.points5 is None):
+        face = one.face
+        if face is not None and face.points68 is None and self._points is not None:
+            face = replace(face, points68=self._points.of(one.picture, face))
+        if face is None or (face.points68 is None and face.points5 is None):
             return None
         try:
-            head = fit_face(one.face, self.model, self._small, one.picture.shape[2], one.picture.shape[1])
+            head = fit_face(face, self.model, self._small, one.picture.shape[2], one.picture.shape[1])
             head = with_photo_light(one.picture[None], head, self.model)
-        except torch.linalg.LinAlgError:
+        except RuntimeError:             # a singular system: torch's LinAlgError is one
             return None
-        return Fitted(head, one.face.points68 is not None or one.face.expression_scores is not None)
+        return Fitted(head, face.points68 is not None or face.expression_scores is not None)
+
+
+def _dlib_points() -> DlibPoints | None:
+    """68 points for detectors that give five, where dlib is there."""
+    try:
+        return DlibPoints()
+    except InputError:
+        return None
 
 
 class DecaFitter:

@@ -79,7 +79,7 @@ class DlibFaces:
 
     def __init__(self) -> None:
         self._dlib = dlib_package()
-        self._find, self._points = self._dlib.get_frontal_face_detector(), points_predictor(self._dlib)
+        self._find, self._points = self._dlib.get_frontal_face_detector(), DlibPoints().predict
 
     def find(self, photos: Tensor) -> list[tuple[Face, ...]]:
         """Faces in photos [B, 3, H, W] of 0..1, red first. Confidence is 0.5 at dlib's own threshold."""
@@ -94,7 +94,7 @@ class DlibFaces:
         faces = []
         for box, score in zip(boxes, scores, strict=True):
             shape = self._points(pixels, box)
-            points = torch.tensor([[p.x + 0.5, p.y + 0.5] for p in shape.parts()], dtype=torch.float32)
+            points = points_of(shape)
             edges = torch.tensor([box.left(), box.top(), box.right() + 1, box.bottom() + 1], dtype=torch.float32)
             faces.append(Face(edges, min(1.0, 0.5 + score / 4), five_from_68(points), points))
         return tuple(faces)
@@ -118,9 +118,29 @@ def dlib_file(name: str) -> str:
     fail("judge dlib", "needs the Python package face_recognition_models", "no such package", DLIB_INSTALL)
 
 
-def points_predictor(dlib: Any) -> Any:
-    """dlib's 68-point predictor."""
-    return dlib.shape_predictor(dlib_file("shape_predictor_68_face_landmarks.dat"))
+class DlibPoints:
+    """dlib's 68-point predictor, for faces that were found by anyone."""
+
+    def __init__(self) -> None:
+        self._dlib = dlib_package()
+        self.predict = self._dlib.shape_predictor(dlib_file("shape_predictor_68_face_landmarks.dat"))
+
+    def shape(self, pixels: Any, face: Face) -> Any:
+        """dlib's own object of the points, in pixels [H, W, 3] uint8."""
+        known = face.points68 if face.points68 is not None else face.box_xyxy.view(2, 2)
+        low, high = known.amin(0), known.amax(0)
+        middle, side = (low + high) / 2, float((high - low).max())
+        return self.predict(pixels, self._dlib.rectangle(*(int(v) for v in (*(middle - side / 2), *(middle + side / 2)))))
+
+    def of(self, picture: Tensor, face: Face) -> Tensor:
+        """[68, 2] pixels of picture [3, H, W]; dlib counts from the middle of the first pixel."""
+        return points_of(self.shape(bytes_of(picture), face))
+
+
+def points_of(shape: Any) -> Tensor:
+    """dlib's points as [68, 2]."""
+    import torch
+    return torch.tensor([[point.x + 0.5, point.y + 0.5] for point in shape.parts()], dtype=torch.float32)
 
 
 def bytes_of(photo: Tensor) -> Any:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from caphuman_core.check import InputError, fail
 
-from .faces import Seen, bytes_of, dlib_file, dlib_package, points_predictor
+from .faces import DlibPoints, Seen, bytes_of, dlib_file, dlib_package
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from caphuman_core.flow import Face
 
 CHIP = 150                               # pixels of dlib's aligned face
 FACENET_SOURCE = "put 20180402-114759-vggface2.pt of facenet-pytorch's releases into the models folder 'facenet'"
@@ -118,12 +120,12 @@ class DlibJudge:
     def __init__(self) -> None:
         self._dlib = dlib_package()
         self._net = self._dlib.face_recognition_model_v1(dlib_file("dlib_face_recognition_resnet_model_v1.dat"))
-        self._points = points_predictor(self._dlib)
+        self._points = DlibPoints()
 
     def embed(self, seen: Sequence[Seen]) -> list[NDArray[np.float64] | None]:
         """One vector [128] per picture; None without a face."""
         import numpy as np
-        chips = {i: self._chip(one) for i, one in enumerate(seen) if one.face is not None}
+        chips = {i: self._chip(bytes_of(one.picture), one.face) for i, one in enumerate(seen) if one.face is not None}
         vectors: list[NDArray[np.float64] | None] = [None] * len(seen)
         if chips:
             for i, vector in zip(chips, self._net.compute_face_descriptor(list(chips.values())), strict=True):
@@ -134,16 +136,8 @@ class DlibJudge:
         """1 - distance; dlib was trained so that distances below 0.6 mean the same person."""
         return 1.0 - float(((a - b) ** 2).sum() ** 0.5)
 
-    def _chip(self, one: Seen) -> Any:
-        pixels = bytes_of(one.picture)
-        face = one.face
-        known = None if face is None else face.points68 if face.points68 is not None else face.box_xyxy
-        if known is None:
-            fail("judge dlib", "must be given a face", "none", "report this")
-        low, high = (known.amin(0), known.amax(0)) if known.dim() == 2 else (known[:2], known[2:])
-        middle, side = (low + high) / 2, float((high - low).max())
-        box = self._dlib.rectangle(*(int(value) for value in (*(middle - side / 2), *(middle + side / 2))))
-        return self._dlib.get_face_chip(pixels, self._points(pixels, box), CHIP)
+    def _chip(self, pixels: Any, face: Face) -> Any:
+        return self._dlib.get_face_chip(pixels, self._points.shape(pixels, face), CHIP)
 
 
 def find_judges(models: Path | None, device: str = "cpu") -> tuple[list[Judge], dict[str, str]]:
