@@ -9,6 +9,7 @@ FRAMINGS = ("contain", "cover", "stretch")
 BUILT_IN = "built-in"                                    # the head model that ships with the pack
 FACE_ORDERS = ("largest", "left to right", "top to bottom", "most central", "confidence")
 IF_NO_FACE = ("error", "skip", "whole image")
+IF_FRAME_WITHOUT_FACE = ("interpolate", "leave empty", "error")
 CLIP_VIEWS = ("centre crop", "on the face")
 MTCNN_FILES = ("pnet.pt", "rnet.pt", "onet.pt")
 HEAD_SUFFIX = ".head.safetensors"

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 def all_nodes() -> list[type]:
     """Every node class of the pack, in menu order."""
-    from . import capface, edit_head, faces, head, head_mix, identity, loaders, render
-    return [*loaders.NODES, *faces.NODES, *identity.NODES, *head.NODES, *edit_head.NODES, *head_mix.NODES, *render.NODES,
-            *capface.NODES]
+    from . import capface, edit_head, faces, head, head_mix, identity, loaders, render, sequence, video
+    return [*loaders.NODES, *faces.NODES, *identity.NODES, *head.NODES, *edit_head.NODES, *head_mix.NODES,
+            *sequence.NODES, *video.NODES, *render.NODES, *capface.NODES]

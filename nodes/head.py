@@ -69,21 +69,27 @@ class FitHead(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, faces, head_fitter, head_model, squash_to_square=0) -> io.NodeOutput:
-        from ..caphuman_core.head.deca import crop_faces, head_of_codes, released_square
-        from ..caphuman_core.head.fit import predicted_points68
+        from ..caphuman_core.head.deca import released_square
         from ..caphuman_core.render.overlay import overlay
         _require_photos_of(faces, image)
         done = host.progress_callback(2 + len(faces))
         photo = host.rgb01(image).cpu().float()
-        crops = crop_faces(photo, faces, predicted_points68(faces, head_model), squash_to_square)
-        done(1)
-        device = host.load(head_fitter.patcher)
-        codes = head_fitter.patcher.model(crops.images.to(device)).cpu()
-        done(2)
-        head = head_of_codes(codes, crops, head_model)
+        head = deca_heads(photo, faces, head_fitter, head_model, squash_to_square, done)
         if squash_to_square:
             photo = torch.stack([released_square(picture, squash_to_square) for picture in photo])
         return io.NodeOutput(head, host.to_image(overlay(photo, head, head_model, lambda i: done(2 + i))))
+
+
+def deca_heads(photo, faces, head_fitter, head_model, squash_to_square=0, done=lambda step: None):
+    """Heads of the one face of each photo [B, 3, H, W], 0..1, by DECA's encoder; done(1) and done(2) are called on the way."""
+    from ..caphuman_core.head.deca import crop_faces, head_of_codes
+    from ..caphuman_core.head.fit import predicted_points68
+    crops = crop_faces(photo, faces, predicted_points68(faces, head_model), squash_to_square)
+    done(1)
+    device = host.load(head_fitter.patcher)
+    codes = head_fitter.patcher.model(crops.images.to(device)).cpu()
+    done(2)
+    return head_of_codes(codes, crops, head_model)
 
 
 def _require_photos_of(faces, image) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 from comfy_api.v0_0_2 import io
 
 from ..caphuman_core.check import fail
-from ..caphuman_core.choices import EASINGS, HEAD_SUFFIX
+from ..caphuman_core.choices import HEAD_SUFFIX
 from . import host, wires
 
 CATEGORY = "CapHuman/head"
@@ -77,29 +77,6 @@ class TransferHead(io.ComfyNode):
         return io.NodeOutput(transfer(source, target, position, pose, expression, lighting))
 
 
-class BlendHeads(io.ComfyNode):
-    """In-between heads."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="CapHumanBlendHeads", display_name="CapHuman Blend Heads", category=CATEGORY,
-            description="A batch of heads from one to the other; turns take the shortest way.",
-            search_aliases=["interpolate heads", "turntable", "morph head", "head animation"],
-            inputs=[
-                wires.Head.Input("head_a", tooltip="The first head."),
-                wires.Head.Input("head_b", tooltip="The last head; of the same head model, in a picture of the same size."),
-                io.Int.Input("frames", default=8, min=1, max=1024, tooltip="Number of heads, both ends included."),
-                io.Combo.Input("easing", options=list(EASINGS), default="linear", tooltip="How the steps are spaced."),
-            ],
-            outputs=[wires.Head.Output("head", display_name="head", tooltip="A batch of heads.")])
-
-    @classmethod
-    def execute(cls, head_a, head_b, frames, easing) -> io.NodeOutput:
-        from ..caphuman_core.head.transfer import blend
-        return io.NodeOutput(blend(head_a, head_b, frames, easing))
-
-
 class SaveHead(io.ComfyNode):
     """A head to a file."""
 
@@ -150,4 +127,4 @@ class LoadHead(io.ComfyNode):
         return io.NodeOutput(load_head(host.saved_path(name, HEAD_SUFFIX, "head", "CapHuman Save Head")))
 
 
-NODES = [RelightHead, TransferHead, BlendHeads, SaveHead, LoadHead]
+NODES = [RelightHead, TransferHead, SaveHead, LoadHead]

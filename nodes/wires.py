@@ -12,6 +12,7 @@ HeadFitter = io.Custom("CAPHUMAN_HEAD_FITTER")
 Faces = io.Custom("CAPHUMAN_FACES")                        # caphuman_core.flow.Faces
 Identity = io.Custom("CAPHUMAN_IDENTITY")                  # caphuman_core.flow.Identity
 Head = io.Custom("CAPHUMAN_HEAD")                          # caphuman_core.flow.Head
+Keyframes = io.Custom("CAPHUMAN_KEYFRAMES")              # caphuman_core.head.sequence.Keyframes
 Hint = io.Custom("CAPHUMAN_HINT")                          # caphuman_core.flow.HeadHint
 
 FaceLandmarks = io.Custom("FACE_LANDMARKS")                # the host's MediaPipe nodes

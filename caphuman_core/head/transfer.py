@@ -17,7 +17,7 @@ def transfer(source: Head, target: Head, position: bool, pose: bool, expression:
     and jaw; lighting: the light. Who it is (shape and texture) always stays the source's. A single head on
     either side serves the whole batch of the other.
     """
-    _same_model(source, target)
+    require_one_model(source, target)
     source, target = match_batch(source, target)
     groups = (
         (position, ("camera", "crop_to_picture")),
@@ -39,7 +39,7 @@ def blend(first: Head, last: Head, frames: int, easing: str = "linear") -> Head:
     Rotations follow the shortest arc; sizes change by equal ratios; everything else is interpolated linearly.
     Both are single heads of one model in pictures of one size.
     """
-    _same_model(first, last)
+    require_one_model(first, last)
     require(len(first) == 1 and len(last) == 1, "heads to blend", "must be single heads",
             f"batches of {len(first)} and {len(last)}", "pick one head of the batch")
     require((first.width, first.height) == (last.width, last.height), "heads to blend", "must be in pictures of one size",
@@ -50,10 +50,11 @@ def blend(first: Head, last: Head, frames: int, easing: str = "linear") -> Head:
         fail("easing", f"must be one of {', '.join(EASINGS)}", repr(easing), "choose one of them")
     raw = torch.linspace(0, 1, frames) if frames > 1 else torch.tensor([0.5])
     amount = torch.tensor([EASINGS[easing](float(t)) for t in raw])
-    return _mix(first, last, amount)
+    return mix(first, last, amount)
 
 
-def _mix(first: Head, last: Head, amount: Tensor) -> Head:
+def mix(first: Head, last: Head, amount: Tensor) -> Head:
+    """Heads between two single ones at each amount [N], 0 the first and 1 the last."""
     def linear(name: str) -> Tensor:
         a, b = getattr(first, name), getattr(last, name)
         weight = amount.view(-1, *[1] * (a.dim() - 1))
@@ -94,6 +95,7 @@ def _repeat(head: Head, count: int) -> Head:
                            if isinstance(value, Tensor)})
 
 
-def _same_model(first: Head, second: Head) -> None:
+def require_one_model(first: Head, second: Head) -> None:
+    """Refuse heads of two head models: their codes have nothing in common."""
     require(first.model_fingerprint == second.model_fingerprint, "heads", "must be of one head model",
             f"models {first.model_fingerprint} and {second.model_fingerprint}", "fit both with the same head model")

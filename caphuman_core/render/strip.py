@@ -1,0 +1,45 @@
+"""Small numbered pictures in a row."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+GAP = 4                      # pixels between pictures
+PAPER = (32, 33, 36)
+INK = (232, 232, 232)
+
+
+def strip(pictures: Sequence[Tensor], captions: Sequence[str]) -> Tensor:
+    """Pictures [3, H, W], 0..1, of one size side by side, each with its caption in the corner -> [1, 3, H, W']."""
+    from PIL import Image, ImageDraw
+    height, width = pictures[0].shape[1:]
+    sheet = Image.new("RGB", (len(pictures) * (width + GAP) - GAP, height), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        left = index * (width + GAP)
+        sheet.paste(Image.fromarray(_bytes(picture)), (left, 0))
+        draw.text((left + 4, 2), caption, fill=INK)
+    return _tensor(sheet)
+
+
+def told(words: str) -> Tensor:
+    """A small picture that says something, [1, 3, H, W]."""
+    from PIL import Image, ImageDraw
+    sheet = Image.new("RGB", (12 + 7 * len(words), 32), PAPER)
+    ImageDraw.Draw(sheet).text((8, 10), words, fill=INK)
+    return _tensor(sheet)
+
+
+def _bytes(picture: Tensor):
+    return (picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().contiguous().numpy()
+
+
+def _tensor(picture: Image) -> Tensor:
+    import numpy as np
+    return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None].float() / 255

@@ -1,0 +1,169 @@
+"""Heads from the frames of a video."""
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import NoReturn
+
+import torch
+from comfy_api.v0_0_2 import InputImpl, io
+
+from ..caphuman_core.check import fail, require, require_image
+from ..caphuman_core.choices import IF_FRAME_WITHOUT_FACE
+from . import host, wires
+from .sequence import CATEGORY, strip_of
+
+AT_ONCE = 8                      # frames decoded and searched together: memory does not grow with the clip
+STILLS_PER_SECOND = 24.0         # an image batch does not say how fast it runs
+
+
+class HeadsFromVideo(io.ComfyNode):
+    """Video or image batch -> a batch of heads, one per frame."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="CapHumanHeadsFromVideo", display_name="CapHuman Heads from Video", category=CATEGORY,
+            description="Fits a head to every frame of a driving video or image batch; follows one person, takes the jitter out.",
+            search_aliases=["driving video", "head tracking", "face capture", "motion capture", "reenactment", "performance"],
+            inputs=[
+                wires.FaceDetector.Input("detector", tooltip="From CapHuman Load Face Detector; mediapipe also reads expressions."),
+                wires.HeadModel.Input("head_model", tooltip="The head model to fit."),
+                io.Video.Input("video", optional=True, tooltip="The driving video; or connect images."),
+                io.Image.Input("images", optional=True,
+                               tooltip="The driving frames as a batch, taken as 24 per second; or connect video."),
+                wires.HeadFitter.Input("head_fitter", optional=True,
+                                       tooltip="DECA, for FLAME head models; without it landmarks are fitted."),
+                io.Int.Input("start_frame", default=0, min=0, max=1000000, optional=True,
+                             tooltip="First frame that is used; 0 is the clip's first."),
+                io.Int.Input("every_nth", default=1, min=1, max=1000, optional=True,
+                             tooltip="1 uses every frame, 2 every other one, and so on."),
+                io.Int.Input("max_frames", default=0, min=0, max=100000, optional=True,
+                             tooltip="At most so many heads; 0 is no limit."),
+                io.Float.Input("smoothing", default=0.3, min=0.0, max=1.0, step=0.01, optional=True,
+                               tooltip="0 none, 0.3 takes a detector's jitter out, 1 averages over about half a second. "
+                                       "Nothing lags behind."),
+                io.Combo.Input("if_no_face", options=list(IF_FRAME_WITHOUT_FACE), default=IF_FRAME_WITHOUT_FACE[0], optional=True,
+                               tooltip="A frame without the face: a head between its neighbours, an empty place, or an error. No "
+                                       "frame is ever dropped."),
+                io.Boolean.Input("steady", default=True, optional=True,
+                                 tooltip="On: shape, skin and light are the clip's medians, so that only pose, place, expression "
+                                         "and jaw move."),
+                io.Boolean.Input("with_overlay", default=False, optional=True,
+                                 tooltip="Also draw the fitted heads over the frames; needs memory for every frame."),
+            ],
+            outputs=[
+                wires.Head.Output("head", display_name="head", tooltip="A batch of heads, one per frame used."),
+                io.Image.Output("strip", display_name="strip", tooltip="Up to 12 of the heads in a row, with their frame numbers."),
+                io.Image.Output("overlay", display_name="overlay",
+                                tooltip="The heads over the frames, when with_overlay is on; else the strip."),
+                io.Float.Output("fps", display_name="fps", tooltip="Frames per second of the heads, for Create Video."),
+            ])
+
+    @classmethod
+    def execute(cls, detector, head_model, video=None, images=None, head_fitter=None, start_frame=0, every_nth=1, max_frames=0,
+                smoothing=0.3, if_no_face=IF_FRAME_WITHOUT_FACE[0], steady=True, with_overlay=False) -> io.NodeOutput:
+        from ..caphuman_core.head import sequence
+        from ..caphuman_core.head.fit import stack
+        require((video is None) != (images is None), "video", "or images must be connected, one of them",
+                "none" if video is None else "both", "connect a Load Video node, or a batch of images")
+        frames, per_second, total = _stills(images) if video is None else _frames(video)
+        chosen = itertools.islice(frames, start_frame, None, every_nth)
+        chosen = itertools.islice(chosen, max_frames) if max_frames else chosen
+        left = -(-max(1, total - start_frame) // every_nth)
+        heads, kept = [], []
+        for photos, found in _fitted(chosen, detector, head_model, head_fitter, min(left, max_frames or left)):
+            heads.append(found)
+            if with_overlay:
+                kept.append(photos)
+        require(bool(heads), "video", f"must have a frame at start_frame {start_frame}", f"{total} frames", "lower start_frame")
+        batch = _without_gaps(stack(heads), if_no_face)
+        batch = sequence.steady(batch) if steady else batch
+        batch = sequence.smooth(batch, head_model, smoothing, per_second / every_nth)
+        strip = strip_of(batch, head_model)
+        return io.NodeOutput(batch, strip, _overlay(kept, batch, head_model) if with_overlay else strip, per_second / every_nth)
+
+
+def _without_gaps(heads, if_no_face: str):
+    """The batch with frames without a face dealt with as asked."""
+    from ..caphuman_core.head import sequence
+    missing = (~heads.present).nonzero().flatten().tolist()
+    if missing and if_no_face == "error":
+        fail("video", "must show the face in every frame", f"none in frame {', '.join(map(str, missing[:8]))}",
+             "choose another if_no_face, or another part of the clip")
+    if if_no_face == "interpolate" or len(missing) == len(heads):
+        return sequence.fill_gaps(heads)
+    return heads
+
+
+def _fitted(frames: Iterator[torch.Tensor], detector, head_model, head_fitter, expected: int):
+    """(photos [B, 3, H, W], heads) of the frames, AT_ONCE together; the face is followed from one piece to the next."""
+    from ..caphuman_core.face.detector import detect
+    from ..caphuman_core.face.track import Track
+    from ..caphuman_core.head.fit import fit_faces
+    from ..caphuman_core.render.overlay import with_photo_light
+    from .head import deca_heads
+    done, track, count = host.progress_callback(max(1, expected)), Track(), 0
+    while piece := list(itertools.islice(frames, AT_ONCE)):
+        photos = torch.stack(piece)
+        faces = track.choose(detect(detector.ready(), photos, if_none="skip"))
+        heads = with_photo_light(photos, fit_faces(faces, head_model), head_model) if head_fitter is None else \
+            deca_heads(photos, faces, head_fitter, head_model)
+        count += len(piece)
+        done(min(count, expected))
+        yield photos, heads
+
+
+def _overlay(pieces: list[torch.Tensor], heads, head_model):
+    from ..caphuman_core.render.overlay import overlay
+    return host.to_image(overlay(torch.cat(pieces), heads, head_model, host.progress_callback(len(heads))))
+
+
+def _stills(images) -> tuple[Iterator[torch.Tensor], float, int]:
+    """Frames [3, H, W] of an image batch, their rate and number."""
+    require_image("images", images)
+    return (frame.cpu().float() for frame in host.rgb01(images)), STILLS_PER_SECOND, len(images)
+
+
+def _frames(video) -> tuple[Iterator[torch.Tensor], float, int]:
+    """Frames [3, H, W] of a video, decoded one at a time, their rate and (estimated) number; refuses what is no video."""
+    if isinstance(video, InputImpl.VideoFromComponents):         # made in this graph: its frames are in memory already
+        components = video.get_components()
+        frames, _, total = _stills(components.images)
+        return frames, float(components.frame_rate), total
+    from av.error import FFmpegError
+    try:
+        rate, total = float(video.get_frame_rate()), int(video.get_frame_count())
+    except (FFmpegError, ValueError, OSError, ZeroDivisionError) as error:
+        _no_video(error)
+    return _decoded(video), rate or STILLS_PER_SECOND, total
+
+
+def _decoded(video) -> Iterator[torch.Tensor]:
+    import av
+    from av.error import FFmpegError
+    start, duration = getattr(video, "get_active_trim_window", lambda: (0.0, 0.0))()     # hosts before 0.24 cannot trim
+    try:
+        with av.open(video.get_stream_source(), mode="r") as container:
+            for frame in container.decode(container.streams.video[0]):
+                time = frame.time or 0.0
+                if duration and time >= start + duration:
+                    return
+                if time >= start:
+                    yield _picture(frame)
+    except (FFmpegError, OSError, IndexError) as error:
+        _no_video(error)
+
+
+def _picture(frame) -> torch.Tensor:
+    """A decoded frame as [3, H, W], 0..1, the way up it is shown."""
+    pixels = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1).float() / 255
+    return torch.rot90(pixels, round(getattr(frame, "rotation", 0) / 90) % 4, (1, 2)).contiguous()
+
+
+def _no_video(error: Exception) -> NoReturn:
+    said = (str(error).splitlines() or [type(error).__name__])[0][:120]
+    fail("video", "must be a file that can be decoded to its end", f"'{said}'", "save it again, for example as .mp4")
+
+
+NODES = [HeadsFromVideo]

@@ -1,0 +1,189 @@
+"""Keyframes, and heads over the frames of a video: laws of blending, gaps and smoothing."""
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from caphuman_core.check import InputError
+from caphuman_core.face.track import Track
+from caphuman_core.flow import Face, Faces
+from caphuman_core.head.camera import pixels_per_unit
+from caphuman_core.head.edit import Edit, edit_head
+from caphuman_core.head.fit import stack
+from caphuman_core.head.model import load_builtin
+from caphuman_core.head.new import new_head, pivot
+from caphuman_core.head.rotations import matrix_from_axis_angle, yaw_pitch_roll_from_matrix
+from caphuman_core.head.sequence import Keyframe, Keyframes, blend_keyframes, fill_gaps, smooth, steady, strip_frames
+from caphuman_core.head.transfer import blend
+
+FPS = 25.0
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_builtin()
+
+
+@pytest.fixture(scope="module")
+def posed(model):
+    """posed(yaw, x, scale, smile, pitch) -> a single head."""
+    def make(yaw=0.0, x=0.0, scale=1.0, smile=0.0, pitch=0.0):
+        edit = Edit(yaw_degrees=yaw, pitch_degrees=pitch, x=x, scale=scale, expressions={"smile": smile})
+        return edit_head(new_head(model, 256, 192), model, edit)
+    return make
+
+
+def yaws(heads):
+    return yaw_pitch_roll_from_matrix(matrix_from_axis_angle(heads.rotation_radians))[0]
+
+
+def same(first, second, tolerance=1e-5):
+    for name, value in vars(first).items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            torch.testing.assert_close(value, getattr(second, name), atol=tolerance, rtol=tolerance, msg=name)
+
+
+# --- keyframes
+
+def test_two_keyframes_are_a_blend(posed):
+    a, b = posed(-40), posed(40, x=0.2, smile=1.0)
+    for easing in ("linear", "ease in and out"):
+        keys = Keyframes().with_key(Keyframe(a, 0, easing)).with_key(Keyframe(b, 8))
+        same(blend_keyframes(keys, 9), blend(a, b, 9, easing))
+
+
+def test_every_keyframe_stands_at_its_frame_and_ends_hold(posed):
+    keys = Keyframes()
+    for frame, yaw in ((9, -30), (2, 0), (5, 60)):          # any order
+        keys = keys.with_key(Keyframe(posed(yaw), frame))
+    angles = yaws(blend_keyframes(keys, 12))
+    assert angles[[2, 5, 9]].tolist() == pytest.approx([0, 60, -30], abs=1e-3)
+    assert angles[:3].tolist() == pytest.approx([0] * 3, abs=1e-3)
+    assert angles[9:].tolist() == pytest.approx([-30] * 3, abs=1e-3)
+    assert all(b > a for a, b in itertools.pairwise(angles[2:6].tolist()))
+
+
+def test_one_keyframe_holds_throughout(posed):
+    heads = blend_keyframes(Keyframes().with_key(Keyframe(posed(20), 3)), 5)
+    assert yaws(heads).tolist() == pytest.approx([20] * 5, abs=1e-3)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda keys, posed: keys.with_key(Keyframe(posed(1), 4)), "different frames"),
+    (lambda keys, posed: keys.with_key(Keyframe(stack([posed(1), posed(2)]), 5)), "single head"),
+    (lambda keys, posed: keys.with_key(Keyframe(posed(1), -1)), "0 or more"),
+    (lambda keys, posed: keys.with_key(Keyframe(posed(1), 5, "wobble")), "easing"),
+    (lambda keys, posed: keys.with_key(Keyframe(posed(1).replace(width=999), 5)), "one size"),
+    (lambda keys, posed: keys.with_key(Keyframe(posed(1).replace(model_fingerprint="other"), 5)), "one head model"),
+    (lambda keys, posed: blend_keyframes(keys, 4), "frames 0 to 3"),
+    (lambda keys, posed: blend_keyframes(Keyframes(), 4), "at least one head"),
+])
+def test_a_timeline_that_cannot_be_is_refused_in_a_sentence(posed, change, words):
+    with pytest.raises(InputError, match=words):
+        change(Keyframes().with_key(Keyframe(posed(), 4)), posed)
+
+
+# --- gaps
+
+def test_a_gap_is_crossed_on_the_shortest_way_and_ends_hold(posed):
+    heads = stack([posed(yaw) for yaw in (99, 0, 99, 99, 30, 99)])
+    heads = heads.replace(present=torch.tensor([False, True, False, False, True, False]))
+    filled = fill_gaps(heads)
+    assert bool(filled.present.all())
+    assert yaws(filled).tolist() == pytest.approx([0, 0, 10, 20, 30, 30], abs=1e-3)
+
+
+def test_a_clip_without_any_face_is_refused(posed):
+    with pytest.raises(InputError, match="at least one frame"):
+        fill_gaps(posed().replace(present=torch.tensor([False])))
+
+
+# --- smoothing
+
+def track(posed, count=41, jitter=0.0):
+    noise = torch.randn(count, 3, generator=torch.Generator().manual_seed(3)) * jitter
+    return stack([posed(yaw=20 * math.sin(i / 6) + 8 * n[0], x=0.1 * math.sin(i / 8) + 0.02 * n[1], scale=1 + 0.05 * n[2])
+                  for i, n in enumerate(noise.tolist())])
+
+
+def test_smoothing_nothing_changes_nothing(posed, model):
+    heads = track(posed, 9, 1.0)
+    assert smooth(heads, model, 0.0, FPS) is heads
+
+
+def test_a_still_head_stays_still(posed, model):
+    heads = stack([posed(25, 0.1, 1.2, 0.5)] * 15)
+    still = smooth(heads, model, 0.7, FPS)
+    same(still, heads, 1e-4)                                # float32 placing at 256 pixels
+
+
+def test_smoothing_looks_both_ways(posed, model):
+    """The same clip backwards gives the same heads backwards: nothing lags."""
+    heads = track(posed, 21, 1.0)
+    def backwards(batch):
+        return batch.replace(**{name: value.flip(0) for name, value in vars(batch).items() if isinstance(value, torch.Tensor)})
+    same(backwards(smooth(backwards(heads), model, 0.5, FPS)), smooth(heads, model, 0.5, FPS), 1e-3)
+
+
+def test_smoothing_takes_jitter_and_leaves_the_movement(posed, model):
+    clean, shaky = track(posed), track(posed, jitter=1.0)
+    calm = smooth(shaky, model, 0.4, FPS)
+
+    def jitter(values):
+        return float(values.diff(n=2, dim=0).abs().mean())
+    for measure in (yaws, lambda heads: pivot(heads, model), pixels_per_unit):
+        assert jitter(measure(calm)) < 0.2 * jitter(measure(shaky))
+    inner = slice(6, -6)
+    before, after = ((yaws(heads) - yaws(clean))[inner].abs().mean() for heads in (shaky, calm))
+    assert after < 0.6 * before, "nearer to the true movement than the shaky heads"
+
+
+def test_averaged_rotations_are_rotations(posed, model):
+    heads = stack([posed(yaw, pitch=pitch) for yaw, pitch in ((-170, 0), (170, 20), (90, -60), (0, 0), (100, 45))])
+    matrices = matrix_from_axis_angle(smooth(heads, model, 1.0, FPS).rotation_radians)
+    torch.testing.assert_close(matrices @ matrices.transpose(1, 2), torch.eye(3).expand_as(matrices), atol=1e-5, rtol=0)
+    assert torch.linalg.det(matrices).min() > 0.999
+
+
+def test_absent_frames_weigh_nothing(posed, model):
+    heads = stack([posed(10), posed(10), posed(-80), posed(10), posed(10)])
+    heads = heads.replace(present=torch.tensor([True, True, False, True, True]))
+    assert yaws(smooth(heads, model, 1.0, FPS)).tolist() == pytest.approx([10] * 5, abs=1e-2)
+
+
+def test_a_shot_has_one_person_in_one_light(posed):
+    heads = stack([posed()] * 5)
+    heads = heads.replace(identity=heads.identity + torch.tensor([0.0, 0.1, 0.2, 0.3, 50.0])[:, None])
+    still = steady(heads)
+    assert torch.allclose(still.identity, torch.full_like(still.identity, 0.2)), "one wild frame moves a median little"
+    assert torch.equal(still.light[0], still.light[-1])
+
+
+def test_a_strip_shows_both_ends():
+    assert list(strip_frames(5)) == [0, 1, 2, 3, 4]
+    chosen = strip_frames(1000)
+    assert (len(chosen), chosen[0], chosen[-1]) == (12, 0, 999)
+
+
+# --- following one face
+
+def face(x, y, size):
+    return Face(torch.tensor([x - size / 2, y - size / 2, x + size / 2, y + size / 2]), 1.0)
+
+
+def test_the_track_stays_with_its_person():
+    small, big = [face(100 + 3 * i, 100, 40) for i in range(6)], [face(300 - 3 * i, 100, 60) for i in range(6)]
+    frames = [(small[0], big[0]), (small[1], big[1]), (small[2],), (big[3], small[3]), (), (small[5], big[5])]
+    chosen = Track().choose(Faces(tuple(frames), 400, 200)).per_image
+    assert [found[0] if found else None for found in chosen] == [big[0], big[1], None, big[3], None, big[5]]
+
+
+def test_the_track_goes_on_across_pieces_of_a_clip():
+    steps = Track()
+    first = steps.choose(Faces(((face(50, 50, 30), face(200, 50, 40)),), 300, 100))
+    second = steps.choose(Faces(((face(55, 50, 60), face(204, 50, 38)),), 300, 100))
+    assert first.per_image[0][0].box_xyxy[0] == 180
+    assert second.per_image[0][0].box_xyxy[0] == 185
