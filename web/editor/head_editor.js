@@ -107,7 +107,10 @@ export class HeadEditor {
   #listen(hooks) {
     const { element } = this;
     element.addEventListener("focusin", () => document.addEventListener("pointerdown", this.#pressedElsewhere, true));
-    element.addEventListener("focusout", () => document.removeEventListener("pointerdown", this.#pressedElsewhere, true));
+    element.addEventListener("focusout", () => {
+      document.removeEventListener("pointerdown", this.#pressedElsewhere, true);
+      document.getSelection?.()?.removeAllRanges();      // the caret left behind would go on catching the graph's copy and paste
+    });
     element.addEventListener("keydown", (event) => {
       const step = event.target.matches("input:not([type=text]), canvas") ? stepAsked(event) : null;
       if (!step) return;
