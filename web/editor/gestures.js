@@ -24,6 +24,11 @@ export const tilted = (start, right, viewPixels) =>
 
 export const scaled = (start, factor) => ({ scale: bounded("scale", start.scale * factor) });
 
+function stopped(event) {
+  event.preventDefault();
+  event.stopPropagation();
+}
+
 /**
  * One hand on the view.
  * hooks: read() the values; shortPixels(); drag(changes); settle(); nudge(changes, ms) settles when no more comes; focus(); focused(); reset().
@@ -44,7 +49,17 @@ export class Gestures {
     on("wheel", (event) => this.#wheel(event), { passive: false });
     on("dblclick", (event) => { event.stopPropagation(); hooks.reset(); });
     on("contextmenu", (event) => { event.preventDefault(); event.stopPropagation(); });
-    for (const type of ["touchstart", "touchmove", "touchend"]) on(type, (event) => event.stopPropagation(), { passive: true });
+  }
+
+  /** Fingers on the view are not the graph's: the host watches them on their way down, so they are stopped above it. */
+  #keepTouches(on) {
+    document[on ? "addEventListener" : "removeEventListener"]("touchmove", stopped, { capture: true, passive: false });
+  }
+
+  /** No hand is on the view any more: the view or its node went away. */
+  dispose() {
+    this.#pointers.clear();
+    this.#keepTouches(false);
   }
 
   #press(event) {
@@ -54,6 +69,7 @@ export class Gestures {
     this.#hooks.focus();
     this.#canvas.setPointerCapture(event.pointerId);
     this.#pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    this.#keepTouches(true);
     this.#begin(event.button === 2 || event.shiftKey ? "move" : event.altKey ? "tilt" : "turn");
   }
 
@@ -89,7 +105,10 @@ export class Gestures {
   #release(event) {
     if (!this.#pointers.delete(event.pointerId)) return;
     if (this.#pointers.size) this.#begin("turn");        // the finger that stays goes on from here, without a jump
-    else this.#hooks.settle();
+    else {
+      this.#keepTouches(false);
+      this.#hooks.settle();
+    }
   }
 
   #wheel(event) {

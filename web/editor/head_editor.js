@@ -68,6 +68,7 @@ export class HeadEditor {
     this.#frame = 0;
     this.#change.end();
     document.removeEventListener("pointerdown", this.#pressedElsewhere, true);
+    this.#parts?.gestures.dispose();
     this.#unfollow?.();
     this.#view?.dispose();
     this.#view = null;
@@ -96,12 +97,12 @@ export class HeadEditor {
     const toolbar = new Toolbar(hooks), panel = new Panel(hooks);
     const view = el("div", { class: "caphuman-view", "data-capture-wheel": "true" }, canvas, keys, notice);
     canvas.addEventListener("focus", () => keys.focus({ preventScroll: true }));
-    new Gestures(canvas, { ...hooks, focus: () => keys.focus({ preventScroll: true }), focused: () => view.contains(document.activeElement),
+    const gestures = new Gestures(canvas, { ...hooks, focus: () => keys.focus({ preventScroll: true }), focused: () => view.contains(document.activeElement),
       reset: hooks.resetView, shortPixels: () => this.#shortPixels(canvas) });
     this.element.append(toolbar.element, el("div", { class: "caphuman-body" }, el("div", { class: "caphuman-stage" }, view,
       viewChips((name) => this.#turnTo(name))), panel.element));
     this.#listen(hooks);
-    return { canvas, keys, notice, toolbar, panel };
+    return { canvas, gestures, notice, toolbar, panel };
   }
 
   #listen(hooks) {
