@@ -58,9 +58,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="the run folder to make")
-    parser.add_argument("--photos", type=Path, required=True, help="a folder with a picture, or a sub-folder of pictures, for each person")
+    parser.add_argument("--photos", type=Path, required=True,
+                        help="a folder with a picture, or a sub-folder of pictures, for each person")
     parser.add_argument("--prompts", type=Path, help="a list of prompts, JSON or a text file (the 35 of this tool)")
-    parser.add_argument("--heads", type=Path, help="a list of head conditions, or a folder of head files and photos (the 10 of this tool)")
+    parser.add_argument("--heads", type=Path,
+                        help="a list of head conditions, or a folder of head files and photos (the 10 of this tool)")
     parser.add_argument("--workflow", type=Path, help="a workflow in API form with slots (CapHuman's own)")
     parser.add_argument("--slot", action="append", default=[], metavar="NAME=NODE.INPUT",
                         help="where identity, prompt, head, seed go, and image comes from; may be repeated")
@@ -82,10 +84,12 @@ def _add_servers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hang-seconds", type=float, default=600.0, help="silence after which a server counts as hanging (600)")
     parser.add_argument("--patience-seconds", type=float, default=900.0, help="time without any server before the run stops (900)")
     group = parser.add_argument_group("on a cluster (needs ray[default])")
-    group.add_argument("--ray", nargs="?", const="local", metavar="ADDRESS", help="use Ray: 'auto' or an address; without one, this machine")
+    group.add_argument("--ray", nargs="?", const="local", metavar="ADDRESS",
+                       help="use Ray: 'auto' or an address; without one, this machine")
     group.add_argument("--workers", type=int, default=1, help="Ray workers, each with a server of its own (1)")
     group.add_argument("--gpus", type=float, default=1.0, help="graphics cards for each worker (1)")
-    group.add_argument("--comfy", metavar="COMMAND", help="how a worker starts its server; {port} is filled in. Else --server URLs are shared out")
+    group.add_argument("--comfy", metavar="COMMAND",
+                       help="how a worker starts its server; {port} is filled in. Else the --server URLs are shared out")
     group.add_argument("--shared", choices=("auto", "yes", "no"), default="auto",
                        help="whether workers see the run folder under the same path (auto: they look)")
 
@@ -95,8 +99,9 @@ def plan(options: argparse.Namespace) -> int:
     from . import planner
     from .folder import locked
     slots = tuple((name, place) for name, _, place in (text.partition("=") for text in options.slot))
-    sources = planner.Sources(options.photos, options.prompts, options.heads, options.workflow, slots, options.samples, options.seed,
-                              options.head_model, options.models, options.check_faces, options.photos_per_person)
+    sources = planner.Sources(
+        options.photos, options.prompts, options.heads, options.workflow, slots, options.samples, options.seed, options.head_model,
+        options.models, options.check_faces, options.photos_per_person)
     with locked(options.folder, "plan"):
         made = planner.make_plan(options.folder, sources)
         if options.probe:
@@ -112,7 +117,7 @@ def _probe(options: argparse.Namespace, plan: Plan) -> None:
         if store.info("probe"):
             return
         _take_over(store, plan, options.folder)
-        images = [record for record in store.records("planned")][:options.probe]
+        images = list(store.records("planned"))[:options.probe]
         _make(options, plan, store, images, servers=1)
         keep_probe(store, options.folder, {image.id for image in images})
 

@@ -48,8 +48,7 @@ class SimulatedServer:
         self._files: dict[str, bytes] = {}
         self._inputs: set[str] = set()
         self._new = asyncio.Event()
-        for socket in self._sockets.values():
-            asyncio.ensure_future(socket.close())
+        self._closing = [asyncio.ensure_future(socket.close()) for socket in self._sockets.values()]
         self._sockets = {}
 
     async def __aenter__(self) -> SimulatedServer:
