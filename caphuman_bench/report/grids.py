@@ -43,7 +43,8 @@ def grids(run: RunData) -> list[Grid]:
     for metric in (metric for metric in run.metrics if metric.name in names):
         order = _order(run.values[metric.name] * metric.better)
         for what, rows in (("Best", order[::-1]), ("Worst", order)):
-            found.append(Grid(f"{what}: {metric.title}", tuple(_tile(run, row) for row in _spread(run, rows))))
+            half = rows[:(len(rows) + 1) // 2]           # no image is among the best and the worst
+            found.append(Grid(f"{what}: {metric.title}", tuple(_tile(run, row) for row in _spread(run, half))))
     if "face_found" in run.values:
         lost = np.flatnonzero(run.values["face_found"] == 0)
         found.append(Grid("No face found", tuple(_tile(run, int(row)) for row in _spread(run, lost))))

@@ -1,7 +1,7 @@
 """Is the head as it was asked for: codes of the asked head against codes fitted to the image.
 
-The head that was asked of a person is the head fitted to the reference photo, with the condition on top: edited by its values,
-or with position, pose, expression and light of its file or photo. The same fitter looks at photo and image.
+The head that was asked of a person is the head fitted to the reference photo, with the condition on top: edited by widget values
+where the graph does so, else with pose, expression and light of the condition's head. The same fitter looks at photo and image.
 """
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DECA_SOURCE = ("put deca_model.tar, generic_model.pkl, FLAME_texture.npz, landmark_embedding.npy and head_template.obj of the DECA "
                "and FLAME projects into the models folder 'flame'")
+FRAME = 512                              # pixels; codes do not depend on it
 _PLACE = ("yaw_degrees", "pitch_degrees", "roll_degrees", "x", "y", "scale", "jaw_degrees")
 _LIGHT = ("light_azimuth", "light_elevation", "light_intensity", "light_ambient")
 
@@ -158,24 +159,25 @@ def find_fitter(models: Path | None, device: str = "cpu") -> tuple[Fitter, dict[
         return LandmarkFitter(), {"DECA": str(error)}
 
 
-def asked_head(base: Fitted, condition: HeadEntry, model: HeadModel, of_photo: Fitted | None = None,
+def asked_head(base: Fitted, condition: HeadEntry, model: HeadModel, edits: bool = True, of_photo: Fitted | None = None,
                folder: Path = Path()) -> Fitted | None:
     """The head a condition gives for a person whose fitted head is `base`.
 
-    of_photo: the fitted head of the condition's photo (kind "photo"); None without a face in it: then nothing can be asked.
+    edits: the graph edits the person's own head by widget values; else it takes the condition's head, light included, and keeps
+    only who it is. of_photo: the fitted head of the condition's photo (kind "photo"); None without a face in it: then nothing can be asked.
     folder: what the condition's file is relative to.
     """
+    from caphuman_core.head.new import new_head
     from caphuman_core.head.storage import load_head
+    if condition.kind == "values" and edits:
+        told = base.knows_expression or condition.values.get("mode") == "set"
+        return Fitted(edited(base.head, model, condition.values), told)
     if condition.kind == "values":
-        return Fitted(edited(base.head, model, condition.values), _knows_expression(base, condition.values))
+        return _with(base, Fitted(edited(new_head(model, FRAME, FRAME), model, condition.values), True))
     if condition.kind == "photo":
         return None if of_photo is None else _with(base, of_photo)
     head = load_head(folder / condition.file)
     return _with(base, Fitted(head, head.model_fingerprint == model.fingerprint))
-
-
-def _knows_expression(base: Fitted, values: Mapping[str, Any]) -> bool:
-    return base.knows_expression or values.get("mode") == "set"
 
 
 def _with(base: Fitted, asked: Fitted) -> Fitted:

@@ -240,7 +240,9 @@ class Subject:
             self._base = fitter.fit(self.photos()[:1])
         base = self._base[0]
         if base is not None and condition.key not in self._asked:
-            self._asked[condition.key] = asked_head(base, condition, fitter.model, self._of_photo(fitter, condition), self._folder)
+            edits = any(target.form == "values" for target in self._plan.slots.get("head", ()))
+            self._asked[condition.key] = asked_head(base, condition, fitter.model, edits, self._of_photo(fitter, condition),
+                                                    self._folder)
         return self._asked.get(condition.key)
 
     def _of_photo(self, fitter: Fitter, condition: HeadEntry) -> Fitted | None:
