@@ -64,7 +64,7 @@ def by_group_plot(metric: Metric, scope: str, runs: Sequence[tuple[str, Sequence
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(_axis(metric))
     if len(runs) > 1:
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0)
     text = f"{metric.title} by {SCOPES[scope].lower()}: mean and 95 % interval; the same numbers are in the table."
     return Plot(f"{metric.title} by {SCOPES[scope].lower()}", text, _uri(figure))
 
@@ -91,7 +91,7 @@ def histogram(metric: Metric, runs: Sequence[RunData]) -> Plot | None:
     axes.set_xlabel(_axis(metric))
     axes.set_ylabel("% of images")
     if len(series) > 1:
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0)
     return Plot(f"{metric.title} over images", f"Histogram of {metric.title} over {len(every)} images.", _uri(figure))
 
 

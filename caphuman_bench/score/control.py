@@ -164,8 +164,8 @@ def asked_head(base: Fitted, condition: HeadEntry, model: HeadModel, edits: bool
     """The head a condition gives for a person whose fitted head is `base`.
 
     edits: the graph edits the person's own head by widget values; else it takes the condition's head, light included, and keeps
-    only who it is. of_photo: the fitted head of the condition's photo (kind "photo"); None without a face in it: then nothing can be asked.
-    folder: what the condition's file is relative to.
+    only who it is. of_photo: the fitted head of the condition's photo (kind "photo"); None without a face in it: then nothing
+    can be asked. folder: what the condition's file is relative to.
     """
     from caphuman_core.head.new import new_head
     from caphuman_core.head.storage import load_head
