@@ -145,7 +145,7 @@ export class HeadEditor {
   }
 
   #toggleInputs() {
-    holdStill(this.element, () => toggleNative(this.#node));
+    holdStill(this.element, () => toggleNative(this.#node, this.element));
     this.refresh();
   }
 

@@ -27,9 +27,14 @@ export function placeSlots(node) {
   for (const widget of node.widgets ?? []) if (Object.hasOwn(FIELDS, widget.name) && widget.hidden) widget.y = FAR_UP;
 }
 
-/** Shows or hides the plain inputs and grows or shrinks the node by as much. */
-export function toggleNative(node) {
-  keepingEditor(node, () => { node.showAdvanced = !node.showAdvanced; });
+/**
+ * Shows or hides the plain inputs and grows or shrinks the node by as much.
+ * @param {HTMLElement} element the editor's: Vue nodes have a button of their own below it, whose label must follow
+ */
+export function toggleNative(node, element) {
+  const wanted = !node.showAdvanced;
+  element.parentElement?.closest("[data-node-id]")?.querySelector("[data-testid=advanced-inputs-button]")?.click();
+  if (Boolean(node.showAdvanced) !== wanted) keepingEditor(node, () => { node.showAdvanced = wanted; });
 }
 
 /** Runs `change` and gives the node the height that widgets have gained or lost by it. */

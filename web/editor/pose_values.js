@@ -53,6 +53,7 @@ export function fits(name, value) {
 export function mended(name, value) {
   const field = FIELDS[name];
   if (fits(name, value)) return value;
+  if (field.kind === "colour" && typeof value === "string" && fits(name, value.slice(0, 7))) return value.slice(0, 7);     // had an alpha
   return field.kind === "number" && Number.isFinite(value) ? bounded(name, value) : field.start;
 }
 
