@@ -1,0 +1,73 @@
+"""The editor's renderer by itself in a page: its modules, and messages of the server, without server or frontend."""
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from caphuman_core.flow import Head
+from caphuman_core.head import editor_wire
+from caphuman_core.head.model import HeadModel
+
+WEB = Path(__file__).resolve().parents[2] / "web" / "editor"
+ORIGIN = "http://editor.test"
+DRAW = """async ([mesh64, texture64, vertices64, head, values, width, height, repeats]) => {
+    const { placement, lightOf, polynomial } = await import('/head_math.js');
+    const { Raster, vertexNormals } = await import('/raster.js');
+    const open = (text) => {
+        const buffer = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
+        const length = new DataView(buffer).getUint32(0, true);
+        let at = 4 + length;
+        const next = (Kind, count) => { const array = new Kind(buffer, at, count); at += array.byteLength; return array; };
+        return { header: JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length))), next };
+    };
+    const m = open(mesh64), t = open(texture64), v = open(vertices64);
+    const Index = m.header.index_bytes === 4 ? Uint32Array : Uint16Array;
+    const uvs = m.next(Float32Array, m.header.uvs * 2), count = m.header.triangles * 3;
+    const mesh = { uvs, faces: m.next(Index, count), uvFaces: m.next(Index, count) };
+    const texture = { ...t.header, data: t.next(Uint8Array, t.header.width * t.header.height * 3) };
+    const levels = v.next(Uint16Array, v.header.vertices * 3), { low, step, root } = v.header;
+    const verts = Float32Array.from(levels, (level, i) => low[i % 3] + step[i % 3] * level);
+    const normals = new Float32Array(verts.length);
+    vertexNormals(verts, mesh.faces, normals);
+    const raster = new Raster(width, height, v.header.vertices), shaded = new Uint8ClampedArray(width * height * 4);
+    const times = [];
+    for (let i = 0; i < repeats; i++) {
+        const start = performance.now();
+        raster.project(verts, normals, root, placement(head, v.header, values), width / head.width, height / head.height);
+        raster.scan(mesh.faces);
+        raster.paintShaded(mesh, texture, polynomial(lightOf(head, values)), shaded);
+        times.push(performance.now() - start);
+    }
+    const normal = new Uint8ClampedArray(width * height * 4);
+    raster.paintNormals(mesh.faces, normal);
+    const text = (bytes) => { let out = ''; for (const byte of bytes) out += String.fromCharCode(byte); return btoa(out); };
+    return { shaded: text(shaded), normal: text(normal), milliseconds: times.sort((a, b) => a - b)[times.length >> 1],
+        triangles: m.header.triangles };
+}"""
+
+
+def open_bench(context) -> Any:
+    """A page of a playwright browser context that can import the modules of web/editor."""
+    page = context.new_page()
+    page.route(f"{ORIGIN}/*.js", lambda route: route.fulfill(
+        body=(WEB / route.request.url.rsplit("/", 1)[1]).read_text(encoding="utf-8"), content_type="text/javascript"))
+    page.route(f"{ORIGIN}/", lambda route: route.fulfill(body="<title>bench</title>", content_type="text/html"))
+    page.goto(f"{ORIGIN}/")
+    return page
+
+
+def draw(page, model: HeadModel, head: Head, values: dict[str, Any], expressions: dict[str, float], width: int, height: int,
+         repeats: int = 1) -> dict[str, Any]:
+    """What the editor shows: shaded and normal as uint8 [H, W, 4], and the median time of a redraw in milliseconds."""
+    told = editor_wire.head_json(head, model.name)
+    asked = {**told, "mode": values["mode"], "jaw_degrees": values["jaw_degrees"], "expressions": expressions}
+    messages = [editor_wire.mesh_message(model), editor_wire.texture_message(model, told),
+                editor_wire.vertices_message(editor_wire.EditorModel(model), asked)]
+    texts = [base64.b64encode(message).decode() for message in messages]
+    shown = page.evaluate(DRAW, [*texts, told, values, width, height, repeats])
+    for name in ("shaded", "normal"):
+        shown[name] = np.frombuffer(base64.b64decode(shown[name]), np.uint8).reshape(height, width, 4)
+    return shown
