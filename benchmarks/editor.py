@@ -2,8 +2,9 @@
 
     python benchmarks/editor.py
 
-Baselines, side by side: the redraw against the node's own renderer (torch) for the same head and size; vertices against itself
-beside a thread that keeps the processor busy, as a running prompt does. Run it in the environment that `python dev.py test` makes; it needs a Chromium.
+Baselines, side by side: the redraw against the node's own renderer (torch) for the same head and size; vertices against
+themselves beside a thread that keeps the processor busy, as a running prompt does. Run it in the environment that
+`python dev.py test` makes; it needs a Chromium.
 """
 from __future__ import annotations
 

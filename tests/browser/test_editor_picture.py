@@ -23,7 +23,8 @@ from caphuman_core.head.new import new_head  # noqa: E402
 from caphuman_core.head.relight import relight  # noqa: E402
 from caphuman_core.render.maps import render  # noqa: E402
 
-NOTHING = {**dict.fromkeys(("yaw_degrees", "pitch_degrees", "roll_degrees", "x", "y", "jaw_degrees"), 0.0), "scale": 1.0, "mode": "add",
+STILL = dict.fromkeys(("yaw_degrees", "pitch_degrees", "roll_degrees", "x", "y", "jaw_degrees"), 0.0)
+NOTHING = {**STILL, "scale": 1.0, "mode": "add",
            "turn_light": False, "relight": False, "light_azimuth": -40.0, "light_elevation": 30.0, "light_intensity": 0.9,
            "light_ambient": 0.3, "light_colour": "#ffcc88"}
 CASES = {
