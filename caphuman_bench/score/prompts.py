@@ -90,16 +90,20 @@ def _open(folder: Path | None) -> tuple[Any, Any, Any]:
     if folder is None or not (folder / "config.json").is_file():
         got = "none" if folder is None else f"no config.json in {folder}"
         fail("judge clip", "needs a local folder with CLIP ViT-L/14", got, INSTALL)
+    from safetensors import SafetensorError
     try:
         transformers = import_module("transformers")
     except ImportError as error:
         fail("judge clip", "needs the Python package transformers", str(error), "run `pip install transformers`")
     try:
-        model = transformers.CLIPModel.from_pretrained(str(folder), local_files_only=True).eval().requires_grad_(False)
+        model, loaded = transformers.CLIPModel.from_pretrained(str(folder), local_files_only=True, output_loading_info=True)
         tokens = transformers.CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
         fail("judge clip", "needs a complete CLIP model", f"a folder that could not be read ({reason})", INSTALL)
+    if loaded["missing_keys"]:           # transformers would make them up
+        fail("judge clip", "needs a complete CLIP model", f"one without {', '.join(sorted(loaded['missing_keys'])[:3])}", INSTALL)
+    model.eval().requires_grad_(False)
     side = model.config.vision_config.image_size
     images = transformers.CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
     return model, tokens, images
