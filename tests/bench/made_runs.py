@@ -13,13 +13,12 @@ from caphuman_bench.store import Store
 VERSIONS = {"face": "faces by made", "dlib": "made judge", "clip": "made CLIP", "control": "made fit"}
 
 
-def made_plan(people: int, prompts: int = 35, heads: int = 10, samples: int = 3, **changes) -> Plan:
+def made_plan(people: int, prompts: int = 35, heads: int = 10, samples: int = 3) -> Plan:
     """People named p000, p001, ... and the tool's own lists."""
     names = [f"p{number:03d}" for number in range(people)]
     entries = tuple(IdentityEntry(name, f"inputs/{name}.jpg", (f"inputs/{name}.jpg",)) for name in names)
-    fields = {"identities": entries, "prompts": load_prompts()[:prompts], "heads": load_conditions()[:heads], "samples": samples,
-              "seed": 0, "workflow": {"1": {"class_type": "LoadImage", "inputs": {}}}, "slots": {}}
-    return Plan(**{**fields, **changes})
+    workflow = {"1": {"class_type": "LoadImage", "inputs": {}}}
+    return Plan(entries, load_prompts()[:prompts], load_conditions()[:heads], samples, 0, workflow, {})
 
 
 def made_run(folder: Path, plan: Plan, scores: dict[str, np.ndarray], done: int | None = None, info: dict | None = None) -> Path:
@@ -30,7 +29,8 @@ def made_run(folder: Path, plan: Plan, scores: dict[str, np.ndarray], done: int 
     with Store.create(folder, plan) as store:
         store.finish((number, f"images/{number}.png", 1.5) for number in range(done))
         for metric, values in scores.items():
-            store.put_scores((number, metric, None if value != value else float(value)) for number, value in enumerate(values[:done]))
+            store.put_scores((number, metric, None if value != value else float(value))
+                             for number, value in enumerate(values[:done]))
         store.put_info(INFO, {"versions": VERSIONS, "missing": {}, "notes": [], "packages": {}} if info is None else info)
     return folder
 

@@ -28,7 +28,8 @@ def folder(tmp_path_factory):
     (place / "merges.txt").write_text("#version: 0.2\n")
     layers = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     text = {**layers, "vocab_size": len(words), "bos_token_id": len(words) - 2, "eos_token_id": len(words) - 1}
-    config = transformers.CLIPConfig(text_config=text, vision_config={**layers, "image_size": 32, "patch_size": 8}, projection_dim=16)
+    vision = {**layers, "image_size": 32, "patch_size": 8}
+    config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=16)
     torch.manual_seed(0)
     transformers.CLIPModel(config).save_pretrained(place)
     return place
