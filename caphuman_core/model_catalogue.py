@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-NON_COMMERCIAL = OWNERS
+NON_COMMERCIAL = "its owners', non-commercial"
 
 
 @dataclass(frozen=True)
