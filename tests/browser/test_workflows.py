@@ -9,14 +9,17 @@ import asyncio
 import copy
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import av
 import pytest
 import workflow_api
 import workflow_models
 from comfy_client import Client
 from frontend import STORE, Frontend
 from generate import as_text
+from PIL import Image, ImageChops
 from workflow_files import build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,11 +27,15 @@ WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 BLUEPRINTS = sorted((ROOT / "subgraphs").glob("*.json"))
 PHOTOS = {"photo.jpg": "man_a_1.jpg", "pose.jpg": "man_a_2.jpg", "picture.jpg": "man_a_3.jpg", "second.jpg": "man_b_1.jpg"}
 SMALLER = 8                             # pictures are drawn at 1 / SMALLER of their size: 64 pixels in place of 512
+# It asks the owners of missing model files how large they are; the server's policy forbids calls to other machines.
+MODEL_SIZES = r"Content Security Policy|Refused to connect"
 SIDES = ("width", "height")
 TINY = {"steps": 1, "megapixels": 0.01, "cell_width": 64, "cell_height": 64}
 LAYOUT = """() => {
-    const boxes = app.graph.nodes.map((node) => ({ name: node.title, left: node.pos[0], top: node.pos[1] - 30,
-        right: node.pos[0] + node.size[0], bottom: node.pos[1] + node.size[1] })), wrong = [];
+    const boxes = app.graph.nodes.map((node) => {
+        const [left, top, width, height] = node.boundingRect;
+        return { name: node.title, left, top, right: left + width, bottom: top + height };
+    }), wrong = [];
     const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
     for (const node of app.graph.nodes) {
         const least = node.computeSize();
@@ -50,6 +57,7 @@ def stand_ins(server_folder, weights, url):
     """(node class, input) -> the stand-in's file name; the photos that the workflows name are there too."""
     for name, photo in PHOTOS.items():
         shutil.copyfile(ROOT / "tests" / "photos" / photo, server_folder / "input" / name)
+    write_video(server_folder / "input" / "video.mp4", server_folder / "input" / "photo.jpg")
     return workflow_models.write_all(server_folder / "models", weights)
 
 
@@ -57,8 +65,7 @@ def stand_ins(server_folder, weights, url):
 def shared_page(url, chromium):
     """One page for all of them: opening another for each would take longer than the rest."""
     frontend = Frontend(chromium, url, False, {}, {})
-    # It asks the owners of missing model files how large they are; the server's policy forbids calls to other machines.
-    frontend.forgive(r"Content Security Policy|Refused to connect")
+    frontend.forgive(MODEL_SIZES)
     frontend.load()
     yield frontend
     frontend.context.close()
@@ -75,6 +82,18 @@ def page(shared_page):
 @pytest.fixture(scope="module")
 def object_info(shared_page):
     return json.loads(shared_page.get("/object_info"))
+
+
+def write_video(path, photo):
+    """Four frames: a photo that drifts to the right."""
+    with Image.open(photo) as picture:
+        frame = picture.convert("RGB").resize((256, 320))
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("mpeg4", rate=4)
+        stream.width, stream.height = frame.size
+        for shift in range(4):
+            film.mux(stream.encode(av.VideoFrame.from_image(ImageChops.offset(frame, 4 * shift, 0))))
+        film.mux(stream.encode())
 
 
 def content(path):
@@ -101,7 +120,8 @@ def run(url, prompt):
     async def go():
         async with Client(url) as client:
             return await client.run(prompt)
-    return asyncio.run(go())
+    with ThreadPoolExecutor(1) as pool:         # playwright's own event loop runs in this thread
+        return pool.submit(asyncio.run, go()).result()
 
 
 def people_are_saved(url, server_folder, stand_ins):
@@ -127,14 +147,14 @@ def test_a_template_opens_exports_its_twin_and_runs(page, url, server_folder, st
     assert all(result.images[node] for node in saved)
 
 
-def test_templates_open_the_same_with_vue_nodes(page):
-    page.switch_mode(True)
-    try:
-        for path in WORKFLOWS:
-            page.drop_workflow(path)
-            assert page.export_api() == content(ROOT / "workflows" / "api" / path.name), path.stem
-    finally:
-        page.switch_mode(False)
+def test_templates_open_the_same_with_vue_nodes(open_page, stand_ins):
+    page = open_page(True)
+    page.forgive(MODEL_SIZES)
+    for path in WORKFLOWS:
+        page.drop_workflow(path)
+        assert page.export_api() == content(ROOT / "workflows" / "api" / path.name), path.stem
+    page.fit_view()
+    page.screenshot("template_vue")
 
 
 def test_every_node_of_the_pack_is_in_some_workflow(object_info):
@@ -174,9 +194,9 @@ WIRES = [("Load Image", "IMAGE", blueprint, "image") for blueprint in ("CapHuman
     ("CapHuman Portrait", "image", "Save Image", "images"), ("CapHuman Photo to Head", "overlay", "Preview Image", "images")]
 
 
-def test_blueprints_are_found_wired_and_run(page, url, stand_ins):
-    page.page.evaluate("() => app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
-    page.page.wait_for_function("() => app.graph.nodes.length === 0")
+def test_blueprints_are_found_wired_and_run(open_page, url, stand_ins):
+    page = open_page(False)
+    page.forgive(MODEL_SIZES)
     names = ["Load Image", "Load Checkpoint", "Save Image", "Preview Image", *(path.stem for path in BLUEPRINTS)]
     for number, name in enumerate(names):
         add_by_search(page, name, number)

@@ -43,6 +43,7 @@ class Node:
     properties: dict[str, Any]
     pos: tuple[int, int] = (0, 0)
     size: tuple[int, int] = (0, 0)
+    flags: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Output:
@@ -51,9 +52,20 @@ class Node:
             raise KeyError(f"{self.type} has no output {name}, only {', '.join(output['name'] for output in self.outputs)}")
         return Output(self, slot, self.outputs[slot]["type"])
 
+    def folded(self) -> Node:
+        """The same, shown as its title alone."""
+        self.flags["collapsed"] = True
+        return self
+
+    @property
+    def height(self) -> int:
+        """Pixels it takes below its title."""
+        return 0 if self.flags.get("collapsed") else self.size[1]
+
     def saved(self, order: int) -> dict[str, Any]:
         """As it stands in the file."""
-        node = {"id": self.id, "type": self.type, "pos": list(self.pos), "size": list(self.size), "flags": {}, "order": order,
+        node = {"id": self.id, "type": self.type, "pos": list(self.pos), "size": list(self.size), "flags": self.flags,
+                "order": order,
                 "mode": 0, "inputs": self.sockets + self.widgets, "outputs": self.outputs, "properties": self.properties}
         if self.title:
             node["title"] = self.title

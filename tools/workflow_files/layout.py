@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 TITLE, SOCKET, WIDGET = 30, 20, 24                  # of a node in the frontend's classic look
 WIDTH, WIDE, NOTE_WIDTH = 320, 420, 340
-GAP, COLUMN_GAP, GROUP_GAP, MARGIN = 40, 50, 60, 24   # between nodes, columns and groups; inside a group's frame
+GAP, COLUMN_GAP, GROUP_GAP, MARGIN = 56, 50, 60, 24   # between nodes, columns and groups; inside a group's frame
+FOLDED_GAP = 24                                     # below a folded node
 HEADER = 54                                         # of a group's title
 WINDOW = (1500, 860)                                # a workflow opens at a scale at which this shows all of it,
 LEAST_SCALE = 0.5                                   # but not at one at which nothing can be read
@@ -22,13 +23,18 @@ ROOMY: dict[str, tuple[int, int]] = {
     "LoadImage": (WIDTH, PICTURE), "PreviewImage": (WIDTH, PICTURE), "MaskPreview": (WIDTH, PICTURE),
     "SaveImage": (WIDE, 440), "CLIPTextEncode": (WIDE, 90), "PreviewAny": (WIDTH, 90), "TextOverlay": (WIDTH, 60),
     "SaveGLB": (WIDTH, 320), "LoadVideo": (WIDTH, PICTURE), "SaveVideo": (WIDE, PICTURE), "SaveAnimatedWEBP": (WIDE, 440),
-    "CapHumanEncodeIdentity": (WIDTH, 240), "CapHumanEditHead": (400, 40), "CapHumanApplyCapFace": (360, 20),
+    "CapHumanEncodeIdentity": (WIDTH, 240), "CapHumanApplyCapFace": (360, 20),
     "CapHumanLoadCLIPVision": (420, 0),
 }
 
 
+FIXED = {"CapHumanEditHead": (400, 900)}             # the editor stands in the place of its many widgets
+
+
 def size(kind: str, sockets: int, outputs: int, widgets: int) -> tuple[int, int]:
     """A node's size: its rows, as the frontend counts them, and the room its kind needs for pictures and texts."""
+    if kind in FIXED:
+        return FIXED[kind]
     width, more = ROOMY.get(kind, (WIDTH, 0))
     rows = SOCKET * max(sockets, outputs, 1) + 6 + (WIDGET * widgets + 8 if widgets else 0)
     return width, rows + more
@@ -69,9 +75,9 @@ class Page:
             y = top + HEADER + TITLE
             for node in column:
                 node.pos = (x, y)
-                y += node.size[1] + GAP + TITLE
+                y += node.height + (GAP if node.height else FOLDED_GAP) + TITLE
                 self.placed.append(node)
-            lowest = max(lowest, y - GAP - TITLE)
+            lowest = max(lowest, *(node.pos[1] + node.height for node in column))
             x += max(node.size[0] for node in column) + COLUMN_GAP
         right, bottom = x - COLUMN_GAP + MARGIN, lowest + MARGIN
         if title:
@@ -82,6 +88,6 @@ class Page:
 
 def view(page: Page) -> dict[str, Any]:
     """Scale and offset at which the workflow opens: its beginning, and all of it if that can be read."""
-    low = max(node.pos[1] + node.size[1] for node in page.placed)
+    low = max(node.pos[1] + node.height for node in page.placed)
     scale = round(max(min(WINDOW[0] / max(page.right, 1), WINDOW[1] / max(low, 1), 1.0), LEAST_SCALE), 2)
     return {"scale": scale, "offset": [40, 60]}

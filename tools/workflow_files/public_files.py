@@ -1,37 +1,52 @@
-"""Model files that the templates name, where each goes, and what the frontend is told of those that anybody may download."""
+"""Model files that the templates name: what the notes say of them, and what the frontend is told of public downloads."""
 from __future__ import annotations
 
-CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"
-CAPFACE = "caphuman.ckpt"
-CLIP_VISION = "clip_vision_vit_l_14.safetensors"
-FACENET = "20180402-114759-vggface2.pt"
-OPENPOSE = "control_v11p_sd15_openpose_fp16.safetensors"
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from caphuman_core import model_catalogue
+
+
+def _name(key: str) -> str:
+    """What the catalogue's file is called: as it is downloaded, else as its owners call it."""
+    entry = model_catalogue.by_key(key)
+    return entry.download.name if entry.download else entry.names[0]
+
+
+CHECKPOINT, CAPFACE, CLIP_VISION, FACENET = (_name(key) for key in ("sd15", "capface", "clip_vision", "facenet"))
+OPENPOSE, FACE_PARSING, FLAME, DECA = (_name(key) for key in ("openpose", "face_parsing", "flame", "deca"))
 MEDIAPIPE = "mediapipe_face_fp32.safetensors"
-FACE_PARSING = "79999_iter.pth"
 STYLES = ("first_style.safetensors", "second_style.safetensors")
 LORA = "style_lora.safetensors"
-FLAME, DECA = "generic_model.pkl", "deca_model.tar"
-
-# A line of the note on model files, by file.
-NEEDED = {
-    CHECKPOINT: "`models/checkpoints`: any Stable Diffusion **1.5** checkpoint",
-    CAPFACE: f"`models/capface`: `{CAPFACE}`",
-    CLIP_VISION: f"`models/clip_vision`: CLIP ViT-L/14 (`{CLIP_VISION}`)",
-    FACENET: f"`models/facenet`: `{FACENET}`",
-    OPENPOSE: f"`models/controlnet`: `{OPENPOSE}`",
-    MEDIAPIPE: f"`models/detection`: `{MEDIAPIPE}`",
-    FACE_PARSING: f"`models/face_parsing`: `{FACE_PARSING}`",
-    LORA: "`models/loras`: any LoRA for Stable Diffusion 1.5",
-    FLAME: "`models/flame`: FLAME's `generic_model.pkl`, `FLAME_texture.npz`, `landmark_embedding.npy`, `head_template.obj`. "
-           "Their owners give them after **registration** (flame.is.tue.mpg.de), for non-commercial use; nothing can fetch "
-           "them for you",
-    DECA: "`models/flame`: `deca_model.tar`, from the DECA project, after the same registration",
-}
 BASIC = (CHECKPOINT, CAPFACE, CLIP_VISION, FACENET)
-ADVICE = ("Missing files are named in red when the graph opens, with a download where there is one. Face detection (MTCNN) and the "
-          "built-in head need no download. CapFace was trained on FLAME renders and works best with FLAME files in `models/flame`.")
+
+# The host's own file, which is not the pack's to list.
+HOST_FILES = {MEDIAPIPE: [{
+    "name": MEDIAPIPE, "directory": "detection",
+    "url": "https://huggingface.co/Comfy-Org/mediapipe/resolve/main/detection/mediapipe_face_fp32.safetensors"}]}
+ADVICE = ("What is missing is named when the graph opens, with a download where there is one. Face detection (MTCNN) and the "
+          "built-in head need no download. CapFace was trained on FLAME heads and works best with FLAME files in `models/flame`.")
 
 
 def downloads(name: str) -> list[dict[str, str]]:
     """[{name, url, directory}] of a model file that a widget names; empty if it has no public download."""
-    return []
+    return HOST_FILES.get(name) or model_catalogue.downloads(name)
+
+
+def needed(name: str) -> str:
+    """A line of the note on model files."""
+    if name in _ANY:
+        return _ANY[name]
+    if name in HOST_FILES:
+        return f"`models/detection`: `{name}`, from Comfy-Org/mediapipe on Hugging Face"
+    entry = next(entry for entry in model_catalogue.CATALOGUE if name in entry.names)
+    first = "any Stable Diffusion **1.5** checkpoint" if name == CHECKPOINT else f"`{name}`"
+    asked = " **Nothing can fetch it for you.**" if entry.registration else ""
+    renamed = f", saved as `{entry.download.saved_as}`: rename it" if entry.download and entry.download.saved_as != name else ""
+    return f"`models/{entry.directory}`: {first}, from {entry.where}{renamed} ({entry.licence}).{asked}"
+
+
+_ANY = {LORA: "`models/loras`: any LoRA for Stable Diffusion 1.5",
+        STYLES[0]: "`models/checkpoints`: two or more checkpoints for Stable Diffusion **1.5**, of any style"}

@@ -171,5 +171,5 @@ def sampled(graph: Graph, said: Prompt, conditioning: Node, latent: Socket, pref
 def explained(workflow: Workflow, text: str, model_files: tuple[str, ...]) -> None:
     """The two notes at the left edge: how the graph works, and which files it needs."""
     how = workflow.note("How this works", text)
-    needed = "\n".join(f"- {files.NEEDED[name]}" for name in model_files)
+    needed = "\n".join(f"- {files.needed(name)}" for name in model_files)
     workflow.loose([how, workflow.note("Model files", f"# Model files\n\n{needed}\n\n{files.ADVICE}")])

@@ -24,7 +24,7 @@ LABELS = ("Plain", "First style", "Second style")
 
 def build(workflow: Workflow) -> None:
     """Describe the graph."""
-    stages.explained(workflow, HOW, files.BASIC)
+    stages.explained(workflow, HOW, (files.STYLES[0], *files.BASIC[1:]))
     photo = stages.photo(workflow)
     head = stages.fitted(workflow, photo)
     edit = stages.edited(workflow, head, photo.image, yaw_degrees=-15.0, smile=0.6)

@@ -22,7 +22,8 @@ Without them, use *portrait_from_photo*.
 
 def build(workflow: Workflow) -> None:
     """Describe the graph."""
-    stages.explained(workflow, HOW, (files.CHECKPOINT, files.CAPFACE, files.FACENET, files.FACE_PARSING, files.FLAME, files.DECA))
+    stages.explained(workflow, HOW, (files.CHECKPOINT, files.CAPFACE, files.FACENET, files.FACE_PARSING, files.FLAME,
+                                         "FLAME_texture.npz", "landmark_embedding.npy", "head_template.obj", files.DECA))
     photo = stages.photo(workflow)
     parser = workflow.node("CapHumanLoadFaceParser", model_name=files.FACE_PARSING)
     parsed = workflow.node("CapHumanParseFace", image=photo.image, face_parser=parser)

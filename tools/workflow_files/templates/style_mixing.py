@@ -21,7 +21,7 @@ merged** and a **LoRA** is put on top. Person, head, prompt and seed are the sam
 
 def build(workflow: Workflow) -> None:
     """Describe the graph."""
-    stages.explained(workflow, HOW, (*files.BASIC, files.LORA))
+    stages.explained(workflow, HOW, (files.STYLES[0], *files.BASIC[1:], files.LORA))
     photo = stages.photo(workflow)
     head = stages.fitted(workflow, photo)
     edit = stages.edited(workflow, head, photo.image, yaw_degrees=15.0, smile=0.6)

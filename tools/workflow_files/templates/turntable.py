@@ -1,6 +1,8 @@
 """A head that turns from profile to profile, as a batch of portraits."""
 from __future__ import annotations
 
+from typing import Any
+
 from .. import public_files as files
 from .. import stages
 from ..graph import Node, Workflow
@@ -49,7 +51,7 @@ def _timeline(workflow: Workflow, head: stages.Fitted) -> tuple[list[list[Node]]
     columns, keys = [], None
     for title, yaw, frame in POSES:
         edit = workflow.node("CapHumanEditHead", title, head=head.head, head_model=head.model, yaw_degrees=yaw, mode="set")
-        before = {"keyframes": keys} if keys else {}
+        before: dict[str, Any] = {"keyframes": keys} if keys else {}
         keys = workflow.node("CapHumanHeadKeyframe", f"{title} at frame {frame}", head=edit, frame=frame, **before)
         columns.append([edit, keys])
     if keys is None:
