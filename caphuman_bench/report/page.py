@@ -30,7 +30,8 @@ def page_of(runs: Sequence[RunData], tables: Sequence[Sequence[Line]], columns: 
         fail("report", "needs the Python package jinja2", str(error), "run `pip install -r requirements-bench.txt`")
     environment = Environment(loader=PackageLoader(__package__ or "", "templates"), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": number, "count": lambda value: f"{value:,}", "json": lambda value: json.dumps(value, ensure_ascii=False, indent=1)}
+    environment.filters |= {"number": number, "count": "{:,}".format,
+                            "json": lambda value: json.dumps(value, ensure_ascii=False, indent=1)}
     metrics = [metric for metric in METRICS if any(metric in run.metrics for run in runs)]
     by_place = [{(line.scope, line.group, line.metric.name): line for line in table} for table in tables]
     context = {
@@ -48,7 +49,8 @@ def number(value: float | None) -> str:
     if value is None:
         return "–"
     size = abs(value)
-    return f"{value:.1f}" if size >= 100 else f"{value:.2f}" if size >= 10 else f"{value:.3f}" if size >= 0.1 or not size else f"{value:.4f}"
+    decimals = 1 if size >= 100 else 2 if size >= 10 else 3 if size >= 0.1 or not size else 4
+    return f"{value:.{decimals}f}"
 
 
 def _tables(runs: Sequence[RunData], tables: Sequence[Sequence[Line]]) -> list[tuple[str, list[str]]]:
