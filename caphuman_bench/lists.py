@@ -97,8 +97,8 @@ def _entries(path: Path, form: str, what: str) -> list[tuple[str, dict[str, Any]
           f"must hold {what}", listed)
     seen: set[str] = set()
     for entry in listed:
-        key = entry.get("key")
-        _need(isinstance(key, str) and KEY.fullmatch(key) is not None, name,
+        key = entry["key"] if isinstance(entry.get("key"), str) else ""
+        _need(KEY.fullmatch(key) is not None, name,
               "must have keys of letters, digits, - and _ (at most 64)", key)
         _need(key.lower() not in seen, name, "must have each key once", key)
         seen.add(key.lower())
