@@ -177,6 +177,7 @@ export class HeadEditor {
   #put(changes) {
     this.#drag(changes);
     this.#settle();
+    if (this.#view) this.#showControls(this.#values.read());
   }
 
   #note() {
@@ -218,17 +219,27 @@ export class HeadEditor {
     this.#shown.update();
     placeSlots(this.#node);
     this.#note();
-    const values = this.#values.read(), { head, photo } = this.#shown, { toolbar, panel } = this.#parts;
-    const look = this.#look === "photo" && !photo ? "shaded" : this.#look ?? (photo ? "photo" : "shaded");
-    toolbar.show({ undo: this.#history.canUndo, redo: this.#history.canRedo, inputs: Boolean(this.#node.showAdvanced), look, photo: Boolean(photo) });
-    panel.show(values, (name) => this.#values.linked(name));
-    Object.assign(this.element.dataset, { nodeId: this.#node.id, head: this.#shown.kind, model: head?.model ?? "" });
+    const values = this.#values.read(), { head, photo } = this.#shown;
+    this.#showControls(values);
     if (head) {
       this.#view.setHead(head);
       this.#view.setPhoto(photo);
-      this.#view.draw(values, { look });
+      this.#view.draw(values, { look: this.#lookNow() });
     }
     this.#showNotice();
+  }
+
+  #lookNow() {
+    const { photo } = this.#shown;
+    return this.#look === "photo" && !photo ? "shaded" : this.#look ?? (photo ? "photo" : "shaded");
+  }
+
+  #showControls(values) {
+    const { toolbar, panel } = this.#parts, { head, kind, photo } = this.#shown;
+    toolbar.show({ undo: this.#history.canUndo, redo: this.#history.canRedo, inputs: Boolean(this.#node.showAdvanced),
+      look: this.#lookNow(), photo: Boolean(photo) });
+    panel.show(values, (name) => this.#values.linked(name));
+    Object.assign(this.element.dataset, { nodeId: this.#node.id, head: kind, model: head?.model ?? "" });
   }
 
   #showNotice() {
