@@ -24,6 +24,8 @@ import comfy.cli_args  # noqa: E402
 
 comfy.cli_args.args.cpu = True
 comfy.cli_args.args.disable_metadata = False
+# As main.py does: older hosts put comfy/ first on the path when `nodes` is imported, and comfy/utils.py would be found as utils.
+import utils.install_util  # noqa: E402, F401
 
 
 @pytest.fixture(scope="session")
