@@ -74,7 +74,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--head-model", type=Path, help="a converted head model that head files are made for (the built-in head)")
     parser.add_argument("--models", type=Path, help="a folder laid out like ComfyUI's models, for the face detector")
     parser.add_argument("--probe", type=int, nargs="?", const=PROBE_IMAGES, default=0, metavar="IMAGES",
-                        help=f"make the first images ({PROBE_IMAGES}) on a server and tell how long all will take")
+                        help=f"make some images ({PROBE_IMAGES}, of two units) on a server and tell how long all will take")
     _add_servers(parser)
     parser.set_defaults(command=plan)
 
@@ -111,13 +111,13 @@ def plan(options: argparse.Namespace) -> int:
 
 
 def _probe(options: argparse.Namespace, plan: Plan) -> None:
-    from .planner import keep_probe
+    from .planner import keep_probe, probe_images
     from .store import Store
     with Store.open(options.folder) as store:
         if store.info("probe"):
             return
         _take_over(store, plan, options.folder)
-        images = list(store.records("planned"))[:options.probe]
+        images = probe_images(list(store.records("planned")), options.probe)
         _make(options, plan, store, images, servers=1)
         keep_probe(store, options.folder, {image.id for image in images})
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from caphuman_core.check import fail, require
 from . import heads, people, slots
 from .folder import LOCK_FILE
 from .lists import load_prompts
-from .plan import PLAN_FILE, HeadEntry, Plan, PromptEntry, SlotTarget, load_plan, save_plan
+from .plan import PLAN_FILE, HeadEntry, ImageRecord, Plan, PromptEntry, SlotTarget, load_plan, save_plan
 from .store import STORE_FILE, Store
 
 WORKFLOW = Path(__file__).parent / "portrait.json"
@@ -116,15 +117,17 @@ class Estimate:
 
     images: int
     bytes: int
-    first_seconds: float | None = None          # of a unit's first image, everything cold
-    later_seconds: float | None = None
+    cold_seconds: float | None = None           # of a server's first image: models are read from disk
+    unit_seconds: float | None = None           # of the first image of a unit: another head, perhaps another person
+    image_seconds: float | None = None          # of all others
 
     def seconds(self, plan: Plan, servers: int = 1) -> float | None:
         """How long `servers` alike servers take for the whole plan."""
-        if self.later_seconds is None:
+        if self.cold_seconds is None or self.unit_seconds is None or self.image_seconds is None:
             return None
         units = len(plan.identities) * len(plan.heads)
-        return (self.later_seconds * (self.images - units) + (self.first_seconds or self.later_seconds) * units) / max(1, servers)
+        work = self.image_seconds * (self.images - units) + self.unit_seconds * units
+        return max(0.0, self.cold_seconds - self.unit_seconds) + work / max(1, servers)
 
 
 def estimate(plan: Plan, folder: Path) -> Estimate:
@@ -133,19 +136,33 @@ def estimate(plan: Plan, folder: Path) -> Estimate:
         probe = store.info("probe") or {}
     inputs = sum(path.stat().st_size for path in (folder / "inputs").rglob("*") if path.is_file())
     each = probe.get("bytes", BYTES_PER_IMAGE)
-    return Estimate(len(plan), int(len(plan) * (each + 300)) + inputs, probe.get("first_seconds"), probe.get("later_seconds"))
+    times = (probe.get(f"{name}_seconds") for name in ("cold", "unit", "image"))
+    return Estimate(len(plan), int(len(plan) * (each + 300)) + inputs, *times)
+
+
+def probe_images(images: Sequence[ImageRecord], count: int) -> list[ImageRecord]:
+    """`count` images of two units, so that a probe sees a cold server, a new unit and a warm one."""
+    units: dict[tuple[str, str], list[ImageRecord]] = {}
+    for image in images:
+        units.setdefault((image.identity, image.head), []).append(image)
+        if len(units) > 2:
+            break
+    first, second = ([*units.values()] + [[], []])[:2]
+    return first[:(count + 1) // 2] + second[:count // 2]
 
 
 def keep_probe(store: Store, folder: Path, ids: set[int]) -> None:
-    """Remember what the images of a probe took: the first, the mean of the later ones, and the bytes of each."""
+    """Remember what the images of a probe took."""
     made = [record for record in store.records("done") if record.id in ids and record.seconds is not None and record.file]
     if not made:
         return
     seconds = [float(record.seconds or 0) for record in made]
-    later = seconds[1:] or seconds
+    leads = [i for i in range(1, len(made)) if made[i].head != made[i - 1].head or made[i].identity != made[i - 1].identity]
+    rest = [value for i, value in enumerate(seconds) if i and i not in leads] or [min(seconds)]
+    each = sum(rest) / len(rest)
     sizes = [(folder / str(record.file)).stat().st_size for record in made]
-    store.put_info("probe", {"images": len(made), "first_seconds": max(seconds[0], sum(later) / len(later)),
-                             "later_seconds": sum(later) / len(later), "bytes": sum(sizes) / len(sizes)})
+    store.put_info("probe", {"images": len(made), "cold_seconds": seconds[0], "unit_seconds": seconds[leads[0]] if leads else each,
+                             "image_seconds": each, "bytes": sum(sizes) / len(sizes)})
 
 
 def describe(plan: Plan, folder: Path, servers: int = 1) -> str:

@@ -45,7 +45,7 @@ class _Flight:
     started: float | None = None
     sign: float = field(default_factory=time.monotonic)     # when it was last heard of
     over: bool = False
-    failure: str | None = None
+    behind: list[str] = field(default_factory=list)         # what the server worked on when this prompt waited
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -142,14 +142,17 @@ class ComfyServer:
 
     async def _ask_queue(self, number: str, flight: _Flight) -> None:
         queue = await self._json("GET", "/queue")
-        if any(entry[1] == number for entry in queue["queue_pending"]):
-            flight.sign = time.monotonic()                  # others are before it: no reason to worry
-        elif any(entry[1] == number for entry in queue["queue_running"]):
+        running = [entry[1] for entry in queue["queue_running"]]
+        waits = any(entry[1] == number for entry in queue["queue_pending"])
+        if waits and running != flight.behind:
+            flight.behind, flight.sign = running, time.monotonic()      # the queue moves
+        if waits or number in running:
+            flight.sign = max(flight.sign, *(self._flights[one].sign for one in running if one in self._flights), 0.0)
+            flight.started = flight.started or (None if waits else flight.sign)
             silence = time.monotonic() - flight.sign
-            flight.started = flight.started or flight.sign
             if silence > self.hang_seconds:
                 await self._cancel(number)
-                raise ServerLost(f"{self.url} gave no sign of progress for {silence:.0f} s", True)
+                raise ServerLost(f"{self.url} gave no sign of progress for {silence:.0f} s", not waits)
         elif (await self._json("GET", f"/history/{number}")).get(number) is None and not flight.over:
             raise ServerLost(f"{self.url} forgot a prompt, as after a restart", flight.started is not None)
         else:

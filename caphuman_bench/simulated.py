@@ -85,7 +85,8 @@ class SimulatedServer:
             began = time.monotonic()
             self.first = self.first or began
             await self._say(job, "execution_start", {})
-            await asyncio.sleep(self.latency)
+            while self._running == [job] and (left := began + self.latency - time.monotonic()) > 0:
+                await asyncio.sleep(min(left, 0.05))
             if self._running != [job]:
                 continue                        # restarted or interrupted meanwhile
             self._running = []

@@ -188,8 +188,8 @@ def test_a_server_that_stops_in_the_middle_of_an_image_counts_as_hanging(tmp_pat
 
     async def stall(servers, work):
         while not work.summary.losses:
-            servers[0].latency = 0.01
             await asyncio.sleep(0.05)
+        servers[0].latency = 0.01
     summary, _ = run(tmp_path, plan, latency=60, hang=0.5, meanwhile=stall)
     assert (summary.done, summary.failed) == (2, 0)
     assert "no sign of progress" in summary.last_error
