@@ -6,6 +6,7 @@ Checksums stand here only where they were published by the file's owners or agre
 """
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 NON_COMMERCIAL = "its owners', non-commercial"
@@ -60,10 +61,12 @@ CATALOGUE: tuple[ModelFile, ...] = (
         Download("caphuman.ckpt", "https://huggingface.co/VamosC/CapHuman/resolve/main/caphuman.ckpt"),
         checksums=("md5:6f0086112db9abc6ce4518a458d4d4b8",)),
     ModelFile(
-        "clip_vision", "CLIP ViT-L/14 vision tower", "clip_vision", ("clip_vision_vit_l_14.safetensors", "clip-vit-large-patch14.safetensors"),
+        "clip_vision", "CLIP ViT-L/14 vision tower", "clip_vision",
+        ("clip_vision_vit_l_14.safetensors", "clip-vit-large-patch14.safetensors"),
         "`openai/clip-vit-large-patch14` on Hugging Face, or any copy ComfyUI loads; a full `caphuman.ckpt` carries it too "
         "(CapHuman Load CLIP Vision)", "https://huggingface.co/openai/clip-vit-large-patch14", "MIT", True, "sees what the face looks like",
-        Download("clip_vision_vit_l_14.safetensors", "https://huggingface.co/openai/clip-vit-large-patch14/resolve/main/model.safetensors",
+        Download("clip_vision_vit_l_14.safetensors",
+                 "https://huggingface.co/openai/clip-vit-large-patch14/resolve/main/model.safetensors",
                  "a2bf730a0c7debf160f7a6b50b3aaf3703e7e88ac73de7a314903141db026dcb")),
     ModelFile(
         "facenet", "FaceNet (VGGFace2)", "facenet", ("20180402-114759-vggface2.pt", "facenet_20180402_114759_vggface2.pth"),
@@ -80,18 +83,24 @@ CATALOGUE: tuple[ModelFile, ...] = (
                    "sha256:165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d")),
     ModelFile(
         "flame", "FLAME head model", "flame", ("generic_model.pkl",), "[FLAME](https://flame.is.tue.mpg.de), after registration",
-        "https://flame.is.tue.mpg.de", NON_COMMERCIAL, False, "the head that CapFace was trained with; the built-in head takes its place",
+        "https://flame.is.tue.mpg.de", NON_COMMERCIAL, False,
+        "the head that CapFace was trained with; the built-in head takes its place",
         registration=True, checksums=("md5:cfc3b95159b2a8981ebc347170202ba5",)),
     ModelFile(
-        "flame_landmarks", "FLAME landmarks", "flame", ("landmark_embedding.npy",), "[DECA](https://github.com/yfeng95/DECA)'s data folder",
-        "https://github.com/yfeng95/DECA", NON_COMMERCIAL, False, "goes with the FLAME head model",
+        "flame_landmarks", "FLAME landmarks", "flame", ("landmark_embedding.npy",),
+        "[DECA](https://github.com/yfeng95/DECA)'s data folder",
+        "https://github.com/yfeng95/DECA", NON_COMMERCIAL, False,
+        "goes with the FLAME head model",
         checksums=("md5:a275dadfa4c1bd3c71a9f1411d68f92c",)),
     ModelFile(
-        "flame_template", "FLAME template mesh", "flame", ("head_template.obj",), "[DECA](https://github.com/yfeng95/DECA)'s data folder",
-        "https://github.com/yfeng95/DECA", NON_COMMERCIAL, False, "goes with the FLAME head model",
+        "flame_template", "FLAME template mesh", "flame", ("head_template.obj",),
+        "[DECA](https://github.com/yfeng95/DECA)'s data folder",
+        "https://github.com/yfeng95/DECA", NON_COMMERCIAL, False,
+        "goes with the FLAME head model",
         checksums=("md5:ddc6d31590f871ebe1844b063b2f8042",)),
     ModelFile(
-        "flame_texture", "FLAME texture", "flame", ("FLAME_texture.npz",), "[FLAME](https://flame.is.tue.mpg.de), after registration",
+        "flame_texture", "FLAME texture", "flame", ("FLAME_texture.npz",),
+        "[FLAME](https://flame.is.tue.mpg.de), after registration",
         "https://flame.is.tue.mpg.de", NON_COMMERCIAL, False, "skin colours of the FLAME head; without it the skin is grey",
         registration=True, checksums=("md5:2a3982db7667c32d0dd13351aa6758f7",)),
     ModelFile(
@@ -104,7 +113,8 @@ CATALOGUE: tuple[ModelFile, ...] = (
         "MIT", False, "cuts the background away before the identity is read",
         checksums=("sha256:468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567",)),
     ModelFile(
-        "openpose", "openpose ControlNet", "controlnet", ("control_v11p_sd15_openpose_fp16.safetensors", "control_v11p_sd15_openpose.pth"),
+        "openpose", "openpose ControlNet", "controlnet",
+        ("control_v11p_sd15_openpose_fp16.safetensors", "control_v11p_sd15_openpose.pth"),
         "ControlNet 1.1 on Hugging Face", "https://huggingface.co/lllyasviel/ControlNet-v1-1", "CreativeML Open RAIL-M", False,
         "head control fusion: a second hold on the pose",
         Download("control_v11p_sd15_openpose_fp16.safetensors",
@@ -150,4 +160,9 @@ def known_checksum(digest: str) -> ModelFile | None:
 def advice(entry: ModelFile) -> str:
     """One sentence: how to get the file and where to put it (no full stop)."""
     names = " or ".join(entry.names[:1] if entry.key != "mtcnn" else [", ".join(entry.names)])
-    return f"get {names} from {entry.where}, and put it into models/{entry.directory}"
+    return f"get {names} from {plain(entry.where)}, and put it into models/{entry.directory}"
+
+
+def plain(markdown: str) -> str:
+    """Text of the table without markdown: [FLAME](https://x) becomes FLAME (https://x)."""
+    return re.sub(r"\[([^\]]+)\]\(([^)]+)\)", r"\1 (\2)", markdown).replace("`", "")
