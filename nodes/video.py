@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import NoReturn
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from comfy_api.v0_0_2 import InputImpl, io
@@ -15,6 +15,24 @@ from .sequence import CATEGORY, strip_of
 
 AT_ONCE = 8                      # frames decoded and searched together: memory does not grow with the clip
 STILLS_PER_SECOND = 24.0         # an image batch does not say how fast it runs
+
+
+class Clip(NamedTuple):
+    """Frames as they are decoded; only those that are used become pictures."""
+
+    frames: Iterator[Any]
+    picture: Callable[[Any], torch.Tensor]       # a frame as [3, H, W], 0..1
+    per_second: float
+    total: int                                   # estimated, for the progress bar
+
+    def chosen(self, start: int, every: int, most: int) -> Iterator[torch.Tensor]:
+        """The pictures of frames start, start + every, ...; at most `most`, 0 for no limit."""
+        return map(self.picture, itertools.islice(self.frames, start, start + every * most if most else None, every))
+
+    def expected(self, start: int, every: int, most: int) -> int:
+        """How many pictures that will be, if `total` is right; at least 1."""
+        left = max(1, -(-(self.total - start) // every))
+        return min(left, most) if most else left
 
 
 class HeadsFromVideo(io.ComfyNode):
@@ -67,21 +85,20 @@ class HeadsFromVideo(io.ComfyNode):
         from ..caphuman_core.head.fit import stack
         require((video is None) != (images is None), "video", "or images must be connected, one of them",
                 "none" if video is None else "both", "connect a Load Video node, or a batch of images")
-        frames, per_second, total = _stills(images) if video is None else _frames(video)
-        chosen = itertools.islice(frames, start_frame, None, every_nth)
-        chosen = itertools.islice(chosen, max_frames) if max_frames else chosen
-        left = -(-max(1, total - start_frame) // every_nth)
+        clip, choice = _stills(images) if video is None else _filmed(video), (start_frame, every_nth, max_frames)
+        rate = clip.per_second / every_nth
         heads, kept = [], []
-        for photos, found in _fitted(chosen, detector, head_model, head_fitter, min(left, max_frames or left)):
+        for photos, found in _fitted(clip.chosen(*choice), detector, head_model, head_fitter, clip.expected(*choice)):
             heads.append(found)
             if with_overlay:
                 kept.append(photos)
-        require(bool(heads), "video", f"must have a frame at start_frame {start_frame}", f"{total} frames", "lower start_frame")
+        require(bool(heads), "video", f"must have a frame at start_frame {start_frame}", f"{clip.total} frames",
+                "lower start_frame")
         batch = _without_gaps(stack(heads), if_no_face)
         batch = sequence.steady(batch) if steady else batch
-        batch = sequence.smooth(batch, head_model, smoothing, per_second / every_nth)
+        batch = sequence.smooth(batch, head_model, smoothing, rate)
         strip = strip_of(batch, head_model)
-        return io.NodeOutput(batch, strip, _overlay(kept, batch, head_model) if with_overlay else strip, per_second / every_nth)
+        return io.NodeOutput(batch, strip, _overlay(kept, batch, head_model) if with_overlay else strip, rate)
 
 
 def _without_gaps(heads, if_no_face: str):
@@ -119,27 +136,26 @@ def _overlay(pieces: list[torch.Tensor], heads, head_model):
     return host.to_image(overlay(torch.cat(pieces), heads, head_model, host.progress_callback(len(heads))))
 
 
-def _stills(images) -> tuple[Iterator[torch.Tensor], float, int]:
-    """Frames [3, H, W] of an image batch, their rate and number."""
+def _stills(images, per_second: float = STILLS_PER_SECOND) -> Clip:
     require_image("images", images)
-    return (frame.cpu().float() for frame in host.rgb01(images)), STILLS_PER_SECOND, len(images)
+    return Clip(iter(images), lambda image: host.rgb01(image[None])[0].cpu().float(), per_second, len(images))
 
 
-def _frames(video) -> tuple[Iterator[torch.Tensor], float, int]:
-    """Frames [3, H, W] of a video, decoded one at a time, their rate and (estimated) number; refuses what is no video."""
+def _filmed(video) -> Clip:
+    """The clip of a host VIDEO, decoded one frame at a time; refuses what is no video."""
     if isinstance(video, InputImpl.VideoFromComponents):         # made in this graph: its frames are in memory already
         components = video.get_components()
-        frames, _, total = _stills(components.images)
-        return frames, float(components.frame_rate), total
+        return _stills(components.images, float(components.frame_rate))
     from av.error import FFmpegError
     try:
         rate, total = float(video.get_frame_rate()), int(video.get_frame_count())
     except (FFmpegError, ValueError, OSError, ZeroDivisionError) as error:
         _no_video(error)
-    return _decoded(video), rate or STILLS_PER_SECOND, total
+    return Clip(_decoded(video), _picture, rate or STILLS_PER_SECOND, total)
 
 
-def _decoded(video) -> Iterator[torch.Tensor]:
+def _decoded(video) -> Iterator[Any]:
+    """The frames of the video's active part, as PyAV decodes them."""
     import av
     from av.error import FFmpegError
     start, duration = getattr(video, "get_active_trim_window", lambda: (0.0, 0.0))()     # hosts before 0.24 cannot trim
@@ -150,7 +166,7 @@ def _decoded(video) -> Iterator[torch.Tensor]:
                 if duration and time >= start + duration:
                     return
                 if time >= start:
-                    yield _picture(frame)
+                    yield frame
     except (FFmpegError, OSError, IndexError) as error:
         _no_video(error)
 

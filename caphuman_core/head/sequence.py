@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -96,10 +97,12 @@ def fill_gaps(heads: Head) -> Head:
     require(bool(there), "video", "must show a face in at least one frame", "none", "use a clip in which the face is seen")
     parts = []
     for frame in range(len(heads)):
-        before = max((index for index in there if index <= frame), default=there[0])
-        after = min((index for index in there if index >= frame), default=there[-1])
-        amount = torch.tensor([(frame - before) / (after - before) if before < after else 0.0])
-        parts.append(_one(heads, frame) if frame in (before, after) else mix(_one(heads, before), _one(heads, after), amount))
+        place = bisect_left(there, frame)
+        after, before = there[min(place, len(there) - 1)], there[max(0, place - 1)]
+        if frame in (before, after) or before == after:
+            parts.append(_one(heads, after))
+        else:
+            parts.append(mix(_one(heads, before), _one(heads, after), torch.tensor([(frame - before) / (after - before)])))
     return stack(parts)
 
 
@@ -120,7 +123,7 @@ def smooth(heads: Head, model: HeadModel, smoothing: float, frames_per_second: f
 
     smoothing: 0 leaves the heads as they are, 1 averages with a standard deviation of 0.2 s. Rotations are averaged as rotations
     (the nearest one to the mean matrix), sizes by their logarithms, places by where the head's pivot lies in the picture.
-    Frames without a head count nothing and stay without.
+    Frames without a head count nothing and stay as they are.
     """
     require(0 <= smoothing <= 1, "smoothing", "must be from 0 to 1", smoothing, "choose a value in that range")
     width = smoothing * WIDEST_SECONDS * frames_per_second
@@ -136,7 +139,9 @@ def smooth(heads: Head, model: HeadModel, smoothing: float, frames_per_second: f
         expression=average(heads.expression), rotation_radians=average.rotations(heads.rotation_radians),
         jaw_radians=average.rotations(heads.jaw_radians), identity=average(heads.identity), texture=average(heads.texture),
         light=average(heads.light), camera=camera.expand_as(heads.camera).contiguous(), crop_to_picture=placing)
-    return move_pivot(smoothed, model, average(pivot(heads, model)))
+    smoothed = move_pivot(smoothed, model, average(pivot(heads, model)))
+    return heads.replace(**{name: torch.where(heads.present.view(-1, *[1] * (value.dim() - 1)), getattr(smoothed, name), value)
+                            for name, value in vars(heads).items() if isinstance(value, Tensor) and name != "present"})
 
 
 class _Average:
@@ -155,7 +160,7 @@ class _Average:
 
     def __call__(self, values: Tensor) -> Tensor:
         """[N, ...] -> the same shape."""
-        flat = values.double().flatten(1) * self.weight[:, None]
+        flat = values.double().flatten(1).masked_fill(self.weight[:, None] == 0, 0.0)
         return (self._sum(flat) / self.total.clamp(min=1e-12)).view(values.shape).to(values)
 
     def rotations(self, axis_angle: Tensor) -> Tensor:

@@ -151,7 +151,27 @@ def test_averaged_rotations_are_rotations(posed, model):
 def test_absent_frames_weigh_nothing(posed, model):
     heads = stack([posed(10), posed(10), posed(-80), posed(10), posed(10)])
     heads = heads.replace(present=torch.tensor([True, True, False, True, True]))
-    assert yaws(smooth(heads, model, 1.0, FPS)).tolist() == pytest.approx([10] * 5, abs=1e-2)
+    assert yaws(smooth(heads, model, 1.0, FPS)).tolist() == pytest.approx([10, 10, -80, 10, 10], abs=1e-2)
+
+
+def test_an_empty_stretch_longer_than_the_averaging_stays_as_it_is(posed, model):
+    """What the codes of an absent head hold, NaN included, reaches no other frame and breaks nothing."""
+    heads = stack([posed(10)] * 3 + [posed(0)] * 40 + [posed(10)] * 3)
+    heads = heads.replace(present=torch.tensor([True] * 3 + [False] * 40 + [True] * 3))
+    heads.expression[5:10] = math.nan
+    calm = smooth(heads, model, 0.3, FPS)
+    for name, value in vars(calm).items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value[3:43], getattr(heads, name)[3:43]) or name == "expression"
+            assert bool(value[heads.present].isfinite().all()), name
+    assert yaws(calm)[heads.present].tolist() == pytest.approx([10] * 6, abs=1e-2)
+
+
+def test_several_gaps_are_filled_each_from_its_own_neighbours(posed):
+    heads = stack([posed(0), posed(30)] * 4)
+    holes = heads.replace(present=torch.arange(8) % 4 != 2)
+    filled = fill_gaps(holes)
+    assert yaws(filled).tolist() == pytest.approx([0, 30, 30, 30, 0, 30, 30, 30], abs=1e-3)
 
 
 def test_a_shot_has_one_person_in_one_light(posed):

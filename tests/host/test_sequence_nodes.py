@@ -153,6 +153,77 @@ def test_memory_does_not_grow_with_the_clip(call, pack, clip, model, detector, m
     assert most[0] < FRAMES - 2
 
 
+def test_frames_that_are_not_used_are_not_made_into_pictures(call, pack, clip, model, detector, monkeypatch):
+    module = importlib.import_module(f"{pack.__name__}.nodes.video")
+    made, picture = [], module._picture
+    monkeypatch.setattr(module, "_picture", lambda frame: made.append(1) or picture(frame))
+    heads, *_ = call("CapHumanHeadsFromVideo", detector=detector, head_model=model, video=video(clip), start_frame=1, every_nth=3,
+                     max_frames=2)
+    assert (len(heads), len(made)) == (2, 2)
+
+
+def test_an_interrupt_stops_between_pieces(call, pack, clip, model, detector, monkeypatch):
+    import comfy.model_management as management
+    module = importlib.import_module(f"{pack.__name__}.nodes.video")
+    made, picture = [], module._picture
+
+    def interrupting(frame):
+        made.append(1)
+        management.interrupt_current_processing(True)
+        return picture(frame)
+    monkeypatch.setattr(module, "_picture", interrupting)
+    monkeypatch.setattr(module, "AT_ONCE", 2)
+    with pytest.raises(management.InterruptProcessingException):
+        call("CapHumanHeadsFromVideo", detector=detector, head_model=model, video=video(clip))
+    assert len(made) == 2
+
+
+def test_a_tilted_photo_gives_tilted_heads(call, core, model, detector):
+    """The photo turned in its plane by known angles: the heads roll by the same."""
+    angles = (-12, -6, 0, 6, 12)
+    photo = Image.open(PHOTO).convert("RGB")
+    turned = [np.asarray(photo.rotate(-angle, resample=Image.Resampling.BICUBIC, center=(224, 120)).crop((90, 0, 346, 240)))
+              for angle in angles]
+    heads, *_ = call("CapHumanHeadsFromVideo", detector=detector, head_model=model, smoothing=0.0,
+                     images=torch.from_numpy(np.stack(turned)).float() / 255)
+    rotations = core("head.rotations")
+    roll = rotations.yaw_pitch_roll_from_matrix(rotations.matrix_from_axis_angle(heads.rotation_radians))[2]
+    # five points that wander by a pixel, 40 apart, are 1.5 degrees; yaw and pitch take a little of the turn
+    assert (roll - roll[2]).tolist() == pytest.approx(angles, abs=3.0)
+
+
+def test_smoothing_calms_a_shaky_clip_without_lag(call, core, model, detector):
+    shake = np.random.default_rng(5).integers(-4, 5, (16, 2))
+    photo = np.asarray(Image.open(PHOTO).convert("RGB"))
+    pictures = [np.roll(photo, (dy, 3 * i + dx), axis=(0, 1))[:240, 90:346] for i, (dy, dx) in enumerate(shake)]
+    images = torch.from_numpy(np.stack(pictures)).float() / 255
+    heads, *_ = call("CapHumanHeadsFromVideo", detector=detector, head_model=model, images=images, smoothing=0.0)
+    raw, calm = (places(core, batch, model) for batch in (heads, core("head.sequence").smooth(heads, model, 0.5, 24.0)))
+
+    def jitter(track):
+        return float(track.diff(n=2, dim=0).abs().mean())
+    assert jitter(calm) < 0.25 * jitter(raw)
+    # a causal filter as wide as this one (2.4 frames) would trail the 3 pixels a frame by more than 5 pixels
+    assert float((calm - raw)[3:-3, 0].mean().abs()) < 1.5
+
+
+def test_the_first_frames_largest_face_is_followed(call, core, model, detector):
+    """Two people: the smaller one grows larger than the one who is followed, who walks to the right."""
+    face = Image.open(PHOTO).convert("RGB").crop((124, 20, 324, 240))
+    pictures = []
+    for frame in range(4):
+        scene = Image.new("RGB", (480, 200), (90, 90, 90))
+        scene.paste(face.resize((150, 165)), (5 + 15 * frame, 20))
+        other = (110 + 25 * frame, 121 + 27 * frame)
+        scene.paste(face.resize(other), (280, 0))
+        pictures.append(np.asarray(scene))
+    heads, *_ = call("CapHumanHeadsFromVideo", detector=detector, head_model=model, smoothing=0.0,
+                     images=torch.from_numpy(np.stack(pictures)).float() / 255)
+    along = places(core, heads, model)[:, 0]
+    assert float(along.max()) < 240
+    assert along.diff().tolist() == pytest.approx([15] * 3, abs=4)
+
+
 def test_a_driving_batch_drives_another_person(call, core, clip, model, detector):
     heads, *_ = call("CapHumanHeadsFromVideo", detector=detector, head_model=model, video=video(clip), max_frames=3)
     person = call("CapHumanNewHead", head_model=model, width=256, height=256)[0]
