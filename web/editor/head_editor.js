@@ -71,7 +71,8 @@ export class HeadEditor {
     this.#parts?.gestures.dispose();
     this.#unfollow?.();
     this.#view?.dispose();
-    this.#view = null;
+    this.#view = this.#parts = null;
+    this.element.replaceChildren();    // the host may keep the node for long; its canvases and listeners need not stay
   }
 
   /** Mends what an old file brought in and shows the node's present state. */
@@ -99,14 +100,14 @@ export class HeadEditor {
     canvas.addEventListener("focus", () => keys.focus({ preventScroll: true }));
     const gestures = new Gestures(canvas, { ...hooks, focus: () => keys.focus({ preventScroll: true }), focused: () => view.contains(document.activeElement),
       reset: hooks.resetView, shortPixels: () => this.#shortPixels(canvas) });
-    this.element.append(toolbar.element, el("div", { class: "caphuman-body" }, el("div", { class: "caphuman-stage" }, view,
+    const inside = el("div", { class: "caphuman-inside" }, toolbar.element, el("div", { class: "caphuman-body" }, el("div", { class: "caphuman-stage" }, view,
       viewChips((name) => this.#turnTo(name))), panel.element));
-    this.#listen(hooks);
+    this.#listen(inside, hooks);
+    this.element.append(inside);
     return { canvas, gestures, notice, toolbar, panel };
   }
 
-  #listen(hooks) {
-    const { element } = this;
+  #listen(element, hooks) {
     element.addEventListener("focusin", () => document.addEventListener("pointerdown", this.#pressedElsewhere, true));
     element.addEventListener("focusout", () => {
       document.removeEventListener("pointerdown", this.#pressedElsewhere, true);
