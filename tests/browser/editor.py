@@ -116,8 +116,13 @@ class Editor:
 
     def wait_values(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Until the widgets satisfy a condition; returns them."""
-        self.page.wait(lambda: condition(self.values()))
+        self.page.wait(lambda: condition(self.values()), self.values)
         return self.values()
+
+    def wait_same(self, expected: dict[str, Any]) -> None:
+        """Until the widgets are as expected."""
+        self.page.wait(lambda: self.values() == expected, lambda: {
+            name: (value, expected.get(name)) for name, value in self.values().items() if value != expected.get(name)})
 
 
 def open_editor(page: Frontend, prompt: dict[str, dict] | None = None, node: str | int = 3) -> Editor:

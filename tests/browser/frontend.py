@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import re
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from devkit.places import TEST_OUTPUT
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-PATIENCE = 120.0                # seconds
+PATIENCE = 60.0                 # seconds
 SCREENSHOTS = TEST_OUTPUT / "screenshots"
 # What the frontend says by itself on a fresh profile.
 HARMLESS = (
@@ -132,8 +133,12 @@ class Frontend:
 
     def load_api(self, prompt: dict[str, dict]) -> None:
         """Show the graph of an API-format prompt; inputs that it leaves out get their defaults."""
+        shown = "(ids) => ids.every((id) => app.graph.getNodeById(id))"
         self.page.evaluate("(prompt) => app.loadApiJson(prompt, 'prompt.json')", prompt)
-        self.page.wait_for_function("(ids) => ids.every((id) => app.graph.getNodeById(id))", arg=list(prompt))
+        self.page.wait_for_function(shown, arg=list(prompt))
+        # Once more as a file: what was read from an API prompt differs from it in small ways, which undo would take for steps.
+        self.page.evaluate("() => app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))")
+        self.page.wait_for_function(shown, arg=list(prompt))
 
     def missing_nodes(self) -> Any:
         """What the frontend says about unknown nodes: None if all are known."""
@@ -161,6 +166,24 @@ class Frontend:
             view.offset[1] = 110 / scale - y;
             app.canvas.setDirty(true, true);
         }""", [str(node), scale])
+
+    def click_canvas(self) -> None:
+        """Click the empty lower right of the canvas, as one does to leave a field."""
+        size = self.page.viewport_size or {"width": 1400, "height": 900}
+        self.page.mouse.click(size["width"] - 150, size["height"] - 150)
+
+    def press(self, keys: str) -> None:
+        """Press keys when the graph's own undo is not still at work: it ignores keys then."""
+        self.page.wait_for_function("() => !app.extensionManager.workflow.activeWorkflow.changeTracker._restoringState")
+        self.page.keyboard.press(keys)
+
+    def click_title(self, node: str | int) -> None:
+        """Click a node's title, which selects it."""
+        self.page.mouse.click(*self.page.evaluate("""(id) => {
+            const [x, y] = app.canvas.graph.getNodeById(id).pos, box = app.canvas.canvas.getBoundingClientRect();
+            const [left, top] = app.canvas.ds.convertOffsetToCanvas([x + 60, y - 15]);
+            return [box.x + left, box.y + top];
+        }""", str(node)))
 
     # --- running
 
@@ -216,14 +239,15 @@ class Frontend:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.read()
 
-    def wait(self, condition: Callable[[], Any]) -> Any:
-        """Until a Python condition holds; returns its value. For conditions in the page use page.wait_for_function."""
-        for _ in range(int(PATIENCE * 20)):
-            value = condition()
-            if value:
-                return value
+    def wait(self, condition: Callable[[], Any], about: Callable[[], Any] = lambda: "nothing more") -> Any:
+        """Until a Python condition holds; returns its value. `about` is told if it never does.
+
+        For conditions in the page use page.wait_for_function."""
+        deadline = time.monotonic() + PATIENCE
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"waited in vain: {about()}"
             self.page.wait_for_timeout(50)
-        raise AssertionError("waited in vain")
+        return value
 
     def screenshot(self, name: str) -> Path:
         """Keep a picture of the page as an artefact."""
