@@ -6,6 +6,7 @@ from comfy_api.v0_0_2 import io
 from ..caphuman_core.check import fail
 from ..caphuman_core.choices import HEAD_SUFFIX
 from . import host, wires
+from .from_file import FromSavedFile
 
 CATEGORY = "CapHuman/head"
 
@@ -100,7 +101,7 @@ class SaveHead(io.ComfyNode):
         return io.NodeOutput()
 
 
-class LoadHead(io.ComfyNode):
+class LoadHead(FromSavedFile):
     """A head from a file."""
 
     @classmethod
@@ -112,14 +113,6 @@ class LoadHead(io.ComfyNode):
             inputs=[io.Combo.Input("name", options=host.saved_files(HEAD_SUFFIX),
                                    tooltip="A .head.safetensors file in the input or output folder.")],
             outputs=[wires.Head.Output("head", display_name="head", tooltip="The saved head or batch of heads.")])
-
-    @classmethod
-    def validate_inputs(cls, name) -> bool | str:
-        return True                      # a missing file is explained in one sentence when the node runs
-
-    @classmethod
-    def fingerprint_inputs(cls, name) -> str:
-        return host.saved_stamp(name)
 
     @classmethod
     def execute(cls, name) -> io.NodeOutput:

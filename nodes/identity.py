@@ -11,6 +11,7 @@ from comfy_api.v0_0_2 import io, ui
 from ..caphuman_core.check import fail, require, require_image
 from ..caphuman_core.choices import CLIP_VIEWS, IDENTITY_SUFFIX
 from . import host, wires
+from .from_file import FromSavedFile
 
 if TYPE_CHECKING:
     from ..caphuman_core.identity.encode import Views
@@ -232,7 +233,7 @@ class SaveIdentity(io.ComfyNode):
         return io.NodeOutput()
 
 
-class LoadIdentity(io.ComfyNode):
+class LoadIdentity(FromSavedFile):
     """An identity from a file."""
 
     @classmethod
@@ -244,14 +245,6 @@ class LoadIdentity(io.ComfyNode):
             inputs=[io.Combo.Input("name", options=host.saved_files(IDENTITY_SUFFIX),
                                    tooltip="An .identity.safetensors file in the input or output folder.")],
             outputs=[wires.Identity.Output("identity", display_name="identity", tooltip="The saved identity or batch.")])
-
-    @classmethod
-    def validate_inputs(cls, name) -> bool | str:
-        return True                      # a missing file is explained in one sentence when the node runs
-
-    @classmethod
-    def fingerprint_inputs(cls, name) -> str:
-        return host.saved_stamp(name)
 
     @classmethod
     def execute(cls, name) -> io.NodeOutput:

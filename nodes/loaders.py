@@ -14,6 +14,7 @@ from ..caphuman_core.choices import BUILT_IN, MTCNN_FILES
 from ..caphuman_core.face.backends import AUTO, BACKENDS, find_bundles, find_packs, make_detector
 from . import host, wires
 from .faces import FaceDetector
+from .from_file import FromModelFile
 from .identity import FaceParser, IdentityEncoder
 
 CATEGORY = "CapHuman/loaders"
@@ -22,8 +23,10 @@ HEAD_MODEL_SUFFIXES = (".pkl", ".safetensors")
 HEAD_FITTER_SUFFIXES = (".tar", ".safetensors", ".pth", ".pt", ".ckpt")
 
 
-class LoadHeadModel(io.ComfyNode):
+class LoadHeadModel(FromModelFile):
     """The head model: the built-in one, or FLAME."""
+
+    FOLDER = "flame"
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -39,12 +42,9 @@ class LoadHeadModel(io.ComfyNode):
                                             tooltip="For the nodes that fit, edit and draw heads.")])
 
     @classmethod
-    def validate_inputs(cls, head_model_name) -> bool | str:
-        return True                      # a missing file is explained in one sentence when the node runs
-
-    @classmethod
-    def fingerprint_inputs(cls, head_model_name) -> str:
-        return head_model_name if head_model_name == BUILT_IN else host.file_stamp("flame", head_model_name)
+    def stamp(cls, name: str) -> str:
+        """The built-in model never changes."""
+        return name if name == BUILT_IN else super().stamp(name)
 
     @classmethod
     def execute(cls, head_model_name) -> io.NodeOutput:
@@ -76,8 +76,10 @@ class HeadFitter:
     name: str
 
 
-class LoadHeadFitter(io.ComfyNode):
+class LoadHeadFitter(FromModelFile):
     """DECA's encoder."""
+
+    FOLDER = "flame"
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -90,14 +92,6 @@ class LoadHeadFitter(io.ComfyNode):
             outputs=[wires.HeadFitter.Output("head_fitter", display_name="head_fitter", tooltip="For CapHuman Fit Head.")])
 
     @classmethod
-    def validate_inputs(cls, model_name) -> bool | str:
-        return True                      # a missing file is explained in one sentence when the node runs
-
-    @classmethod
-    def fingerprint_inputs(cls, model_name) -> str:
-        return host.file_stamp("flame", model_name)
-
-    @classmethod
     def execute(cls, model_name) -> io.NodeOutput:
         from ..caphuman_core.head.deca import build_encoder, is_encoder_key
         from ..caphuman_core.weights import read_state_dict
@@ -106,8 +100,10 @@ class LoadHeadFitter(io.ComfyNode):
         return io.NodeOutput(HeadFitter(host.patcher(build_encoder(state, f"head fitter file '{path.name}'")), path.name))
 
 
-class LoadCapFace(io.ComfyNode):
+class LoadCapFace(FromModelFile):
     """CapFace weights, from the full CapHuman checkpoint or alone."""
+
+    FOLDER = "capface"
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -123,14 +119,6 @@ class LoadCapFace(io.ComfyNode):
                                           tooltip="For CapHuman Apply CapFace; all of them share it.")])
 
     @classmethod
-    def validate_inputs(cls, capface_name) -> bool | str:
-        return True                      # a missing file is explained in one sentence when the node runs
-
-    @classmethod
-    def fingerprint_inputs(cls, capface_name) -> str:
-        return host.file_stamp("capface", capface_name)
-
-    @classmethod
     def execute(cls, capface_name) -> io.NodeOutput:
         from ..caphuman_core.capface.keys import read_capface
         from .capface_control import CapFace
@@ -140,7 +128,7 @@ class LoadCapFace(io.ComfyNode):
         return io.NodeOutput(CapFace(network, host.patcher(network), dtype, path.name))
 
 
-class LoadFaceDetector(io.ComfyNode):
+class LoadFaceDetector(FromModelFile):
     """One of the face detector back ends."""
 
     @classmethod
@@ -162,10 +150,6 @@ class LoadFaceDetector(io.ComfyNode):
             outputs=[wires.FaceDetector.Output("detector", display_name="detector", tooltip="For CapHuman Detect Faces.")])
 
     @classmethod
-    def validate_inputs(cls, backend, model_name) -> bool | str:
-        return True                      # what is missing is explained in one sentence when the node runs
-
-    @classmethod
     def fingerprint_inputs(cls, backend, model_name) -> str:
         folders = [folder for key in ("facenet", "detection", "insightface") for folder in host.model_folders(key)]
         files = sorted(str(path) for folder in folders if folder.is_dir()
@@ -179,8 +163,10 @@ class LoadFaceDetector(io.ComfyNode):
         return io.NodeOutput(FaceDetector(detector, host.patcher(detector) if isinstance(detector, torch.nn.Module) else None))
 
 
-class LoadIdentityEncoder(io.ComfyNode):
+class LoadIdentityEncoder(FromModelFile):
     """FaceNet."""
+
+    FOLDER = "facenet"
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -192,14 +178,6 @@ class LoadIdentityEncoder(io.ComfyNode):
                                    tooltip="20180402-114759-vggface2.pt, or a conversion of it, in the models folder 'facenet'.")],
             outputs=[wires.IdentityEncoder.Output("identity_encoder", display_name="identity_encoder",
                                                   tooltip="For CapHuman Encode Identity.")])
-
-    @classmethod
-    def validate_inputs(cls, model_name) -> bool | str:
-        return True                      # a missing file is explained in one sentence when the node runs
-
-    @classmethod
-    def fingerprint_inputs(cls, model_name) -> str:
-        return host.file_stamp("facenet", model_name)
 
     @classmethod
     def execute(cls, model_name) -> io.NodeOutput:
@@ -216,8 +194,10 @@ def _not_mtcnn(names: list[str]) -> list[str]:
     return [name for name in names if Path(name).name not in MTCNN_FILES] or [host.NO_FILE]
 
 
-class LoadFaceParser(io.ComfyNode):
+class LoadFaceParser(FromModelFile):
     """BiSeNet."""
+
+    FOLDER = "face_parsing"
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -231,14 +211,6 @@ class LoadFaceParser(io.ComfyNode):
                                              tooltip="For CapHuman Encode Identity and CapHuman Parse Face.")])
 
     @classmethod
-    def validate_inputs(cls, model_name) -> bool | str:
-        return True                      # a missing file is explained in one sentence when the node runs
-
-    @classmethod
-    def fingerprint_inputs(cls, model_name) -> str:
-        return host.file_stamp("face_parsing", model_name)
-
-    @classmethod
     def execute(cls, model_name) -> io.NodeOutput:
         from ..caphuman_core.face.bisenet import build_bisenet
         from ..caphuman_core.weights import read_state_dict
@@ -247,8 +219,10 @@ class LoadFaceParser(io.ComfyNode):
         return io.NodeOutput(FaceParser(host.patcher(net)))
 
 
-class LoadCLIPVision(io.ComfyNode):
+class LoadCLIPVision(FromModelFile):
     """The CLIP tower inside a full CapHuman checkpoint."""
+
+    FOLDER = "capface"
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -260,14 +234,6 @@ class LoadCLIPVision(io.ComfyNode):
                                    tooltip="A full caphuman.ckpt in the models folder 'capface'.")],
             outputs=[io.ClipVision.Output("clip_vision", display_name="clip_vision",
                                           tooltip="For CapHuman Encode Identity; it has no projection for other nodes.")])
-
-    @classmethod
-    def validate_inputs(cls, capface_name) -> bool | str:
-        return True                      # a missing file is explained in one sentence when the node runs
-
-    @classmethod
-    def fingerprint_inputs(cls, capface_name) -> str:
-        return host.file_stamp("capface", capface_name)
 
     @classmethod
     def execute(cls, capface_name) -> io.NodeOutput:

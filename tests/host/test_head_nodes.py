@@ -53,7 +53,7 @@ def test_relight_transfer_blend_save_load(call, neutral, model, host):
     mixed, = call("CapHumanTransferHead", source=head, target=turned, position=False, pose=True, expression=False, lighting=True)
     assert torch.equal(mixed.rotation_radians, turned.rotation_radians)
     assert torch.equal(mixed.light, lit.light)
-    frames, = call("CapHumanBlendHeads", head_a=head, head_b=mixed, frames=3, easing="linear")
+    frames, _strip = call("CapHumanBlendHeads", head_a=head, head_b=mixed, frames=3, easing="linear")
     call("CapHumanSaveHead", head=frames, filename_prefix="caphuman/test")
     name = "caphuman/test_00001.head.safetensors [output]"
     assert name in host.NODE_CLASS_MAPPINGS["CapHumanLoadHead"].define_schema().inputs[0].options

@@ -177,6 +177,18 @@ def test_a_missing_model_file_is_one_sentence_at_execution(host, classes):
         assert "\n" not in str(failure.value)
 
 
+@pytest.mark.parametrize(("kind", "named"), [
+    ("CapHumanLoadHeadModel", {"head_model_name": "gone.pkl"}), ("CapHumanLoadHead", {"name": "gone.head.safetensors"})])
+def test_the_executor_hands_a_missing_file_to_the_node(run, kind, named):
+    """The host looks for the override of validation and of the stamp in the node's bases too."""
+    made = {"class_type": "CapHumanNewHead", "inputs": {"head_model": ["1", 0], "width": 64, "height": 64}}
+    source = "2" if kind == "CapHumanLoadHeadModel" else "1"
+    save = {"class_type": "CapHumanSaveHead", "inputs": {"head": [source, 0], "filename_prefix": "x"}}
+    result = run({"1": {"class_type": kind, "inputs": named}, "3": save} | ({"2": made} if source == "2" else {}))
+    assert result["valid"], result
+    assert "gone" in str(result["messages"][-1])
+
+
 def test_the_pack_names_what_it_is():
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")      # Python 3.10 has no reader for it
     section = project.split("[tool.comfy]")[1].split("\n[")[0]
