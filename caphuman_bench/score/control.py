@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DECA_SOURCE = ("put deca_model.tar, generic_model.pkl, FLAME_texture.npz, landmark_embedding.npy and head_template.obj of the DECA "
                "and FLAME projects into the models folder 'flame'")
+AGREEING_DEGREES = 15.0                  # dlib's points, made for frontal faces, are believed if they see the head turned alike
 FRAME = 512                              # pixels; codes do not depend on it
 _PLACE = ("yaw_degrees", "pitch_degrees", "roll_degrees", "x", "y", "scale", "jaw_degrees")
 _LIGHT = ("light_azimuth", "light_elevation", "light_intensity", "light_ambient")
@@ -56,7 +57,8 @@ class LandmarkFitter:
         self.model = model or load_builtin()
         self._small = landmark_model(self.model)
         self._points = _dlib_points()
-        self.version = f"landmark fit (not DECA), head model {self.model.name}{', 68 points by dlib' if self._points else ''}"
+        more = "; where it has five points, expression and jaw by dlib's 68" if self._points else ""
+        self.version = f"landmark fit (not DECA), head model {self.model.name}{more}"
 
     def fit(self, seen: Sequence[Seen]) -> list[Fitted | None]:
         """See Fitter."""
@@ -66,16 +68,20 @@ class LandmarkFitter:
         from caphuman_core.head.fit import fit_face
         from caphuman_core.render.overlay import with_photo_light
         face = one.face
-        if face is not None and face.points68 is None and self._points is not None:
-            face = replace(face, points68=self._points.of(one.picture, face))
         if face is None or (face.points68 is None and face.points5 is None):
             return None
+        told = face.points68 is not None or face.expression_scores is not None
         try:
             head = fit_face(face, self.model, self._small, one.picture.shape[2], one.picture.shape[1])
+            if not told and self._points is not None:
+                more = replace(face, points68=self._points.of(one.picture, face))
+                near = fit_face(more, self.model, self._small, head.width, head.height)
+                if told := angle_degrees(head, near) <= AGREEING_DEGREES:
+                    head = head.replace(expression=near.expression, jaw_radians=near.jaw_radians)
             head = with_photo_light(one.picture[None], head, self.model)
         except RuntimeError:             # a singular system: torch's LinAlgError is one
             return None
-        return Fitted(head, face.points68 is not None or face.expression_scores is not None)
+        return Fitted(head, told)
 
 
 def _dlib_points() -> DlibPoints | None:
@@ -208,20 +214,26 @@ def errors(asked: Fitted, obtained: Fitted) -> dict[str, float | None]:
     """Values by metric (metrics.py); None for what one of the two fits cannot tell."""
     import torch
 
-    from caphuman_core.head.rotations import matrix_from_axis_angle
     a, b = asked.head, obtained.head
     told = asked.knows_expression and obtained.knows_expression
-    turn = [matrix_from_axis_angle(head.rotation_radians.double())[0] for head in (a, b)]
-    # |R - S| = 2 sqrt(2) sin(angle / 2): unlike the arc cosine of the trace it is exact for small angles.
-    angle = 2 * torch.asin(((turn[0] - turn[1]).norm() / 8 ** 0.5).clamp(max=1))
     poses = [torch.cat([head.rotation_radians, head.jaw_radians], 1) for head in (a, b)]
     return {
         "shape_rmse": _rmse(a.identity, b.identity),
         "pose_rmse": _rmse(*poses) if told else None,
         "expression_rmse": _rmse(a.expression, b.expression) if told else None,
         "light_rmse": _rmse(a.light, b.light),
-        "head_angle": float(torch.rad2deg(angle)),
+        "head_angle": angle_degrees(a, b),
     }
+
+
+def angle_degrees(a: Head, b: Head) -> float:
+    """Angle between the rotations of two heads, 0..180."""
+    import torch
+
+    from caphuman_core.head.rotations import matrix_from_axis_angle
+    turns = [matrix_from_axis_angle(head.rotation_radians.double())[0] for head in (a, b)]
+    # |R - S| = 2 sqrt(2) sin(angle / 2): unlike the arc cosine of the trace it is exact for small angles.
+    return float(torch.rad2deg(2 * torch.asin(((turns[0] - turns[1]).norm() / 8 ** 0.5).clamp(max=1))))
 
 
 def _rmse(a: Tensor, b: Tensor) -> float | None:
