@@ -71,7 +71,7 @@ export class HeadEditor {
     this.#parts?.gestures.dispose();
     this.#unfollow?.();
     this.#view?.dispose();
-    this.#view = this.#parts = null;
+    this.#view = this.#parts = this.#unfollow = null;
     this.element.replaceChildren();    // the host may keep the node for long; its canvases and listeners need not stay
   }
 
