@@ -15,13 +15,15 @@ async def comfy_entrypoint():
     try:
         from comfy_api.v0_0_2 import ComfyExtension
 
-        from .nodes import all_nodes, editor_routes
+        from .nodes import all_nodes, doctor, editor_routes, replacements
         from .nodes.host import register_folders
 
         class CapHumanExtension(ComfyExtension):
             async def on_load(self) -> None:
                 register_folders()
                 editor_routes.register()
+                await replacements.register()
+                doctor.log_summary()
 
             async def get_node_list(self) -> list[type]:
                 return all_nodes()

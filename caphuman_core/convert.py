@@ -17,20 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .capface.keys import MASK_KEY, is_capface_key, plain_key
+from .capface.layout import parameter_shapes
 from .check import InputError, fail
+from .model_catalogue import known_checksum
 from .weights import SAFETENSORS_SUFFIXES, TORCH_SUFFIXES, read_state_dict, strip_prefix, write_safetensors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-# MD5 of the published originals.
-KNOWN_MD5 = {
-    "cfc3b95159b2a8981ebc347170202ba5": "generic_model.pkl (FLAME 2020)",
-    "2a3982db7667c32d0dd13351aa6758f7": "FLAME_texture.npz",
-    "b182e51c26e5a73b1f7a5c53cf8cc038": "deca_model.tar",
-    "a275dadfa4c1bd3c71a9f1411d68f92c": "landmark_embedding.npy",
-    "ddc6d31590f871ebe1844b063b2f8042": "head_template.obj",
-}
 COMPANIONS = (".npy", ".obj", ".npz")
 
 
@@ -63,6 +57,8 @@ def _weights_job(path: Path) -> Job:
     for kind, target, pick in _NETWORKS:
         picked = pick(state)
         if picked:
+            if kind == "CapFace":
+                _check_capface(f"CapFace file '{path.name}'", picked)
             return Job(path, kind, target, lambda picked=picked, kind=kind: (picked, {"format": "pt", "caphuman_kind": kind}))
     fail(f"file '{path.name}'", "must be one of CapHuman's model files", f"keys like {', '.join(sorted(state)[:3]) or 'none'}",
          "give the original caphuman.ckpt, deca_model.tar, 79999_iter.pth or 20180402-114759-vggface2.pt")
@@ -75,6 +71,18 @@ def _deca(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _capface(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found = {key: value for key, value in state.items() if is_capface_key(key)}
     return found if any(plain_key(key) == MASK_KEY for key in found) else {}
+
+
+def _check_capface(name: str, state: Mapping[str, Tensor]) -> None:
+    """Refuse a CapFace that lacks a parameter or has one of another shape: the converted file would be refused later."""
+    have = {plain_key(key): tuple(value.shape) for key, value in state.items()}
+    wanted = parameter_shapes()
+    wrong = sorted(key for key, shape in wanted.items() if have.get(key) != shape)
+    unknown = sorted(set(have) - set(wanted))
+    for label, keys in (("missing or of another shape", wrong), ("unknown", unknown)):
+        if keys:
+            fail(name, "must hold exactly the weights of CapFace", f"{len(keys)} {label} ({', '.join(keys[:3])})",
+                 "download caphuman.ckpt again")
 
 
 def _facenet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -117,7 +125,8 @@ def md5_note(path: Path) -> str:
     with path.open("rb") as file:
         while block := file.read(1 << 24):
             digest.update(block)
-    return KNOWN_MD5.get(digest.hexdigest(), f"checksum {digest.hexdigest()} not among the known originals")
+    known = known_checksum(f"md5:{digest.hexdigest()}")
+    return known.names[0] if known else f"checksum {digest.hexdigest()} not among the known originals"
 
 
 def convert(job: Job, folder: Path) -> Path:

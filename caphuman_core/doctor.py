@@ -51,7 +51,9 @@ def report(folders: Folders, host_version: str = "", device: str = "", checksums
     for entry in CATALOGUE:
         lines += [f"  {line}" for line in _entry_lines(entry, found, folders, checksums)]
     broken = [item for item in found if item.peek.problem]
-    lines += ["", "Files that could not be read", *(f"  {_shown(item.path, folders)}: {item.peek.problem}" for item in broken)] * bool(broken)
+    if broken:
+        lines += ["", "Files that could not be read"]
+        lines += [f"  {_shown(item.path, folders)}: {item.peek.problem}" for item in broken]
     lines += ["", "Packages", *(f"  {line}" for line in _package_lines())]
     lines += ["", f"ComfyUI: {host_version or 'version not known'}", f"Python: {sys.version.split()[0]}",
               f"Device: {device or _device()}", "", f"Next: {next_step(found)}"]

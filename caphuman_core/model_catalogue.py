@@ -64,7 +64,8 @@ CATALOGUE: tuple[ModelFile, ...] = (
         "clip_vision", "CLIP ViT-L/14 vision tower", "clip_vision",
         ("clip_vision_vit_l_14.safetensors", "clip-vit-large-patch14.safetensors"),
         "`openai/clip-vit-large-patch14` on Hugging Face, or any copy ComfyUI loads; a full `caphuman.ckpt` carries it too "
-        "(CapHuman Load CLIP Vision)", "https://huggingface.co/openai/clip-vit-large-patch14", "MIT", True, "sees what the face looks like",
+        "(CapHuman Load CLIP Vision)", "https://huggingface.co/openai/clip-vit-large-patch14", "MIT", True,
+        "sees what the face looks like",
         Download("clip_vision_vit_l_14.safetensors",
                  "https://huggingface.co/openai/clip-vit-large-patch14/resolve/main/model.safetensors",
                  "a2bf730a0c7debf160f7a6b50b3aaf3703e7e88ac73de7a314903141db026dcb")),

@@ -80,7 +80,7 @@ def _small(path: Path, suffix: str) -> Peek:
     with path.open("rb") as file:
         head = file.read(1 << 20)
     if suffix == ".npy":
-        good = head.startswith(b"\x93NUMPY") and b"'O'" in head[:256] and b"lmk_faces_idx" in head
+        good = head.startswith(b"\x93NUMPY") and b"O'" in head[:256] and b"lmk_faces_idx" in head
         return Peek(("flame_landmarks",), "FLAME landmarks") if good else Peek()
     if suffix == ".obj":
         return Peek(("flame_template",), "a mesh with texture coordinates") if b"\nv " in b"\n" + head else Peek()
@@ -132,7 +132,8 @@ def _strings_of_pickle(path: Path, torch_legacy: bool = False) -> frozenset[str]
         head: Any = _Head(file)
         if _LEGACY_MAGIC not in [argument for _, argument, _ in pickletools.genops(head)]:
             raise ValueError("it is no torch file")
-        _strings(file), _strings(file)                                   # protocol version, system
+        for _ in ("protocol version", "system"):
+            _strings(file)
         return frozenset(_strings(file))
 
 

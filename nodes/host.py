@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import comfy.model_management
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 FOLDER_KEYS = ("capface", "flame", "face_parsing", "facenet", "insightface")
 WEIGHT_SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".tar")
 NO_FILE = "(no file found)"
+MAX_NAME = 255                           # bytes of one part of a file's name: what file systems take
 
 T = TypeVar("T")
 
 
 def register_folders() -> None:
     """Register models/<key> for each key, beside whatever extra_model_paths already names."""
-    for key in FOLDER_KEYS:
+    for key in (*FOLDER_KEYS, "detection"):          # ComfyUI before 0.18 has no `detection` of its own
         folder_paths.add_model_folder_path(key, os.path.join(folder_paths.models_dir, key))
 
 
@@ -72,9 +73,8 @@ def saved_files(suffix: str) -> list[str]:
 
 def saved_path(name: str, suffix: str, what: str, saver: str) -> Path:
     """Full path of a chosen saved file; names that leave the host's folders are refused like missing ones."""
-    plain, folder = folder_paths.annotated_filepath(name)
-    path = Path(folder or folder_paths.get_input_directory(), plain)
-    if _leaves_folder(plain) or not plain.lower().endswith(suffix) or not path.is_file():
+    path = _saved(name)
+    if path is None or not path.name.lower().endswith(suffix):
         fail(f"{what} file", f"must be a {suffix} file in the input or output folder", repr(name),
              f"make one with {saver}, then press R to refresh the node")
     return path
@@ -82,13 +82,29 @@ def saved_path(name: str, suffix: str, what: str, saver: str) -> Path:
 
 def saved_stamp(name: str) -> str:
     """Changes when a saved file is replaced: the `fingerprint_inputs` of nodes that load saved files."""
+    path = _saved(name)
+    return f"{path}:{path.stat().st_mtime_ns}" if path is not None else f"{name}:missing"
+
+
+def _saved(name: str) -> Path | None:
+    """The file an annotated name stands for; None if there is none, or if it lies (by links too) outside input and output.
+
+    Unlike models, which people link to from other disks, these names travel in workflows of strangers.
+    """
     plain, folder = folder_paths.annotated_filepath(name)
-    path = Path(folder or folder_paths.get_input_directory(), plain)
-    return f"{path}:{path.stat().st_mtime_ns}" if not _leaves_folder(plain) and path.is_file() else f"{name}:missing"
+    folder = folder or folder_paths.get_input_directory()
+    if _leaves_folder(plain) or not (path := Path(folder, plain)).is_file() or not _inside(path, [folder]):
+        return None
+    return path
 
 
 def new_output_path(filename_prefix: str, suffix: str) -> Path:
-    """Where the next file of a series goes in the output folder; the host refuses prefixes that leave it."""
+    """Where the next file of a series goes in the output folder. Raises InputError for prefixes that leave it."""
+    output = folder_paths.get_output_directory()
+    target = Path(output, filename_prefix) if not _leaves_folder(filename_prefix) else None
+    if target is None or not _inside(target.parent, [output]):
+        fail("filename_prefix", "must be a name inside the output folder", repr(filename_prefix[:80]),
+             "use letters and digits, with / for a subfolder")
     folder, name, *_ = folder_paths.get_save_image_path(filename_prefix, folder_paths.get_output_directory())
     taken = {path.name for path in Path(folder).glob("*" + suffix)}
     number = next(n for n in range(1, len(taken) + 2) if f"{name}_{n:05}{suffix}" not in taken)
@@ -105,7 +121,16 @@ def file_stamp(key: str, name: str) -> str:
 
 
 def _leaves_folder(name: str) -> bool:
-    return os.path.isabs(name) or ".." in Path(name.replace("\\", "/")).parts
+    """Whether a name is anything but a path below the folder it is looked up in, on this system or another."""
+    parts = name.replace("\\", "/").split("/")
+    return (not name or max(len(part.encode(errors="replace")) for part in parts) > MAX_NAME or not name.isprintable() or os.path.isabs(name) or not parts[0]
+            or ".." in parts or PureWindowsPath(name).drive != "")
+
+
+def _inside(path: Path, folders: Iterable[str | Path]) -> bool:
+    """Whether a file lies in one of the folders once links inside them are followed."""
+    real = path.resolve()
+    return any(real.is_relative_to(Path(folder).resolve()) for folder in folders)
 
 
 def patcher(module: torch.nn.Module) -> comfy.model_patcher.ModelPatcher:

@@ -3,11 +3,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..check import fail
+from ..check import fail, require
 from ..flow import Identity
 from ..weights import read_metadata, read_state_dict, write_safetensors
 
 FORMAT = "caphuman-identity-1"
+MAX_BYTES = 256 << 20                    # about 240 faces
 
 
 def save_identity(identity: Identity, path: Path) -> None:
@@ -21,7 +22,11 @@ def save_identity(identity: Identity, path: Path) -> None:
 
 def load_identity(path: Path) -> Identity:
     """Read what `save_identity` wrote. Raises InputError for any other file."""
-    name, metadata = f"identity file '{path.name}'", read_metadata(path, "identity")
+    name = f"identity file '{path.name}'"
+    size = path.stat().st_size if path.is_file() else 0
+    require(0 < size <= MAX_BYTES, name, "must be a file of at most 256 MB", f"{size} bytes" if size else "no such file",
+            "choose a file made by CapHuman Save Identity")
+    metadata = read_metadata(path, "identity")
     if metadata.get("format") != FORMAT:
         fail(name, "must be written by CapHuman Save Identity", f"format {metadata.get('format')!r}", "choose such a file")
     tensors = read_state_dict(path, "identity")

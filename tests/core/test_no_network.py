@@ -1,0 +1,54 @@
+"""Nothing in the pack opens a connection or starts a program: a workflow from a stranger cannot make it fetch anything."""
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FORBIDDEN = {"urllib", "urllib3", "requests", "http", "httpx", "socket", "ftplib", "smtplib", "telnetlib", "huggingface_hub",
+             "subprocess", "webbrowser", "ctypes", "pip", "xmlrpc", "websocket", "websockets", "torch.hub"}
+# aiohttp answers the editor's requests; its client half is not used.
+ALLOWED_FROM_AIOHTTP = {"web"}
+CALLS = {"eval", "exec", "compile", "system", "popen", "load_state_dict_from_url", "hf_hub_download", "__import__"}
+MODULES = sorted([ROOT / "__init__.py", *(ROOT / "nodes").rglob("*.py"), *(ROOT / "caphuman_core").rglob("*.py")])
+
+
+def complaints(source: str) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call):
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            evaluates = name in ("eval", "compile") and isinstance(node.func, ast.Attribute)     # network.eval(), re.compile()
+            found += [f"calls {name}"] if name in CALLS and not evaluates else []
+            continue
+        else:
+            continue
+        found += [f"imports {name}" for name in names if name.split(".")[0] in FORBIDDEN or name in FORBIDDEN]
+        found += [f"imports {name}" for name in names
+                  if name.split(".")[0] == "aiohttp" and name.removeprefix("aiohttp.") not in ALLOWED_FROM_AIOHTTP]
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_module_opens_no_connection(path):
+    assert complaints(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("source", ["import socket", "from urllib.request import urlopen", "from aiohttp import ClientSession",
+                                    "import os\nos.system('x')", "eval('1')", "import aiohttp", "import torch.hub"])
+def test_the_check_finds_what_it_looks_for(source):
+    assert complaints(source)
+
+
+def test_the_editor_s_scripts_talk_to_their_own_server_only():
+    for path in (ROOT / "web").rglob("*.js"):
+        text = path.read_text(encoding="utf-8")
+        assert "http://" not in text.replace("http://www.w3.org", ""), path.name
+        assert not any(word in text for word in ("XMLHttpRequest", "new WebSocket", "sendBeacon", "importScripts", "eval(")), path.name
+        assert not any(line.strip() for line in text.splitlines() if "fetch(" in line and "api.fetch" not in line and "://" in line)
