@@ -199,8 +199,20 @@ class Cluster:
 
     def __enter__(self) -> Cluster:
         self._proof = uuid.uuid4().hex
+        self._joined = self.ray.is_initialized()            # a session that somebody else began, and ends
         if self._shared != "no":
             write_whole(self.folder / PROOF_FILE, self._proof.encode())
+        if not self._joined:
+            self._begin()
+        paths = {entry.reference for entry in self.plan.identities} | {
+            path for head in self.plan.heads for path in (head.file, head.picture) if path}
+        self._inputs = {path: self.ray.put((self.folder / path).read_bytes()) for path in paths} if self._shared != "yes" else {}
+        self._class = self.ray.remote(Actor)
+        if not self.ray.cluster_resources().get("GPU"):
+            self._gpus = 0.0
+        return self
+
+    def _begin(self) -> None:
         root = Path(__file__).resolve().parent
         modules = [str(root), str(root.parent / "caphuman_core")]
         environment = {"py_modules": modules} if self._address != "local" else {"env_vars": {"PYTHONPATH": str(root.parent)}}
@@ -210,16 +222,10 @@ class Cluster:
             where = {"address": "local", "include_dashboard": False, "_temp_dir": self._temporary}
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self.ray.init(runtime_env=environment, log_to_driver=False, logging_level="ERROR", **where)
-        needed = {path for entry in self.plan.identities for path in (entry.reference,)} | {
-            path for head in self.plan.heads for path in (head.file, head.picture) if path}
-        self._inputs = {path: self.ray.put((self.folder / path).read_bytes()) for path in needed} if self._shared != "yes" else {}
-        self._class = self.ray.remote(Actor)
-        if not self.ray.cluster_resources().get("GPU"):
-            self._gpus = 0.0
-        return self
 
     def __exit__(self, *_: object) -> None:
-        self.ray.shutdown()
+        if not self._joined:
+            self.ray.shutdown()
         with contextlib.suppress(OSError):
             (self.folder / PROOF_FILE).unlink()
         if self._temporary:

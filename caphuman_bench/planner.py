@@ -19,7 +19,7 @@ from .store import STORE_FILE, Store
 WORKFLOW = Path(__file__).parent / "portrait.json"
 BYTES_PER_IMAGE = 500_000       # of a 512 x 512 PNG photo, where no probe has told
 OURS = (LOCK_FILE, f"{LOCK_FILE}.owner", PLAN_FILE, STORE_FILE, f"{STORE_FILE}-wal", f"{STORE_FILE}-shm", f"{STORE_FILE}.part",
-        "inputs", "images", "manifests")
+        "inputs", "images", "manifests", "report")
 
 
 @dataclass(frozen=True)

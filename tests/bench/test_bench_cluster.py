@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -83,7 +84,20 @@ def test_a_real_server_refuses_a_broken_graph_in_a_sentence(two_servers, tmp_pat
     assert "CapHumanRenderHead (node 4)" in said
 
 
+@pytest.fixture(scope="module")
+def ray_session():
+    """One Ray session for both ways; a Cluster that finds none begins its own in the same way."""
+    import ray
+    owner = Cluster.__new__(Cluster)
+    owner.ray, owner._address, owner._temporary = ray, "local", ""
+    owner._begin()
+    yield
+    ray.shutdown()
+    shutil.rmtree(owner._temporary, ignore_errors=True)
+
+
 @pytest.mark.parametrize("shared", ["auto", "no"])
+@pytest.mark.usefixtures("ray_session")
 def test_a_ray_worker_killed_in_the_middle_is_replaced_and_its_images_made(tmp_path, monkeypatch, shared):
     """Two actors, each with a server it started. Without a shared folder everything goes through Ray's object store."""
     monkeypatch.chdir(PACK)                                 # the workers' servers are started from here

@@ -4,6 +4,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import itertools
 import json
 import os
 import signal
@@ -65,7 +66,8 @@ def test_every_image_is_made_once_with_its_parameters_inside(tmp_path):
             assert (inside["identity"], inside["seed"], inside["plan"]) == (record.identity, record.seed, plan.digest)
             assert prompt["2"]["inputs"] == {"text": f"text {record.prompt[-1]}", "seed": record.seed,
                                              "yaw_degrees": 10.0 * int(record.head[-1])}
-            assert record.seconds is not None and record.status == "done"
+            assert record.seconds is not None
+            assert record.status == "done"
 
 
 def test_parameters_are_put_inside_when_the_host_keeps_no_metadata(tmp_path):
@@ -95,7 +97,7 @@ def test_whole_files_of_a_killed_run_are_taken_over_and_broken_or_foreign_ones_a
 
 
 def test_units_keep_a_person_warm_and_the_last_one_is_shared():
-    plan_records = [r for r in _records(4, 3, 5, 2)]
+    plan_records = list(_records(4, 3, 5, 2))
 
     async def go():
         queue, order = WorkQueue(plan_records), {}
@@ -112,7 +114,7 @@ def test_units_keep_a_person_warm_and_the_last_one_is_shared():
     everything = [image.id for images in order.values() for image in images]
     assert sorted(everything) == list(range(120)), "each once"
     for images in order.values():
-        changes = sum(a.identity != b.identity for a, b in zip(images, images[1:], strict=False))
+        changes = sum(a.identity != b.identity for a, b in itertools.pairwise(images))
         assert changes <= 3, "a person is left only when its units are done"
     assert max(map(len, order.values())) - min(map(len, order.values())) <= 2, "the end is shared"
 
@@ -215,7 +217,7 @@ def test_without_any_server_the_run_stops_and_says_how_to_go_on(tmp_path):
         with Store.open(tmp_path) as store:
             await Runner(store, [ServerWorker(plan, tmp_path, "http://127.0.0.1:9")],
                          Settings(waits=(0.05, 0.1), patience_seconds=0.3)).run(list(store.records()))
-    with pytest.raises(InputError, match="servers must answer, but got none at work for .*same command again"):
+    with pytest.raises(InputError, match=r"servers must answer, but got none at work for .*same command again"):
         asyncio.run(go())
 
 
@@ -229,7 +231,7 @@ def test_a_full_disk_stops_the_run_and_nothing_is_lost(tmp_path, monkeypatch):
         written.append(path)
         write_whole(path, content)
     monkeypatch.setattr(worker, "write_whole", full)
-    with pytest.raises(InputError, match="disk must take what is written, but got .*No space left.*nothing is lost"):
+    with pytest.raises(InputError, match=r"disk must take what is written, but got .*No space left.*nothing is lost"):
         run(tmp_path, plan)
     assert counts(tmp_path)["leased"] == 0
     monkeypatch.undo()
@@ -270,7 +272,8 @@ def test_the_command_line_runs_and_says_what_is_there(tmp_path, capsys):
 @contextlib.contextmanager
 def _server_process(folder, latency):
     """A simulated server as a process of its own; `made.json` counts what it made."""
-    command = [sys.executable, "-m", "caphuman_bench.simulated", "--latency", str(latency), "--log", str(folder.parent / "made.json")]
+    command = [sys.executable, "-m", "caphuman_bench.simulated", "--latency", str(latency),
+               "--log", str(folder.parent / "made.json")]
     with subprocess.Popen(command, cwd=PACK, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process.stdout.readline().strip()
