@@ -100,6 +100,12 @@ def content(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def drop(page, path):
+    """Drop a file once the frontend's busy mask is gone: PrimeVue fails when another comes before it has faded."""
+    page.page.wait_for_function("() => !document.querySelector('.p-blockui-mask')")
+    page.drop_workflow(path)
+
+
 def small(prompt, stand_ins):
     """The prompt with stand-ins for its models, tiny pictures and one step."""
     prompt = copy.deepcopy(prompt)
@@ -132,7 +138,7 @@ def people_are_saved(url, server_folder, stand_ins):
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_a_template_opens_exports_its_twin_and_runs(page, url, server_folder, stand_ins, path):
-    page.drop_workflow(path)
+    drop(page, path)
     assert page.page.evaluate(f"() => {STORE}.missingNodesError") is None
     assert page.page.evaluate(LAYOUT) == []
     exported = page.export_api()
@@ -151,7 +157,7 @@ def test_templates_open_the_same_with_vue_nodes(open_page, stand_ins):
     page = open_page(True)
     page.forgive(MODEL_SIZES)
     for path in WORKFLOWS:
-        page.drop_workflow(path)
+        drop(page, path)
         assert page.export_api() == content(ROOT / "workflows" / "api" / path.name), path.stem
     page.fit_view()
     page.screenshot("template_vue")
