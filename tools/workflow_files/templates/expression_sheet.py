@@ -56,7 +56,7 @@ def _timeline(workflow: Workflow, head: stages.Fitted) -> tuple[list[Node], list
     edits: list[Node] = []
     keys: list[Node] = []
     for frame, (name, amounts) in enumerate(SHEET):
-        edit = stages.edited(workflow, head, title=f"Edit Head: {name}", **amounts).folded()
+        edit = stages.edited(workflow, head, None, f"Edit Head: {name}", **amounts).folded()
         before: dict[str, Any] = {"keyframes": keys[-1]} if keys else {}
         keys.append(workflow.node("CapHumanHeadKeyframe", f"Frame {frame}: {name}", head=edit, frame=frame, **before).folded())
         edits.append(edit)
