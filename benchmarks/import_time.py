@@ -25,6 +25,7 @@ import asyncio, json, sys, time
 sys.path.insert(0, {str(HOST)!r})
 import comfy.cli_args
 comfy.cli_args.args.cpu = True
+import utils.install_util       # as main.py does; older hosts put comfy/ first on the path afterwards
 import nodes
 import gc, logging
 from comfy_config import config_parser      # the host imports it for the first pack of any kind

@@ -44,7 +44,7 @@ DESIGN = {
                              "CONDITIONING CONDITIONING"),
 }
 # Beyond the table, for those who lack a file.
-EXTRA = {"CapHumanLoadCLIPVision": ("capface_name", "CLIP_VISION")}
+EXTRA = {"CapHumanLoadCLIPVision": ("capface_name", "CLIP_VISION"), "CapHumanDoctor": ("checksums", "STRING")}
 # Nodes without which the main graph does not exist.
 NEEDED = ("CapHumanLoadCapFace", "CapHumanLoadFaceDetector", "CapHumanLoadIdentityEncoder", "CapHumanLoadHeadModel",
           "CapHumanDetectFaces", "CapHumanEncodeIdentity", "CapHumanFitHeadLandmarks", "CapHumanEditHead", "CapHumanRenderHead",

@@ -1,4 +1,4 @@
-"""The commands of dev.py: demo, test, check, generate."""
+"""The commands of dev.py: demo, test, check, generate, matrix."""
 from __future__ import annotations
 
 import argparse
@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import lock, serve, server, suite
+from . import lock, matrix, serve, server, suite
 from .children import guarded, tool_environment
 from .children import run as run_child
 from .install import prepare
@@ -28,7 +28,8 @@ def run(arguments: list[str]) -> int:
     if rest and options.command != "test":
         _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        return {"demo": demo, "test": test, "check": check, "generate": generate}[options.command](options, rest)
+        commands = {"demo": demo, "test": test, "check": check, "generate": generate, "matrix": matrix.run_command}
+        return commands[options.command](options, rest)
     except Failure as failure:
         sys.stderr.write(f"dev.py: {failure}\n")
         return 1
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("test", help="the whole test suite; further arguments go to pytest")
     commands.add_parser("check", help="ruff and pyright")
     commands.add_parser("generate", help="rewrite workflows/api and locales/en from the workflows and the nodes")
+    matrix.add_options(commands.add_parser("matrix", help="host tests on every supported ComfyUI, core tests on every Python"))
     return parser
 
 
