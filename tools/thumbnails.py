@@ -1,7 +1,8 @@
 """python thumbnails.py [NAME ...]: draw workflows/<name>.jpg, the picture of each template in the frontend's list.
 
 Drawn from photos with the pack's own renderer and the built-in head. No sampled picture is shown: without trained weights
-there is none. Photos: the astronaut of scikit-image (NASA, public domain) and generated people of ComfyUI's template packages (MIT).
+there is none. Photos: the astronaut of scikit-image (NASA, public domain) and generated people of ComfyUI's template
+packages (MIT).
 """
 from __future__ import annotations
 
@@ -14,9 +15,10 @@ from contact_sheet import font
 from devkit.places import ROOT
 from PIL import Image, ImageDraw
 
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "tests"))
 
-import face_photos
+import face_photos  # pyright: ignore[reportMissingImports]
 from workflow_files.templates.expression_sheet import SHEET
 
 from caphuman_core.face.backends import make_detector
@@ -37,7 +39,7 @@ DRAWN = 600                                         # pixels of a rendered head
 PAPER, CARD, INK = (23, 24, 29), (44, 47, 57), (238, 238, 242)
 FACE = 2.3                                          # side of a photo's crop, in face boxes
 MOST_BYTES = 60_000
-WHO, OTHER, THIRD = "astronaut", "woman_c", "woman_b"
+WHO, OTHER = "astronaut", "woman_c"
 FRONT = Edit(scale=1.15, y=-0.06)
 Tile = tuple[Image.Image, str]                      # picture, caption
 
@@ -79,7 +81,8 @@ def picture(pixels: torch.Tensor) -> Image.Image:
     return Image.fromarray((pixels.clamp(0, 1) * 255).round().byte().movedim(0, -1).numpy())
 
 
-def shown(head: Head, look: str = "shaded", size: tuple[int, int] = (DRAWN, DRAWN), behind: torch.Tensor | None = None) -> Image.Image:
+def shown(head: Head, look: str = "shaded", size: tuple[int, int] = (DRAWN, DRAWN),
+          behind: torch.Tensor | None = None) -> Image.Image:
     """A head drawn as one of the maps, on the paper or over a photo."""
     drawn = render(head, model(), *size)
     if look == "landmarks":
@@ -129,7 +132,8 @@ def over(name: str, head: Head | None = None) -> Image.Image:
 
 def portrait() -> list[list[Tile]]:
     turned = edited(fitted(WHO), Edit(yaw_degrees=25, expressions={"smile": 0.5}))
-    return [[(picture(photo(WHO)[0]), "photo"), (over(WHO), "fitted head")], [(shown(turned), "edited"), (shown(turned, "normals"), "hint")]]
+    return [[(picture(photo(WHO)[0]), "photo"), (over(WHO), "fitted head")],
+            [(shown(turned), "edited"), (shown(turned, "normals"), "hint")]]
 
 
 def first_head() -> list[list[Tile]]:
@@ -186,7 +190,8 @@ def two_people() -> list[list[Tile]]:
         placed = transfer(fitted(name), new_head(model(), *wide), True, True, True, False)
         head = edited(placed, Edit(x=x, scale=0.85, yaw_degrees=yaw, expressions={"smile": 0.5}))
         ground = face_photos.as_tensor(shown(head, size=wide, behind=ground))[None]
-    return [[(picture(photo(WHO)[0]), "left"), (picture(photo(OTHER)[0]), "right")], [(picture(ground[0]), "both heads in one picture")]]
+    return [[(picture(photo(WHO)[0]), "left"), (picture(photo(OTHER)[0]), "right")],
+            [(picture(ground[0]), "both heads in one picture")]]
 
 
 BLUE, RED, GOLD = (52, 84, 122), (122, 62, 58), (128, 98, 40)
