@@ -123,7 +123,8 @@ def file_stamp(key: str, name: str) -> str:
 def _leaves_folder(name: str) -> bool:
     """Whether a name is anything but a path below the folder it is looked up in, on this system or another."""
     parts = name.replace("\\", "/").split("/")
-    return (not name or max(len(part.encode(errors="replace")) for part in parts) > MAX_NAME or not name.isprintable() or os.path.isabs(name) or not parts[0]
+    longest = max(len(part.encode(errors="replace")) for part in parts)
+    return (not name or longest > MAX_NAME or not name.isprintable() or os.path.isabs(name) or not parts[0]
             or ".." in parts or PureWindowsPath(name).drive != "")
 
 

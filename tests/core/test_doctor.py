@@ -161,7 +161,8 @@ def test_the_pages_list_the_same_files(page):
     rows = [line for line in (ROOT / page).read_text(encoding="utf-8").splitlines() if line.startswith("|")]
     for entry in CATALOGUE:
         names = (entry.names[0], entry.title)
-        good = [row for row in rows if any(name in row for name in names) and f"models/{entry.directory}" in row and entry.licence in row]
+        good = [row for row in rows if any(name in row for name in names)
+                and f"models/{entry.directory}" in row and entry.licence in row]
         assert good, f"{page}: no row for {entry.title} with models/{entry.directory} and '{entry.licence}'"
 
 

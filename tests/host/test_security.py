@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-SECRET = "secret.head.safetensors"
-HOSTILE = ("../" + SECRET, "..\\" + SECRET, "sub/../../" + SECRET, "/etc/passwd", "C:\\Windows\\win.ini", "C:" + SECRET,
-           "\\\\server\\share\\x", "//server/share/x", "x\0.safetensors", "x\n.safetensors", "", ".", "..", "a" * 5000, "../" + SECRET + " [output]",
-           "../" + SECRET + " [input]", "../" + SECRET + " [temp]", "/etc/passwd [output]", "http://example.com/x.safetensors",
-           "file:///etc/passwd", "linked/" + SECRET, "linked/" + SECRET + " [output]", "~/.ssh/id_rsa", "$HOME/x", "aux", "\u202egnp.exe")
+OUTSIDER = "outsider.head.safetensors"
+HOSTILE = ("../" + OUTSIDER, "..\\" + OUTSIDER, "sub/../../" + OUTSIDER, "/etc/passwd", "C:\\Windows\\win.ini",
+           "C:" + OUTSIDER,
+           "\\\\server\\share\\x", "//server/share/x", "x\0.safetensors", "x\n.safetensors", "", ".", "..", "a" * 5000,
+           "../" + OUTSIDER + " [output]",
+           "../" + OUTSIDER + " [input]", "../" + OUTSIDER + " [temp]", "/etc/passwd [output]", "http://example.com/x.safetensors",
+           "file:///etc/passwd", "linked/" + OUTSIDER, "linked/" + OUTSIDER + " [output]", "~/.ssh/id_rsa", "$HOME/x", "aux", "\u202egnp.exe")
 
 
 @pytest.fixture(scope="module")
@@ -29,17 +31,17 @@ def outside(host, tmp_path):
     import folder_paths
     place = tmp_path / "outside"
     place.mkdir()
-    (place / SECRET).write_bytes(b"secret")
+    (place / OUTSIDER).write_bytes(b"secret")
     links = [Path(folder, "linked") for folder in (folder_paths.get_input_directory(), folder_paths.get_output_directory())]
     for folder in {link.parent.parent for link in links}:
-        (folder / SECRET).write_bytes(b"secret")
+        (folder / OUTSIDER).write_bytes(b"secret")
     for link in links:
         link.symlink_to(place, target_is_directory=True)
     yield place
     for link in links:
         link.unlink()
-    assert sorted(place.iterdir()) == [place / SECRET]
-    assert (place / SECRET).read_bytes() == b"secret"
+    assert sorted(place.iterdir()) == [place / OUTSIDER]
+    assert (place / OUTSIDER).read_bytes() == b"secret"
 
 
 @pytest.fixture
@@ -90,7 +92,7 @@ def test_hostile_file_names_are_refused_and_nothing_is_touched(pack, pack_module
         assert "\n" not in str(caught.value)
         tried += 1
     assert tried >= 8
-    assert not [path for path in touched if SECRET in path or path.startswith(("/etc", "//"))]
+    assert not [path for path in touched if OUTSIDER in path or path.startswith(("/etc", "//"))]
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name not in ("aux", "$HOME/x", "~/.ssh/id_rsa", ".")])

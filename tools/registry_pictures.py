@@ -1,0 +1,46 @@
+"""python tools/registry_pictures.py: docs/icon.png and docs/banner.png, drawn from the built-in head by the pack's own renderer."""
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from caphuman_core.head.edit import Edit, edit_head  # noqa: E402
+from caphuman_core.head.model import HeadModel, load_builtin  # noqa: E402
+from caphuman_core.head.new import new_head  # noqa: E402
+from caphuman_core.head.relight import relight  # noqa: E402
+from caphuman_core.render.maps import render  # noqa: E402
+
+BACKGROUND = (24, 27, 34)
+SIDE = 1024                  # pixels drawn; reduced afterwards, which smooths the edges
+
+
+def head(model: HeadModel, side: int, look: str = "shaded", **edit: float) -> Image.Image:
+    """One head of the built-in model on the background, side x side pixels. look: "shaded" or "normal"."""
+    made = edit_head(new_head(model, SIDE, SIDE), model, Edit(scale=1.35, y=0.04, **edit))
+    drawn = render(relight(made, 35, 25, 0.75, 0.6, (1.0, 0.97, 0.92)), model, SIDE, SIDE)
+    colour = (drawn.normal[0] + 1) / 2 if look == "normal" else drawn.shaded[0].clamp(0, 1)
+    mask = drawn.mask[0].reshape(1, SIDE, SIDE)
+    ground = torch.tensor(BACKGROUND).reshape(3, 1, 1) / 255
+    mixed = (colour * mask + ground * (1 - mask)).mul(255).round().byte()
+    return Image.fromarray(mixed.permute(1, 2, 0).numpy()).resize((side, side), Image.Resampling.LANCZOS)
+
+
+def main() -> None:
+    """Write both pictures."""
+    model = load_builtin()
+    head(model, 400, yaw_degrees=-22).save(ROOT / "docs" / "icon.png")
+    banner = Image.new("RGB", (1260, 540), BACKGROUND)
+    views = ((-55, "normal"), (-28, "shaded"), (0, "shaded"), (28, "shaded"), (55, "normal"))
+    for place, (yaw, look) in enumerate(views):
+        banner.paste(head(model, 252, look, yaw_degrees=yaw), (place * 252, 144))
+    banner.save(ROOT / "docs" / "banner.png")
+
+
+if __name__ == "__main__":
+    main()
