@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ FOLDED_GAP = 24                                     # below a folded node
 HEADER = 54                                         # of a group's title
 WINDOW = (1500, 860)                                # a workflow opens at a scale at which this shows all of it,
 LEAST_SCALE = 0.5                                   # but not at one at which nothing can be read
-NOTE_LINE, NOTE_LETTER, NOTE_FRAME = 17, 6.2, 60    # of a note's text
+NOTE_LINE, NOTE_LETTER, NOTE_FRAME = 14, 5.7, 60    # of a note's text
 PICTURE = 300
 
 # Room that the frontend adds below sockets and widgets: (width, more height).
@@ -51,7 +52,7 @@ def note_height(text: str, width: int) -> int:
         elif heading:
             lines += 2.6 - 0.4 * heading
         else:
-            lines += math.ceil(len(line.replace("`", "").replace("**", "")) / letters)
+            lines += math.ceil(len(re.sub(r"\]\(.*?\)|[`*[]", "", line)) / letters)
     return round((lines * NOTE_LINE + NOTE_FRAME) / 10) * 10
 
 
