@@ -27,7 +27,7 @@ HOST_FILES = {MEDIAPIPE: [{
     "name": MEDIAPIPE, "directory": "detection",
     "url": "https://huggingface.co/Comfy-Org/mediapipe/resolve/main/detection/mediapipe_face_fp32.safetensors"}]}
 ADVICE = ("What is missing is named when the graph opens, with a download where there is one. Face detection (MTCNN) and the "
-          "built-in head need no download. CapFace was trained on FLAME heads and works best with FLAME files in `models/flame`.")
+          "built-in head need no download. CapFace was trained on FLAME heads and works best with FLAME files in **models/flame**.")
 
 
 def downloads(name: str) -> list[dict[str, str]]:
@@ -36,17 +36,18 @@ def downloads(name: str) -> list[dict[str, str]]:
 
 
 def needed(name: str) -> str:
-    """A line of the note on model files."""
+    """A line of the note on model files; without code spans, which the frontend's Vue nodes draw blue on blue."""
     if name in _ANY:
         return _ANY[name]
     if name in HOST_FILES:
-        return f"`models/detection`: `{name}`, from Comfy-Org/mediapipe on Hugging Face"
+        return f"**models/detection**: {name}, from Comfy-Org/mediapipe on Hugging Face"
     entry = next(entry for entry in model_catalogue.CATALOGUE if name in entry.names)
-    first = "any Stable Diffusion **1.5** checkpoint" if name == CHECKPOINT else f"`{name}`"
+    first = "any Stable Diffusion **1.5** checkpoint" if name == CHECKPOINT else name
     asked = " **Nothing can fetch it for you.**" if entry.registration else ""
-    renamed = f", saved as `{entry.download.saved_as}`: rename it" if entry.download and entry.download.saved_as != name else ""
-    return f"`models/{entry.directory}`: {first}, from {entry.where}{renamed} ({entry.licence}).{asked}"
+    renamed = f", saved as {entry.download.saved_as}: rename it" if entry.download and entry.download.saved_as != name else ""
+    where = entry.where.replace("`", "")
+    return f"**models/{entry.directory}**: {first}, from {where}{renamed} ({entry.licence}).{asked}"
 
 
-_ANY = {LORA: "`models/loras`: any LoRA for Stable Diffusion 1.5",
-        STYLES[0]: "`models/checkpoints`: two or more checkpoints for Stable Diffusion **1.5**, of any style"}
+_ANY = {LORA: "**models/loras**: any LoRA for Stable Diffusion 1.5",
+        STYLES[0]: "**models/checkpoints**: two or more checkpoints for Stable Diffusion **1.5**, of any style"}

@@ -14,7 +14,7 @@ takes the jitter out; look at its *strip* first.
 3. **Transfer Head** gives the person the clip's pose, place and expression. Light is switched off, so that it stays the photo's.
 
 Start with *max_frames* 8. The number of frames must be *batch_size* in **Empty Latent Image** too. With the detector *mediapipe*
-(its file goes into `models/detection`) the clip's expressions come along; *mtcnn* gives pose and place only.
+(its file goes into **models/detection**) the clip's expressions come along; *mtcnn* gives pose and place only.
 """
 FRAMES = 8
 

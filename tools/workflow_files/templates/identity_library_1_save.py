@@ -13,7 +13,7 @@ photo nor the identity networks again.
 
 1. Choose two photos, of two people, or of one.
 2. **Compare Identity** says how alike they are: above 0.6 the same person, below 0.4 two people.
-3. **Save Identity** and **Save Head** write `first_00001`, `second_00001` into `output/caphuman`.
+3. **Save Identity** and **Save Head** write **first_00001**, **second_00001** into **output/caphuman**.
 
 Then open *identity_library_2_use*. Keep files of people who have agreed to it.
 """

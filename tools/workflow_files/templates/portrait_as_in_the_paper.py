@@ -12,7 +12,7 @@ The same way as *portrait_from_photo*, with the parts CapFace was trained with:
 
 - **FLAME** is the head, and **DECA** fits its shape, skin, expression, pose and light to the photo.
 - **Face parsing** whitens everything but the face before CLIP looks.
-- CLIP is taken out of `caphuman.ckpt` itself.
+- CLIP is taken out of **caphuman.ckpt** itself.
 - 512 x 512, 50 DDIM steps, CFG 7.5, strength 1.
 
 FLAME and DECA need their owners' registration, so nothing can fetch them for you: the note below says where to get them.
