@@ -36,9 +36,9 @@ def main() -> None:
     model = load_builtin()
     head(model, 400, yaw_degrees=-22).save(ROOT / "docs" / "icon.png")
     banner = Image.new("RGB", (1260, 540), BACKGROUND)
-    views = ((-55, "normal"), (-28, "shaded"), (0, "shaded"), (28, "shaded"), (55, "normal"))
+    views = ((-42, "normal"), (-22, "shaded"), (0, "shaded"), (22, "shaded"), (42, "normal"))
     for place, (yaw, look) in enumerate(views):
-        banner.paste(head(model, 252, look, yaw_degrees=yaw), (place * 252, 144))
+        banner.paste(head(model, 330, look, yaw_degrees=yaw).crop((39, 0, 291, 330)), (place * 252, 210))
     banner.save(ROOT / "docs" / "banner.png")
 
 

@@ -16,7 +16,8 @@ HOSTILE = ("../" + OUTSIDER, "..\\" + OUTSIDER, "sub/../../" + OUTSIDER, "/etc/p
            "\\\\server\\share\\x", "//server/share/x", "x\0.safetensors", "x\n.safetensors", "", ".", "..", "a" * 5000,
            "../" + OUTSIDER + " [output]",
            "../" + OUTSIDER + " [input]", "../" + OUTSIDER + " [temp]", "/etc/passwd [output]", "http://example.com/x.safetensors",
-           "file:///etc/passwd", "linked/" + OUTSIDER, "linked/" + OUTSIDER + " [output]", "~/.ssh/id_rsa", "$HOME/x", "aux", "\u202egnp.exe")
+           "file:///etc/passwd", "linked/" + OUTSIDER,
+           "linked/" + OUTSIDER + " [output]", "~/.ssh/id_rsa", "$HOME/x", "aux", "\u202egnp.exe")
 
 
 @pytest.fixture(scope="module")
