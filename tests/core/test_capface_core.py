@@ -155,21 +155,8 @@ def test_converted_file_holds_capface_alone(tmp_path, prefix, monkeypatch):
     from caphuman_core.convert import convert, find_jobs
     first = "input_hint_block.0.weight"                    # its shape tells CapFace from an ordinary ControlNet
     small = {key: torch.zeros(value.shape if key.endswith(first) else 1) for key, value in _tiny(prefix).items()}
-    shapes = {keys.plain_key(key): tuple(value.shape) for key, value in small.items()}
-    monkeypatch.setattr(module, "parameter_shapes", lambda: shapes)     # the real ones make 1.4 GB
     _save(tmp_path / "caphuman.ckpt", {**small, "model.diffusion_model.out.2.bias": torch.zeros(4)})
-    (refused,) = find_jobs([tmp_path / "caphuman.ckpt"])
-    assert "missing or of another shape" in refused        # with the real shapes
-    monkeypatch.setattr(module, "parameter_shapes", lambda: {keys.plain_key(key): tuple(small[key].shape) for key in small})
     (job,) = find_jobs([tmp_path / "caphuman.ckpt"])
     written = convert(job, tmp_path / "out")
     state = keys.read_capface(written)
     assert set(state) == set(layout.parameter_shapes())
-
-
-def test_a_capface_file_that_lacks_weights_is_not_converted(tmp_path):
-    from caphuman_core.convert import find_jobs
-    first = "input_hint_block.0.weight"
-    _save(tmp_path / "caphuman.ckpt", {key: torch.zeros(value.shape if key.endswith(first) else 1) for key, value in _tiny("").items()})
-    (refusal,) = find_jobs([tmp_path / "caphuman.ckpt"])
-    assert "missing or of another shape" in str(refusal)
