@@ -156,6 +156,9 @@ def test_converted_file_holds_capface_alone(tmp_path, prefix, monkeypatch):
     first = "input_hint_block.0.weight"                    # its shape tells CapFace from an ordinary ControlNet
     small = {key: torch.zeros(value.shape if key.endswith(first) else 1) for key, value in _tiny(prefix).items()}
     _save(tmp_path / "caphuman.ckpt", {**small, "model.diffusion_model.out.2.bias": torch.zeros(4)})
+    (refused,) = find_jobs([tmp_path / "caphuman.ckpt"])
+    assert "missing or of another shape" in refused        # with the real shapes
+    monkeypatch.setattr(module, "parameter_shapes", lambda: {keys.plain_key(key): tuple(small[key].shape) for key in small})
     (job,) = find_jobs([tmp_path / "caphuman.ckpt"])
     written = convert(job, tmp_path / "out")
     state = keys.read_capface(written)
