@@ -11,8 +11,8 @@ POSE = {"yaw_degrees": 25.0, "pitch_degrees": -10.0, "x": 0.05, "scale": 0.9, "s
         "light_azimuth": 50.0}
 TIMES = """async ([values, side]) => {
     const { HeadView } = await import('/extensions/comfyui-caphuman/editor/head_view.js');
-    const answer = await app.api.fetchApi('/caphuman/editor/new_head', { method: 'POST', headers: { 'Content-Type': 'application/json' },
-        body: JSON.stringify({ model: 'built-in', width: side, height: side }) });
+    const body = JSON.stringify({ model: 'built-in', width: side, height: side }), headers = { 'Content-Type': 'application/json' };
+    const answer = await app.api.fetchApi('/caphuman/editor/new_head', { method: 'POST', headers, body });
     const canvas = document.createElement('canvas');
     canvas.style.cssText = `position:fixed;left:0;top:0;width:${side}px;height:${side}px`;
     document.body.append(canvas);
@@ -66,8 +66,9 @@ def test_the_view_shows_what_render_head_renders(open_page):
 
 def test_a_redraw_takes_milliseconds(open_page, record_property):
     page = open_page(False)
-    found = page.page.evaluate(TIMES, [{**POSE, "mode": "add", "roll_degrees": 0, "y": 0, "turn_light": False, "light_elevation": 25,
-                                        "light_intensity": 0.6, "light_ambient": 0.7, "light_colour": "#ffffff"}, SIDE])
+    values = {**POSE, "mode": "add", "roll_degrees": 0, "y": 0, "turn_light": False, "light_elevation": 25, "light_intensity": 0.6,
+              "light_ambient": 0.7, "light_colour": "#ffffff"}
+    found = page.page.evaluate(TIMES, [values, SIDE])
     median = float(np.median(found["times"]))
     record_property("redraw_ms", median)
     record_property("triangles", found["triangles"])
@@ -115,9 +116,10 @@ def test_a_fitted_head_lies_over_its_photo(open_page):
     graph = {
         "1": GRAPH["1"],
         "10": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
-        "11": {"class_type": "CapHumanLoadFaceDetector", "inputs": {"backend": "MTCNN"}},
+        "11": {"class_type": "CapHumanLoadFaceDetector", "inputs": {"backend": "mtcnn"}},
         "12": {"class_type": "CapHumanDetectFaces", "inputs": {"image": ["10", 0], "detector": ["11", 0]}},
-        "13": {"class_type": "CapHumanFitHeadLandmarks", "inputs": {"image": ["10", 0], "faces": ["12", 0], "head_model": ["1", 0]}},
+        "13": {"class_type": "CapHumanFitHeadLandmarks",
+               "inputs": {"image": ["10", 0], "faces": ["12", 0], "head_model": ["1", 0]}},
         "3": {"class_type": "CapHumanEditHead", "inputs": {"head": ["13", 0], "head_model": ["1", 0], "photo": ["10", 0],
                                                            "mode": "add"}},
         "5": {"class_type": "PreviewImage", "inputs": {"images": ["3", 1]}},
