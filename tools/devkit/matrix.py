@@ -21,6 +21,7 @@ from .places import HOST_VERSION, ROOT, STATE, VENV, Failure, say, venv_python
 
 PLACE = STATE / "matrix"
 HOSTS = (*host.OLDER, HOST_VERSION)
+UNSUPPORTED = ("0.16.3", "0.18.2")      # MESH without texture coordinates: Render Head cannot work (pyproject: requires-comfyui)
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 NUMPYS = ("numpy==1.26.4", "numpy>=2,<3")
 NO_OLD_NUMPY = ("3.13",)                # numpy 1.26 was never built for it
@@ -32,7 +33,8 @@ PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What `matrix` may be told."""
     parser.add_argument("--full", action="store_true", help="host tests with full-size networks too (an hour on two cores)")
-    parser.add_argument("--hosts", nargs="*", choices=HOSTS, default=list(HOSTS), help="ComfyUI versions (default: all)")
+    parser.add_argument("--hosts", nargs="*", choices=HOSTS, default=[name for name in HOSTS if name not in UNSUPPORTED],
+                        help="ComfyUI versions (default: all that are supported)")
     parser.add_argument("--pythons", nargs="*", choices=PYTHONS, default=list(PYTHONS), help="Python versions (default: all)")
 
 
@@ -54,7 +56,7 @@ def run_command(options: argparse.Namespace, _: list[str]) -> int:
     results = run_matrix(options.hosts, options.pythons, options.full)
     for name, outcome in results.items():
         say(f"{name:32} {outcome}")
-    return 0 if all(outcome == PASSED for outcome in results.values()) else 1
+    return 0 if all(outcome.startswith(PASSED) for outcome in results.values()) else 1
 
 
 def _told(name: str, step) -> str:
