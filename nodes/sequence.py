@@ -49,8 +49,8 @@ class BlendHeads(io.ComfyNode):
                 wires.Head.Input("head_a", optional=True, tooltip="The first head, at frame 0."),
                 wires.Head.Input("head_b", optional=True,
                                  tooltip="The last head, at the last frame; same head model and picture size."),
-                io.Int.Input("frames", default=8, min=1, max=4096, tooltip="Number of heads, both ends included."),
-                io.Combo.Input("easing", options=list(EASINGS), default="linear",
+                io.Int.Input("frames", default=8, min=1, max=4096, optional=True, tooltip="Number of heads, both ends included."),
+                io.Combo.Input("easing", options=list(EASINGS), default="linear", optional=True,
                                tooltip="How the steps from head_a are spaced; each keyframe has its own."),
                 wires.Keyframes.Input("keyframes", optional=True,
                                       tooltip="From CapHuman Head Keyframe: heads between head_a and head_b, or without them."),
@@ -62,7 +62,7 @@ class BlendHeads(io.ComfyNode):
             ])
 
     @classmethod
-    def execute(cls, frames, easing, head_a=None, head_b=None, keyframes=None, head_model=None) -> io.NodeOutput:
+    def execute(cls, head_a=None, head_b=None, frames=8, easing="linear", keyframes=None, head_model=None) -> io.NodeOutput:
         from ..caphuman_core.head.sequence import Keyframe, Keyframes, blend_keyframes
         from ..caphuman_core.head.transfer import blend
         if keyframes is None and head_a is not None and head_b is not None:

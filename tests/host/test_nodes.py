@@ -43,8 +43,10 @@ DESIGN = {
     "CapHumanApplyCapFace": ("positive negative capface identity hint strength start_percent end_percent id_dropout_tau mask model",
                              "CONDITIONING CONDITIONING"),
 }
-# Beyond the table, for those who lack a file.
-EXTRA = {"CapHumanLoadCLIPVision": ("capface_name", "CLIP_VISION"), "CapHumanDoctor": ("checksums", "STRING")}
+# Beyond the table.
+EXTRA = {"CapHumanLoadCLIPVision": ("capface_name", "CLIP_VISION"), "CapHumanDoctor": ("checksums", "STRING"),
+         "CapHumanHeadKeyframe": ("head frame easing keyframes", "CAPHUMAN_KEYFRAMES"),
+         "CapHumanHeadsFromVideo": ("detector head_model video images head_fitter", "CAPHUMAN_HEAD IMAGE IMAGE FLOAT")}
 # Nodes without which the main graph does not exist.
 NEEDED = ("CapHumanLoadCapFace", "CapHumanLoadFaceDetector", "CapHumanLoadIdentityEncoder", "CapHumanLoadHeadModel",
           "CapHumanDetectFaces", "CapHumanEncodeIdentity", "CapHumanFitHeadLandmarks", "CapHumanEditHead", "CapHumanRenderHead",
