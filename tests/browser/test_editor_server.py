@@ -101,8 +101,11 @@ def test_two_browsers_do_not_see_each_other_s_heads(open_page):
     fitted, waiting = open_editor(mine, posed()), open_editor(other)
     other.page.evaluate("() => { window.__told = 0; app.api.addEventListener('executed', () => window.__told++); }")
     before = waiting.pixels()
+    mine.page.bring_to_front()                          # a page in the background does not draw
     mine.queue_and_wait()
     mine.wait(lambda: fitted.root.get_attribute("data-head") == "fitted")
+    other.page.bring_to_front()
+    assert waiting.root.get_attribute("data-head") == "new"
     other.queue_and_wait()                              # its own run comes after: whatever was to arrive has arrived
     seen = [about["node"] for kind, about in other.page.evaluate("() => window.__events") if kind == "executed"]
     assert len(seen) == len(set(seen)) == other.page.evaluate("() => window.__told")

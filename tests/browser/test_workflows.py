@@ -220,8 +220,15 @@ def add_by_search(page, name, number):
     """Double-click on the empty canvas, type a name, take what is found first, and put it down."""
     place = {"x": 150 + 300 * (number % 4), "y": 200 + 250 * (number // 4)}
     page.page.evaluate("() => { app.canvas.ds.scale = 0.4; app.canvas.setDirty(true, true); }")
-    page.page.locator("#graph-canvas").dblclick(position={"x": 700, "y": 800})
-    page.page.get_by_role("combobox", name="Add a node...").fill(name)
+    search = page.page.get_by_role("combobox", name="Add a node...")
+
+    def opened():
+        """A busy page takes two slow clicks for what they are: once more then."""
+        page.page.locator("#graph-canvas").dblclick(position={"x": 700, "y": 800})
+        page.page.wait_for_timeout(500)
+        return search.is_visible()
+    page.wait(opened)
+    search.fill(name)
     page.page.locator("[data-testid=result-item]").first.get_by_text(name, exact=True).wait_for()
     page.page.keyboard.press("Enter")
     page.page.wait_for_function("(title) => app.graph.nodes.at(-1)?.title === title", arg=name)
