@@ -60,9 +60,13 @@ def test_twenty_editors_live_and_leave_nothing(open_page, vue):
         many[str(node)] = {"class_type": "CapHumanEditHead",
                            "inputs": {"head": ["2", 0], "head_model": ["1", 0], "mode": "add", "yaw_degrees": 4.0 * (node - 19)}}
     page.load_api(many)
-    page.page.evaluate("""() => app.graph.nodes.filter((node) => node.type === 'CapHumanEditHead').forEach((node, index) => {
-        node.pos = [(index % 7) * (node.size[0] + 30), Math.floor(index / 7) * (node.size[1] + 60)]; }) """)
-    page.fit_view()
+    page.page.evaluate("""() => {
+        const is = (node) => node.type === 'CapHumanEditHead', nodes = app.graph.nodes, { size } = nodes.find(is);
+        nodes.filter(is).forEach((node, index) => {
+            node.pos = [(index % 7) * (size[0] + 30), Math.floor(index / 7) * (size[1] + 60)]; });
+        nodes.filter((node) => !is(node)).forEach((node, index) => { node.pos = [-400, 300 * index]; });
+    }""")
+    page.look_at(3, 0.33)
     editors = [Editor(page, node) for node in (3, *range(10, 29))]
     for each in editors:
         each.wait_ready()
