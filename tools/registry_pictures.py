@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ SIDE = 1024                  # pixels drawn; reduced afterwards, which smooths t
 
 def head(model: HeadModel, side: int, look: str = "shaded", **edit: float) -> Image.Image:
     """One head of the built-in model on the background, side x side pixels. look: "shaded" or "normal"."""
-    made = edit_head(new_head(model, SIDE, SIDE), model, Edit(scale=1.35, y=0.04, **edit))
+    made = edit_head(new_head(model, SIDE, SIDE), model, replace(Edit(scale=1.35, y=0.04), **edit))
     drawn = render(relight(made, 35, 25, 0.75, 0.6, (1.0, 0.97, 0.92)), model, SIDE, SIDE)
     colour = (drawn.normal[0] + 1) / 2 if look == "normal" else drawn.shaded[0].clamp(0, 1)
     mask = drawn.mask[0].reshape(1, SIDE, SIDE)

@@ -12,7 +12,8 @@ def _load() -> None:
     if "caphuman_bench" in sys.modules:
         return
     folder = PACK / "caphuman_bench"
-    spec = importlib.util.spec_from_file_location("caphuman_bench", folder / "__init__.py", submodule_search_locations=[str(folder)])
+    spec = importlib.util.spec_from_file_location("caphuman_bench", folder / "__init__.py",
+                                                  submodule_search_locations=[str(folder)])
     module = importlib.util.module_from_spec(spec)
     sys.modules["caphuman_bench"] = module
     spec.loader.exec_module(module)
