@@ -72,6 +72,7 @@ def _told(name: str, step) -> str:
 
 def _host(version: str, full: bool) -> str:
     tree = host.get_version(version)
+    PLACE.mkdir(parents=True, exist_ok=True)
     ignored = [] if full else [f"--ignore={ROOT / 'tests' / 'host' / name}" for name in SLOW]
     env = tool_environment({"COMFYUI_PATH": str(tree)})
     code = run(guarded("-m", "pytest", "-q", "--basetemp", PLACE / f"tmp-{version}", *ignored, ROOT / "tests" / "host"), env)
