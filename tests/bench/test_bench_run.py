@@ -283,8 +283,13 @@ def _server_process(folder, latency):
 
 
 def _start(folder, url):
-    return subprocess.Popen([sys.executable, "-m", "caphuman_bench", "run", str(folder), "--server", url], cwd=PACK,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """The command, hearing Ctrl-C even where the tests run in the background, whose children inherit an ignored one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen([sys.executable, "-m", "caphuman_bench", "run", str(folder), "--server", url], cwd=PACK,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_leaves_everything_as_it_is_and_the_same_command_goes_on(tmp_path):
