@@ -16,7 +16,7 @@ from contact_sheet import INK, PAPER, QUIET, font
 from devkit.places import ROOT
 from PIL import Image, ImageDraw
 
-sys.path.insert(0, str(ROOT))
+sys.path.append(str(ROOT))          # last: its nodes/ would hide the host's
 
 from caphuman_core.head.recipes import EXPRESSIONS
 
