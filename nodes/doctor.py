@@ -10,6 +10,7 @@ import folder_paths
 from comfy_api.v0_0_2 import io, ui
 
 log = logging.getLogger(__name__)
+AFTER_SECONDS = 1.0                      # after loading: other packs are being imported, and threads share the interpreter
 
 
 class Doctor(io.ComfyNode):
@@ -68,7 +69,8 @@ def log_summary() -> threading.Thread:
             log.info(summary(folders()))
         except Exception:                # a line of the log must never be the reason that the pack does not load
             log.debug("CapHuman's summary could not be made", exc_info=True)
-    thread = threading.Thread(target=look, name="caphuman-doctor", daemon=True)
+    thread = threading.Timer(AFTER_SECONDS, look)
+    thread.daemon = True
     thread.start()
     return thread
 

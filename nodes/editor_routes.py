@@ -15,14 +15,16 @@ import asyncio
 import hashlib
 import json
 import logging
+import sys
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
+if TYPE_CHECKING:
+    from aiohttp import web
 
 PREFIX = "/caphuman/editor"
 MAX_BODY = 64 * 1024                     # bytes; a head with its longest codes needs about 20 kB
@@ -141,6 +143,7 @@ async def read_json(request: web.Request) -> dict[str, Any]:
 
 def make_handlers(editor: Editor) -> dict[tuple[str, str], Callable[[web.Request], Any]]:
     """(method, path) -> handler."""
+    from aiohttp import web
 
     def posted(work: Callable[[dict[str, Any]], Any]) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.Response:
@@ -165,6 +168,8 @@ def make_handlers(editor: Editor) -> dict[tuple[str, str], Callable[[web.Request
 
 def _explained(handle: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
     """The handler with refusals as JSON."""
+    from aiohttp import web
+
     from ..caphuman_core.check import InputError
 
     async def explained(request: web.Request) -> web.Response:
@@ -182,8 +187,7 @@ def _explained(handle: Callable[[web.Request], Any]) -> Callable[[web.Request], 
 
 def register() -> None:
     """Add the routes to the running server, once; without a server (tests) nothing happens."""
-    from server import PromptServer
-    server = getattr(PromptServer, "instance", None)
+    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
     if server is None or any(getattr(route, "path", "").startswith(PREFIX) for route in server.routes):
         return
     for (method, path), handler in make_handlers(Editor()).items():
