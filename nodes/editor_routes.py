@@ -85,6 +85,7 @@ class Editor:
 
     def model(self, name: Any) -> Any:
         """The EditorModel of a known name; Refused for any other."""
+        from ..caphuman_core.check import InputError
         from ..caphuman_core.choices import BUILT_IN
         from ..caphuman_core.head.editor_wire import EditorModel
         from . import host, loaders
@@ -94,7 +95,10 @@ class Editor:
                                    "choose another in CapHuman Load Head Model")
             key = (name, "" if name == BUILT_IN else host.file_stamp("flame", name))
             if key not in self._models:
-                self._models[key] = EditorModel(loaders.load_head_model(name))
+                try:
+                    self._models[key] = EditorModel(loaders.load_head_model(name))
+                except InputError as error:              # listed, but gone since or not whole
+                    raise Refused(404, str(error)) from error
             self._models.move_to_end(key)
             while len(self._models) > MODELS_KEPT:
                 self._models.popitem(last=False)
