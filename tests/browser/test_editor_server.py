@@ -98,7 +98,11 @@ def test_expressions_arrive_while_a_prompt_runs(open_page):
 
 def test_two_browsers_do_not_see_each_other_s_heads(open_page):
     mine, other = open_page(False, viewport=TALL), open_page(True, viewport=TALL)
-    fitted, waiting = open_editor(mine, posed()), open_editor(other)
+    # Each asks for a head of its own: of what is all in its cache the host runs nothing, and so tells nothing.
+    graphs = [posed(), json.loads(json.dumps(GRAPH))]
+    for graph, roll in zip(graphs, (7.0, 3.5), strict=True):
+        graph["3"]["inputs"]["roll_degrees"] = roll
+    fitted, waiting = open_editor(mine, graphs[0]), open_editor(other, graphs[1])
     other.page.evaluate("() => { window.__told = 0; app.api.addEventListener('executed', () => window.__told++); }")
     before = waiting.pixels()
     mine.page.bring_to_front()                          # a page in the background does not draw
