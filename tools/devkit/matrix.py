@@ -26,6 +26,7 @@ PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 NUMPYS = ("numpy==1.26.4", "numpy>=2,<3")
 NO_OLD_NUMPY = ("3.13",)                # numpy 1.26 was never built for it
 SLOW = ("test_capface_golden.py", "test_demo_e2e.py")     # full-size networks; with --full
+ABOUT_NEWEST = "not api_twin_is_the_workflow and not log_has_no_error"     # files written by the newest host, its log
 TORCH_NEEDS = ("filelock", "typing-extensions", "sympy", "networkx", "jinja2", "fsspec")
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 
@@ -74,8 +75,9 @@ def _host(version: str, full: bool) -> str:
     tree = host.get_version(version)
     PLACE.mkdir(parents=True, exist_ok=True)
     ignored = [] if full else [f"--ignore={ROOT / 'tests' / 'host' / name}" for name in SLOW]
+    chosen = [] if version == HOST_VERSION else ["-k", ABOUT_NEWEST]
     env = tool_environment({"COMFYUI_PATH": str(tree)})
-    code = run(guarded("-m", "pytest", "-q", "--basetemp", PLACE / f"tmp-{version}", *ignored, ROOT / "tests" / "host"), env)
+    code = run(guarded("-m", "pytest", "-q", "--basetemp", PLACE / f"tmp-{version}", *chosen, *ignored, ROOT / "tests" / "host"), env)
     return FAILED if code else PASSED
 
 
