@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..plan import Plan
 from ..score.metrics import Metric
 from ..score.stats import Estimate, estimate
 from .data import RunData
@@ -31,19 +33,22 @@ class Difference:
 
 
 def pair(first: RunData, second: RunData) -> Pairs:
-    """The common images, in the first run's order."""
+    """The common images, in the first run's order: of people, heads and prompts that are the same, not only named the same."""
+    unlike = [set(names) for names in _unlike(first.plan, second.plan).values()]
     place = {(r.identity, r.head, r.prompt, r.sample): row for row, r in enumerate(second.records)}
-    found = [(row, place[key]) for row, r in enumerate(first.records) if (key := (r.identity, r.head, r.prompt, r.sample)) in place]
+    found = [(row, place[key]) for row, r in enumerate(first.records)
+             if (key := (r.identity, r.head, r.prompt, r.sample)) in place
+             and not any(name in names for name, names in zip(key, unlike, strict=False))]
     rows = np.array(found, dtype=np.int64).reshape(-1, 2)
     return Pairs(rows[:, 0], rows[:, 1])
 
 
 def differences(first: RunData, second: RunData, pairs: Pairs) -> list[Difference]:
-    """One entry per metric that both runs have with common images."""
+    """One entry per metric that both runs have with common images and that measures the same in both."""
     people = first.people[pairs.first]
     entries = []
     for metric in first.metrics:
-        if metric.name not in second.values or judge_of(first, metric) != judge_of(second, metric):
+        if metric.name not in second.values or why_not(first, second, metric):
             continue
         a, b = first.values[metric.name][pairs.first], second.values[metric.name][pairs.second]
         both = np.isfinite(a) & np.isfinite(b)
@@ -53,30 +58,59 @@ def differences(first: RunData, second: RunData, pairs: Pairs) -> list[Differenc
     return entries
 
 
-def judge_of(run: RunData, metric: Metric) -> str:
-    """What measured this metric in that run."""
-    return run.score_info.get("versions", {}).get(metric.group, "")
+def why_not(first: RunData, second: RunData, metric: Metric) -> str:
+    """Why this metric of two runs cannot be compared; "" if it can."""
+    judges = [run.score_info.get("versions", {}).get(metric.group, "") for run in (first, second)]
+    if judges[0] != judges[1]:
+        return "different judges"
+    if _rivals(first.plan, metric) != _rivals(second.plan, metric):
+        return "different prompts to be told apart from"
+    if metric.name.startswith("copy_paste_"):
+        photos = [{e.name: {run.plan.hashes.get(photo, photo) for photo in e.photos} for e in run.plan.identities}
+                  for run in (first, second)]
+        if any(photos[0][name] != photos[1][name] for name in photos[0].keys() & photos[1].keys()):
+            return "different other photos of the people"
+    return ""
 
 
-def different_judges(first: RunData, second: RunData) -> list[str]:
-    """Titles of metrics that both runs have, but from different judges: they are not compared."""
-    return [metric.title for metric in first.metrics
-            if metric.name in second.values and judge_of(first, metric) != judge_of(second, metric)]
+def _rivals(plan: Plan, metric: Metric) -> set[Any]:
+    """What an accuracy tells an image's prompt from; empty for other metrics."""
+    if metric.name == "prompt_accuracy":
+        return {prompt.text for prompt in plan.prompts}
+    return {(prompt.kind, prompt.expects) for prompt in plan.prompts} if metric.name == "phrase_accuracy" else set()
+
+
+def not_compared(first: RunData, second: RunData) -> dict[str, list[str]]:
+    """Titles of metrics that both runs have and that are not compared, by reason."""
+    found: dict[str, list[str]] = {}
+    for metric in first.metrics:
+        if metric in second.metrics and (reason := why_not(first, second, metric)):
+            found.setdefault(reason, []).append(metric.title)
+    return found
 
 
 def differences_in_plan(first: RunData, second: RunData) -> list[str]:
     """Sentences on what else differs between the runs than the graph: such differences are not the graph's doing."""
-    notes = []
-    for what, entries in (("prompts", lambda run: {p.key: p.text for p in run.plan.prompts}),
-                          ("head conditions", lambda run: {h.key: dict(h.values) for h in run.plan.heads})):
-        a, b = entries(first), entries(second)
-        changed = sorted(key for key in set(a) & set(b) if a[key] != b[key])
-        if changed:
-            notes.append(f"The runs have different {what} under the same key: {', '.join(changed)}.")
-    people = {entry.name: first.plan.hashes.get(entry.reference) for entry in first.plan.identities}
-    other = sorted(entry.name for entry in second.plan.identities
-                   if entry.name in people and people[entry.name] != second.plan.hashes.get(entry.reference))
-    return notes + ([f"The runs have different reference photos of: {', '.join(other)}."] if other else [])
+    unlike = _unlike(first.plan, second.plan)
+    notes = [f"The runs have different {what} under the same key: {', '.join(unlike[what])}. Their images are not compared."
+             for what in ("head conditions", "prompts") if unlike[what]]
+    if unlike["people"]:
+        notes.append(f"The runs have different reference photos of: {', '.join(unlike['people'])}. Their images are not compared.")
+    forms = [sorted({target.form for target in run.plan.slots.get("head", ())}) for run in (first, second)]
+    if forms[0] != forms[1]:
+        notes.append(f"The graphs take heads in different forms ({' and '.join(', '.join(form) or 'none' for form in forms)}): "
+                     "what is asked of light and expression is not the same.")
+    return notes
+
+
+def _unlike(first: Plan, second: Plan) -> dict[str, list[str]]:
+    """People, head conditions and prompts (in this order) that have one name in both plans and are not the same."""
+    def content(plan: Plan) -> tuple[dict[str, Any], ...]:
+        return ({e.name: plan.hashes.get(e.reference) for e in plan.identities},
+                {h.key: dict(h.values) or plan.hashes.get(h.file or h.picture) for h in plan.heads},
+                {p.key: p.text for p in plan.prompts})
+    return {what: sorted(name for name in a.keys() & b.keys() if a[name] != b[name])
+            for what, a, b in zip(("people", "head conditions", "prompts"), content(first), content(second), strict=True)}
 
 
 def _verdict(metric: Metric, change: Estimate) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..score.metrics import METRICS
 from ..score.stats import DRAWS
-from .compare import Difference, Pairs, differences_in_plan, different_judges
+from .compare import Difference, Pairs, differences_in_plan, not_compared
 from .data import RunData
 from .reference import Column
 from .tables import Line, as_row
@@ -54,8 +54,8 @@ def _mean_seconds(run: RunData) -> float | None:
 
 def comparison_notes(first: RunData, second: RunData) -> list[str]:
     notes = differences_in_plan(first, second)
-    other = different_judges(first, second)
-    return [*notes, *([f"Measured by different judges and therefore not compared: {', '.join(other)}."] if other else [])]
+    return [*notes, *(f"Not compared, as measured with {reason}: {', '.join(titles)}."
+                      for reason, titles in not_compared(first, second).items())]
 
 
 def now() -> str:

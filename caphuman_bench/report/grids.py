@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ..plan import ImageRecord
-from .compare import Pairs
+from ..score.metrics import BY_NAME, Metric
+from .compare import Pairs, why_not
 from .data import RunData
 
 CASES = 6                                # tiles per grid
@@ -53,9 +54,11 @@ def grids(run: RunData) -> list[Grid]:
 
 def pair_grids(first: RunData, second: RunData, pairs: Pairs) -> list[Grid]:
     """Where the second run gained and lost most in identity."""
-    name = next((name for name in IDENTITY_JUDGES if name in first.values and name in second.values), None)
-    if name is None:
+    metric = next((BY_NAME[name] for name in IDENTITY_JUDGES if BY_NAME[name] in first.metrics and name in second.values
+                   and not why_not(first, second, BY_NAME[name])), None)
+    if metric is None:
         return []
+    name = metric.name
     change = second.values[name][pairs.second] - first.values[name][pairs.first]
     order = _order(change)
     found = []
@@ -63,8 +66,8 @@ def pair_grids(first: RunData, second: RunData, pairs: Pairs) -> list[Grid]:
         signed = [int(row) for row in rows if (change[row] > 0) == (what == "gains") and change[row] != 0]
         picked = list(_spread(first, np.array([pairs.first[row] for row in signed], dtype=np.int64)))
         where = {int(pairs.first[row]): row for row in signed}
-        tiles = tuple(_pair_tile(first, second, int(row), int(pairs.second[where[row]]), name) for row in picked)
-        found.append(Grid(f"Largest {what} in identity from {first.name} to {second.name}", tiles))
+        tiles = tuple(_pair_tile(first, second, int(row), int(pairs.second[where[row]]), metric) for row in picked)
+        found.append(Grid(f"Largest {what}: {metric.title}, from {first.name} to {second.name}", tiles))
     return [grid for grid in found if grid.tiles]
 
 
@@ -97,12 +100,13 @@ def _tile(run: RunData, row: int) -> Tile:
     return Tile(record, tuple(pictures), tuple(f"{title} {value:.3g}" for title, value in told if np.isfinite(value)))
 
 
-def _pair_tile(first: RunData, second: RunData, row: int, other: int, metric: str) -> Tile:
+def _pair_tile(first: RunData, second: RunData, row: int, other: int, metric: Metric) -> Tile:
     record, twin = first.records[row], second.records[other]
     pictures = (("reference", thumbnail(first.folder / first.plan.identity(record.identity).reference)),
                 (first.name, thumbnail(first.folder / (record.file or "?"))),
                 (second.name, thumbnail(second.folder / (twin.file or "?"))))
-    return Tile(record, pictures, (f"{first.values[metric][row]:.3f} → {second.values[metric][other]:.3f}",))
+    values = first.values[metric.name][row], second.values[metric.name][other]
+    return Tile(record, pictures, (f"{metric.title} {values[0]:.3f} → {values[1]:.3f}",))
 
 
 def thumbnail(path: Path) -> str:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from made_runs import VERSIONS, made_plan, made_run, random_scores
 
-from caphuman_bench.report.compare import differences, pair
+from caphuman_bench.plan import HeadEntry
+from caphuman_bench.report.compare import differences, differences_in_plan, pair
 from caphuman_bench.report.data import load
+from caphuman_bench.report.grids import pair_grids
 from caphuman_bench.report.write import report
 
 PLAN = made_plan(15, prompts=4, heads=2, samples=2)
@@ -92,7 +94,37 @@ def test_what_else_differs_is_said(tmp_path):
     compared(tmp_path, random_scores(PLAN), random_scores(other), (PLAN, other))
     page = report(tmp_path / "a", tmp_path / "out", tmp_path / "b").read_text()
     assert "different prompts under the same key: simple_photo" in page
+    pairs = pair(load(tmp_path / "a"), load(tmp_path / "b"))
+    assert len(pairs.first) == 14 * 2 * 3 * 2               # without that prompt's images and that person's
     assert "different reference photos of: p002" in page
+
+
+@pytest.mark.parametrize(("change", "left_out"), [
+    (lambda plan: {"prompts": plan.prompts[:3]}, {"prompt_accuracy"}),
+    (lambda plan: {"identities": tuple(replace(e, photos=(*e.photos, "x.jpg")) for e in plan.identities)}, {"copy_paste_dlib"})])
+def test_a_measure_against_other_things_is_another_measure(tmp_path, change, left_out):
+    """With three prompts to choose from an image shows the right one more often than with four, whatever it shows."""
+    other = replace(PLAN, **change(PLAN))
+    first, second = ({**random_scores(plan), "copy_paste_dlib": np.full(len(plan), 0.1)} for plan in (PLAN, other))
+    found, _ = compared(tmp_path, first, second, (PLAN, other))
+    assert {"identity_dlib", "clip_score", "prompt_accuracy", "copy_paste_dlib"} - found.keys() == left_out
+
+
+def test_heads_of_one_name_are_compared_by_what_they_are(tmp_path):
+    """A head file of one name in two runs may be another head, and widget values may differ."""
+    heads = tuple(HeadEntry(key, "file", file=f"inputs/heads/{key}.head.safetensors") for key in ("a", "b"))
+    plans = [replace(PLAN, heads=heads, hashes={heads[0].file: "same", heads[1].file: content}) for content in "xy"]
+    scores = random_scores(PLAN)
+    _, pairs = compared(tmp_path, scores, scores, plans)
+    assert len(pairs.first) == len(PLAN) // 2
+    assert "different head conditions under the same key: b" in " ".join(differences_in_plan(*(load(tmp_path / n) for n in "ab")))
+
+
+def test_pictures_of_gains_are_chosen_by_one_judge(tmp_path):
+    scores = random_scores(PLAN)
+    infos = [{"versions": {**VERSIONS, "dlib": judge}} for judge in ("one", "other")]
+    _, pairs = compared(tmp_path, scores, {**scores, "identity_dlib": scores["identity_dlib"] + 1}, infos=infos)
+    assert pair_grids(load(tmp_path / "a"), load(tmp_path / "b"), pairs) == []
 
 
 def test_two_runs_of_one_name_are_told_apart(tmp_path):
