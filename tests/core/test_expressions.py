@@ -82,6 +82,15 @@ def test_each_moves_its_landmarks_and_more_with_more(any_model, name):
     assert bool((way.diff(dim=0) > 0)[:, moving].all()), name
 
 
+@pytest.mark.parametrize("name", ["jaw_left", "jaw_right", "mouth_open"])
+def test_the_jaw_is_seen_to_move_whatever_the_expressions_of_a_model_can_do(any_model, name):
+    """FLAME's expressions are learnt with the jaw's own turns taken out: they cannot push it aside, its joint can."""
+    still = replace(any_model, expression_basis=any_model.expression_basis[:3] * 0, expression_names=(), fingerprint="no expressions")
+    (landmark, axis, sign), *_ = MOVES[name]
+    assert float(moved(any_model, {name: 1.0})[landmark, axis] * sign) > 0.07
+    assert float(moved(still, {name: 1.0})[landmark, axis] * sign) > 0.05
+
+
 @pytest.mark.parametrize("name", EXPRESSIONS)
 def test_mirror_pairs_are_symmetric_and_the_rest_in_themselves(mirrored_model, name: str):
     swap = {"left": "right", "right": "left"}
