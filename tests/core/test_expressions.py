@@ -83,11 +83,11 @@ def test_each_moves_its_landmarks_and_more_with_more(any_model, name):
 
 
 @pytest.mark.parametrize("name", ["jaw_left", "jaw_right", "mouth_open"])
-def test_the_jaw_is_seen_to_move_whatever_the_expressions_of_a_model_can_do(any_model, name):
+def test_the_jaw_moves_whatever_the_expressions_of_a_model_can_do(builtin, name):
     """FLAME's expressions are learnt with the jaw's own turns taken out: they cannot push it aside, its joint can."""
-    still = replace(any_model, expression_basis=any_model.expression_basis[:3] * 0, expression_names=(), fingerprint="no expressions")
+    still = replace(builtin, expression_basis=builtin.expression_basis[:3] * 0, expression_names=(), fingerprint="still")
     (landmark, axis, sign), *_ = MOVES[name]
-    assert float(moved(any_model, {name: 1.0})[landmark, axis] * sign) > 0.07
+    assert float(moved(builtin, {name: 1.0})[landmark, axis] * sign) > 0.15      # of the eye distance: nearly a centimetre
     assert float(moved(still, {name: 1.0})[landmark, axis] * sign) > 0.05
 
 
