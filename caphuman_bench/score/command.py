@@ -36,6 +36,8 @@ def main(args: argparse.Namespace) -> int:
         sys.stdout.write(f"{group}: {version}\n")
     for name, sentence in bench.missing.items():
         sys.stdout.write(f"without {name}: {sentence}\n")
+    if bench.unreadable:
+        sys.stdout.write(f"{bench.unreadable:,} images could not be read and were not scored (`run` makes those that are gone)\n")
     for note in bench.notes:
         sys.stdout.write(f"note: {note}\n")
     return 0

@@ -6,12 +6,13 @@ Every batch is one transaction: stopped at any moment, the next call goes on whe
 from __future__ import annotations
 
 import datetime
+import hashlib
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caphuman_core.check import InputError, fail
 
@@ -25,9 +26,14 @@ from .metrics import GROUPS, names_of
 from .pictures import read_picture
 from .prompts import PromptJudge
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 BATCH = 16
+FACELESS = {"clip"}                      # groups that look at the whole picture
+GROUP_OF = {"DECA": "control"}           # of what may be missing; judges have their group's name
 INFO = "score"                           # key of the store's info: judges, what is missing, versions
-PACKAGES = ("torch", "numpy", "transformers", "insightface", "dlib-bin", "mediapipe", "pillow")
+PACKAGES = ("torch", "numpy", "transformers", "insightface", "dlib-bin", "mediapipe", "onnxruntime", "pillow")
 Row = tuple[int, str, "float | None"]
 
 
@@ -47,13 +53,16 @@ class Options:
 class Bench:
     """What scores: whatever of it is complete. versions: group -> what exactly; missing: name -> sentence with the install line."""
 
-    detector: Any
+    detector: Any                        # None where no group that is asked for looks at faces
     judges: dict[str, Judge] = field(default_factory=dict)
     clip: PromptJudge | None = None
     fitter: Fitter | None = None
     versions: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    groups: tuple[str, ...] = GROUPS     # that were asked for
+    device: str = "cpu"
+    unreadable: int = 0                  # images that could not be read: not scored, tried again next time
 
 
 def assemble(plan: Plan, options: Options) -> Bench:
@@ -61,8 +70,9 @@ def assemble(plan: Plan, options: Options) -> Bench:
     unknown = sorted(set(options.groups) - set(GROUPS))
     if unknown:
         fail("groups", f"must be of {', '.join(GROUPS)}", ", ".join(unknown), "leave --groups out to score everything")
-    bench = Bench(choose_detector(options.detector, options.models))
-    eye = f"faces by {bench.detector.name}"
+    bench = Bench(choose_detector(options.detector, options.models) if set(options.groups) - FACELESS else None,
+                  groups=options.groups, device=options.device)
+    eye = f"faces by {bench.detector.name}" if bench.detector else ""
     bench.versions["face"] = eye
     judges, lacks = find_judges(options.models, options.device)
     bench.judges = {judge.key: judge for judge in judges if judge.key in options.groups}
@@ -97,7 +107,7 @@ def score(folder: Path, options: Options, step: Callable[[int, int], object] | N
                     done += part.images
                     if step is not None:
                         step(done, total)
-            store.put_info(INFO, _info(store.info(INFO, {}), bench))
+                store.put_info(INFO, _info(store.info(INFO, {}), bench))
     return bench
 
 
@@ -116,10 +126,12 @@ def _drop_stale(store: Store, bench: Bench) -> None:
 
 def _info(before: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
     versions = {**before.get("versions", {}), **bench.versions}
-    missing = {**before.get("missing", {}), **bench.missing}
+    old = {name: text for name, text in before.get("missing", {}).items() if GROUP_OF.get(name, name) not in bench.groups}
+    missing = {**old, **bench.missing}
     notes = [*before.get("notes", []), *bench.notes]
     return {"versions": versions, "missing": {name: text for name, text in missing.items() if name not in versions},
             "notes": list(dict.fromkeys(notes)), "packages": {"python": platform.python_version(), **dict(_packages())},
+            "machine": f"{platform.system()} {platform.machine()}, {bench.device}", "unreadable": bench.unreadable,
             "scored_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
 
 
@@ -156,24 +168,23 @@ def _batches(todo: Sequence[tuple[ImageRecord, tuple[str, ...]]], size: int, fol
     for start in range(0, len(todo), size):
         chunk = todo[start:start + size]
         rows: list[Row] = []
-        pictures = [read_picture(folder / (record.file or "?")) for record, _ in chunk]
-        here = [i for i, picture in enumerate(pictures) if picture is not None]
-        found = look(bench.detector, [picture for picture in pictures if picture is not None])
-        seen: list[Seen | None] = [None] * len(chunk)
-        for i, one in zip(here, found, strict=True):
-            seen[i] = one
+        read = [(read_picture(folder / (record.file or "?")), record, lacks) for record, lacks in chunk]
+        here = [(picture, record, lacks) for picture, record, lacks in read if picture is not None]
+        bench.unreadable += len(chunk) - len(here)
+        faces = any(set(lacks) - FACELESS for _, _, lacks in here)
+        pictures = [picture for picture, _, _ in here]
+        seen = look(bench.detector, pictures) if faces else [Seen(picture, None) for picture in pictures]
         for group in bench.versions:
-            rows += _rows(group, subject, [(record, one) for (record, lacks), one in zip(chunk, seen, strict=True)
+            rows += _rows(group, subject, [(record, one) for (_, record, lacks), one in zip(here, seen, strict=True)
                                            if group in lacks])
         yield _Part(rows, len(chunk))
 
 
-def _rows(group: str, subject: Subject, images: Sequence[tuple[ImageRecord, Seen | None]]) -> list[Row]:
+def _rows(group: str, subject: Subject, images: Sequence[tuple[ImageRecord, Seen]]) -> list[Row]:
     """Every metric of the group for every image: missing ones as None."""
-    readable = [(record, one) for record, one in images if one is not None]
-    values = subject.values(group, readable) if readable else []
-    by_id = {record.id: value for (record, _), value in zip(readable, values, strict=True)}
-    return [(record.id, name, by_id.get(record.id, {}).get(name)) for record, _ in images for name in names_of(group)]
+    values = subject.values(group, images) if images else []
+    return [(record.id, name, value.get(name)) for (record, _), value in zip(images, values, strict=True)
+            for name in names_of(group)]
 
 
 class Subject:
@@ -218,15 +229,25 @@ class Subject:
         return self._vectors[judge.key]
 
     def photos(self) -> list[Seen]:
-        """The reference and the person's other photos that can be read; an unreadable reference is a run's damage: InputError."""
+        """The reference and the person's other photos, as planned; InputError if the reference is gone or another one."""
         if self._photos is None:
             names = [self._person.reference, *(name for name in self._person.photos if name != self._person.reference)]
-            pictures = [read_picture(self._folder / name) for name in names]
+            pictures = [self._planned(name) for name in names]
             if pictures[0] is None:
-                fail(f"photo '{names[0]}'", "must be the readable reference of a person", "no such picture in the run folder",
-                     "copy it there again, or plan into a new folder")
+                fail(f"photo '{names[0]}'", "must be the reference that the images were made with", "no such picture in the run "
+                     "folder", "copy it there again, or plan into a new folder")
+            lost = [name for name, picture in zip(names, pictures, strict=True) if picture is None]
+            if lost:
+                self._bench.notes.append(f"{self._person.name}: without photos that are gone or changed: {', '.join(lost)}.")
             self._photos = look(self._bench.detector, [picture for picture in pictures if picture is not None])
         return self._photos
+
+    def _planned(self, name: str) -> Tensor | None:
+        """A picture of the run folder; None if it cannot be read or is not what was planned."""
+        path, planned = self._folder / name, self._plan.hashes.get(name)
+        if planned and path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != planned:
+            return None
+        return read_picture(path)
 
     def _control(self, fitter: Fitter, images: Sequence[tuple[ImageRecord, Seen]]) -> list[dict[str, float | None]]:
         rows: list[dict[str, float | None]] = []
@@ -238,6 +259,8 @@ class Subject:
     def _asked_head(self, fitter: Fitter, condition: HeadEntry) -> Fitted | None:
         if self._base is None:
             self._base = fitter.fit(self.photos()[:1])
+            if self._base[0] is None:
+                self._bench.notes.append(f"{self._person.name}: no head could be fitted to the reference photo; no head control.")
         base = self._base[0]
         if base is not None and condition.key not in self._asked:
             edits = any(target.form == "values" for target in self._plan.slots.get("head", ()))

@@ -1,7 +1,9 @@
 """Scoring on real photos with dlib's network, which stands in for judges whose weights cannot be shipped."""
 from __future__ import annotations
 
+import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,9 @@ import torch
 from face_photos import package
 
 from caphuman_bench.lists import load_conditions, load_prompts
-from caphuman_bench.plan import IdentityEntry, Plan, SlotTarget, save_plan
+from caphuman_bench.plan import IdentityEntry, Plan, SlotTarget, load_plan, save_plan
 from caphuman_bench.score import run as scoring
+from caphuman_bench.score.control import LandmarkFitter
 from caphuman_bench.score.faces import DlibFaces, look
 from caphuman_bench.score.identity import DlibJudge
 from caphuman_bench.score.pictures import read_picture
@@ -89,12 +92,13 @@ def scored(dlib_there, tmp_path_factory):
 
 def test_scores_of_a_run(scored):
     folder, bench = scored
-    copy, like, shuffled, own, faceless, broken = values(folder, "identity_dlib")
+    copy, like, shuffled, own, faceless = values(folder, "identity_dlib")
     assert copy == pytest.approx(1.0, abs=1e-6)
     assert own == pytest.approx(1.0, abs=1e-6)
     assert copy > like > 0.4 > shuffled
-    assert (faceless, broken) == (None, None)
-    assert values(folder, "face_found") == [1.0, 1.0, 1.0, 1.0, 0.0, None]
+    assert faceless is None
+    assert values(folder, "face_found") == [1.0, 1.0, 1.0, 1.0, 0.0]
+    assert bench.unreadable == 1                            # the broken file has no scores: it may be mended
     assert bench.missing.keys() == {"DECA"}
     assert "not DECA" in bench.versions["control"]
 
@@ -110,15 +114,30 @@ def test_control_is_measured_or_missing(scored):
     shape, angle = values(scored[0], "shape_rmse"), values(scored[0], "head_angle")
     assert shape[0] == shape[3] == 0.0                      # the reference itself has the reference's shape
     assert shape[2] > 0.1
-    assert shape[4:] == angle[4:] == [None, None]
+    assert shape[4:] == angle[4:] == [None]
     # The condition looks straight ahead; man_a_1 looks to the side by some degrees.
     assert 1 < angle[0] < 25
 
 
 def test_what_is_scored_is_not_scored_again(scored, monkeypatch):
     folder, _ = scored
-    monkeypatch.setattr(scoring, "read_picture", lambda path: pytest.fail(f"{path} was looked at again"))
+    again: list[str] = []
+    monkeypatch.setattr(scoring, "read_picture", lambda path: again.append(path.name))
     score(folder, Options(detector="dlib", groups=("face", "dlib", "control")))
+    assert again == ["5.jpg"]                               # what could not be read
+
+
+def test_images_that_come_back_are_scored(dlib_there, tmp_path):
+    """A disk that was not there must not leave its images without scores for ever."""
+    folder = made(tmp_path / "run", [photo("man_a_2"), photo("man_b_1")])
+    options = Options(detector="dlib", groups=("face", "dlib"))
+    (folder / "images").rename(tmp_path / "elsewhere")
+    assert score(folder, options).unreadable == 2
+    (tmp_path / "elsewhere").rename(folder / "images")
+    assert score(folder, options).unreadable == 0
+    assert None not in values(folder, "identity_dlib")
+    with Store.open(folder) as store:
+        assert store.info(INFO)["unreadable"] == 0
 
 
 def test_shuffled_people_score_low(dlib_there, tmp_path):
@@ -175,6 +194,46 @@ def test_missing_judges_are_named_with_how_to_get_them(dlib_there, tmp_path):
                          ("DECA", "deca_model.tar")):
         assert source in bench.missing[name]
     assert values(folder, "identity_facenet") == []
+
+
+def test_what_is_found_later_is_missing_no_more(dlib_there, tmp_path, monkeypatch):
+    """The sentence on DECA goes once DECA is there, or heads are no longer asked about."""
+    folder = made(tmp_path / "run", [photo("man_a_2"), photo("man_b_1")])
+    score(folder, Options(models=tmp_path, detector="dlib", groups=("face", "control")))
+    monkeypatch.setattr(scoring, "find_fitter", lambda models, device: (LandmarkFitter(), {}))
+    score(folder, Options(models=tmp_path, detector="dlib", groups=("face", "clip")))
+    with Store.open(folder) as store:
+        assert store.info(INFO)["missing"].keys() == {"DECA", "clip"}
+    score(folder, Options(models=tmp_path, detector="dlib", groups=("control",)))
+    with Store.open(folder) as store:
+        assert store.info(INFO)["missing"].keys() == {"clip"}
+
+
+def test_photos_that_changed_since_the_plan_are_not_judges(dlib_there, tmp_path):
+    folder = made(tmp_path / "run", [photo("man_a_2"), photo("man_b_1")])
+    plan = load_plan(folder)
+    hashes = {path: hashlib.sha256((folder / path).read_bytes()).hexdigest() for person in PEOPLE for path in person.photos}
+    save_plan(replace(plan, hashes=hashes), folder)
+    shutil.copy(photo("man_b_1"), folder / "inputs" / "man_a_3.jpg")
+    bench = score(folder, Options(detector="dlib", groups=("dlib",)))
+    assert any("man_a_3.jpg" in note for note in bench.notes)
+    assert values(folder, "copy_paste_dlib")[0] < -0.2      # the image is the only other photo that is left
+    shutil.copy(photo("man_b_1"), folder / "inputs" / "man_a_1.jpg")
+    with pytest.raises(InputError, match=r"man_a_1\.jpg.*must be the reference"):
+        score(folder, Options(detector="dlib", groups=("face", "dlib", "control")))
+
+
+def test_prompts_are_judged_without_any_face_detector(tmp_path, monkeypatch):
+    from caphuman_bench.score.run import Bench
+    folder = made(tmp_path / "run", [photo("man_a_2"), photo("man_b_1")])
+    monkeypatch.setattr(scoring, "choose_detector", lambda name, models: pytest.fail("no face is looked for"))
+
+    class Clip:
+        def scores(self, pictures, keys):
+            return [{"clip_score": float(picture.mean())} for picture in pictures]
+    assert scoring.assemble(load_plan(folder), Options(groups=("clip",))).detector is None
+    score(folder, Options(groups=("clip",)), bench=Bench(None, clip=Clip(), versions={"clip": "made"}, groups=("clip",)))
+    assert len(set(values(folder, "clip_score"))) == 2
 
 
 def test_facenet_judges_when_its_weights_are_there(tmp_path):
