@@ -5,6 +5,7 @@ where the graph does so, else with pose, expression and light of the condition's
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -216,7 +217,8 @@ def errors(asked: Fitted, obtained: Fitted) -> dict[str, float | None]:
 
     a, b = asked.head, obtained.head
     told = asked.knows_expression and obtained.knows_expression
-    poses = [torch.cat([head.rotation_radians, head.jaw_radians], 1) for head in (a, b)]
+    jaws = a.jaw_radians, b.jaw_radians
+    poses = [torch.cat([turn, jaw], 1) for turn, jaw in zip(_nearest(a.rotation_radians, b.rotation_radians), jaws, strict=True)]
     return {
         "shape_rmse": _rmse(a.identity, b.identity),
         "pose_rmse": _rmse(*poses) if told else None,
@@ -224,6 +226,20 @@ def errors(asked: Fitted, obtained: Fitted) -> dict[str, float | None]:
         "light_rmse": _rmse(a.light, b.light),
         "head_angle": angle_degrees(a, b),
     }
+
+
+def _nearest(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Two rotations as the axis-angles [1, 3] that are nearest each other: 179 and -179 degrees about an axis are 2 apart.
+
+    A rotation by an angle is also one by 360 degrees less. Below 90 degrees the codes stay as they are.
+    """
+    choices = [(a, b), (a, _other_way(b)), (_other_way(a), b)]
+    return min(choices, key=lambda pair: float((pair[0] - pair[1]).norm()))
+
+
+def _other_way(turn: Tensor) -> Tensor:
+    angle = turn.norm().clamp(min=1e-9)
+    return turn * (1 - 2 * math.pi / angle)
 
 
 def angle_degrees(a: Head, b: Head) -> float:
