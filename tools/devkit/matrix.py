@@ -76,8 +76,8 @@ def _host(version: str, full: bool) -> str:
     PLACE.mkdir(parents=True, exist_ok=True)
     ignored = [] if full else [f"--ignore={ROOT / 'tests' / 'host' / name}" for name in SLOW]
     chosen = [] if version == HOST_VERSION else ["-k", ABOUT_NEWEST]
-    env = tool_environment({"COMFYUI_PATH": str(tree)})
-    code = run(guarded("-m", "pytest", "-q", "--basetemp", PLACE / f"tmp-{version}", *chosen, *ignored, ROOT / "tests" / "host"), env)
+    command = guarded("-m", "pytest", "-q", "--basetemp", PLACE / f"tmp-{version}", *chosen, *ignored, ROOT / "tests" / "host")
+    code = run(command, tool_environment({"COMFYUI_PATH": str(tree)}))
     return FAILED if code else PASSED
 
 
