@@ -207,3 +207,45 @@ def test_the_track_goes_on_across_pieces_of_a_clip():
     second = steps.choose(Faces(((face(55, 50, 60), face(204, 50, 38)),), 300, 100))
     assert first.per_image[0][0].box_xyxy[0] == 180
     assert second.per_image[0][0].box_xyxy[0] == 185
+
+
+def paths(*walks):
+    """Frames of the walks: each a list of places, None where that person is not seen."""
+    return Faces(tuple(tuple(face(x, 100, size) for x, size in frame if x is not None) for frame in zip(*walks, strict=True)),
+                 800, 200)
+
+
+def along(frames):
+    return [None if not found else float(found[0].box_xyxy[[0, 2]].mean()) for found in Track().choose(frames).per_image]
+
+
+def test_somebody_who_walks_past_in_front_does_not_take_over():
+    """The one who is followed stands at 400 and is hidden while the other passes."""
+    passing = [(20 * i, 50) for i in range(41)]
+    standing = [(None if abs(x - 400) < 45 else 400, 60) for x, _ in passing]
+    assert along(paths(standing, passing)) == [x for x, _ in standing]
+    assert along(paths(passing, standing)) == [x for x, _ in standing], "in whatever order they are found"
+
+
+def test_who_walks_past_behind_somebody_is_found_again_on_the_other_side():
+    walking = [(20 * i, 60) for i in range(41)]
+    hidden = [(None if abs(x - 400) < 45 else x, size) for x, size in walking]
+    assert along(paths(hidden, [(400, 55)] * 41)) == [x for x, _ in hidden]
+
+
+def test_two_who_cross_and_are_both_seen_are_not_swapped():
+    right, left = [(100 + 15 * i, 60) for i in range(41)], [(700 - 15 * i, 55) for i in range(41)]
+    assert along(paths(right, left)) == [x for x, _ in right]
+
+
+def test_after_a_cut_the_one_who_is_there_is_followed():
+    """Lost for as long as it takes to believe it, and never for good."""
+    cut = along(paths([(100, 60)] * 5 + [(700, 60)] * 20))
+    assert cut[:5] == [100] * 5
+    assert cut[5] is None
+    assert cut[-10:] == [700] * 10
+
+
+def test_who_leaves_and_comes_back_elsewhere_is_followed_on():
+    there = [(700 + 10 * i, 60) for i in range(5)] + [(None, 60)] * 12 + [(20 * i, 60) for i in range(10)]
+    assert along(paths(there)) == [x for x, _ in there]
