@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from .plan import ImageRecord, Plan, image_file
 from .runner import Runner, Settings, Summary
 from .server import ComfyServer, ServerLost
 from .store import Store
-from .worker import Kept, Maker
+from .worker import Kept, Maker, about_of
 
 START_SECONDS = 600.0           # the longest a worker's server may take to come up
 PROOF_FILE = "inputs/.shared"    # an actor that can read it sees the run folder
@@ -71,7 +71,8 @@ class Actor:
         while True:
             try:
                 await self._server.start()
-                return {"url": url, "shared": self.shared, "pid": os.getpid(), "host": socket.gethostname()}
+                return {"url": url, "shared": self.shared, "pid": os.getpid(), "host": socket.gethostname(),
+                        "about": about_of(self._server.stats)}
             except ServerLost as lost:
                 code = self._process.poll() if self._process else None
                 if self._process is None or code is not None or asyncio.get_running_loop().time() > deadline:
@@ -131,6 +132,7 @@ class RayWorker:
         self._actor: Any = None
         self._incarnation = 0
         self.seen: dict[str, Any] = {}              # what the actor's `start` said
+        self.about: Mapping[str, str] = {}
 
     async def start(self) -> None:
         """An actor with a server that answers; ServerLost if there is none to be had now."""
@@ -140,6 +142,7 @@ class RayWorker:
             self._actor = self._cluster.actor(f"{self.name}-{self._incarnation}", self._place)
         try:
             self.seen = await self._actor.start.remote()
+            self.about = {"host": self.seen["host"], **self.seen["about"]}
         except ray.exceptions.RayActorError as error:
             self._actor = None
             raise ServerLost(f"{self.name} died") from error

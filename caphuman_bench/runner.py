@@ -18,7 +18,7 @@ from caphuman_core.check import InputError
 from .jobs import is_image_of
 from .plan import ImageRecord, Plan, image_file
 from .schedule import WorkQueue
-from .store import Store
+from .store import SERVERS, Store
 from .worker import ImageFailed, ServerLost, Worker
 
 DEPTH = 2                       # images at a server at once: one is made, one waits
@@ -112,10 +112,17 @@ class Runner:
                 wait = min(wait * 2, self._settings.waits[1])
             try:
                 await worker.start()
+                self._note(worker)
                 return
             except ServerLost as lost:
                 self.summary.last_error = str(lost)
                 self._lost_since.setdefault(worker.name, time.monotonic())
+
+    def _note(self, worker: Worker) -> None:
+        """Keep what made the images, for the report."""
+        known = self._store.info(SERVERS, {})
+        if worker.about and known.get(worker.name) != worker.about:
+            self._store.put_info(SERVERS, {**known, worker.name: dict(worker.about)})
 
     def _check_patience(self) -> None:
         if len(self._lost_since) < len(self._workers):

@@ -58,6 +58,7 @@ class ComfyServer:
         self._id = uuid.uuid4().hex
         self._flights: dict[str, _Flight] = {}
         self._uploaded: dict[str, asyncio.Task[str]] = {}
+        self.stats: Any = {}                                        # what it said of itself
         self._session: aiohttp.ClientSession | None = None
         self._reader: asyncio.Task[None] | None = None
 
@@ -65,7 +66,7 @@ class ComfyServer:
         """Check that the server answers, and listen to it; ServerLost if it does not."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS))
-        await self._json("GET", "/system_stats")
+        self.stats = await self._json("GET", "/system_stats")
         if self._reader is None or self._reader.done():
             self._reader = asyncio.create_task(self._listen())
 

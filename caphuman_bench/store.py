@@ -22,6 +22,7 @@ from caphuman_core.check import fail
 from .plan import ImageRecord, Plan, records
 
 STORE_FILE = "run.sqlite"
+SERVERS = "servers"             # key of info: worker -> what its server said of itself
 STATUSES = ("planned", "leased", "done", "failed")
 _COLUMNS = "id, identity, head, prompt, sample, seed, status, file, seconds, error, attempts"
 _SCHEMA = """

@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from . import jobs
 from .folder import write_whole
@@ -15,9 +15,10 @@ Kept = tuple[str, float]            # file relative to the run folder, seconds t
 
 
 class Worker(Protocol):
-    """Any of its methods may raise ServerLost; `make` also ImageFailed and GraphRefused."""
+    """Any of its methods may raise ServerLost; `make` also ImageFailed and GraphRefused. about: of its server, for the report."""
 
     name: str
+    about: Mapping[str, str]
 
     async def start(self) -> None:
         """Be ready to work, or again ready after a loss."""
@@ -28,6 +29,17 @@ class Worker(Protocol):
 
     async def close(self) -> None:
         """Leave nothing running."""
+
+
+def about_of(stats: Any) -> dict[str, str]:
+    """Versions and devices of a server from its /system_stats; what it does not say is left out."""
+    stats = stats if isinstance(stats, dict) else {}
+    system = stats.get("system") if isinstance(stats.get("system"), dict) else {}
+    devices = stats.get("devices") if isinstance(stats.get("devices"), list) else []
+    told = {"ComfyUI": system.get("comfyui_version"), "Python": str(system.get("python_version") or "").split(" ")[0],
+            "torch": system.get("pytorch_version"), "system": system.get("os"),
+            "device": ", ".join(str(device["name"]) for device in devices if isinstance(device, dict) and device.get("name"))}
+    return {name: str(value) for name, value in told.items() if value}
 
 
 class Maker:
@@ -64,11 +76,13 @@ class ServerWorker:
         self._server = ComfyServer(url, hang_seconds)
         self._maker = Maker(plan, self._server, lambda path: (folder / path).read_bytes())
         self._folder, self.name = folder, self._server.url
+        self.about: Mapping[str, str] = {}
 
     async def start(self) -> None:
         """Connect; ServerLost if the server does not answer."""
         self._server.forget_uploads()
         await self._server.start()
+        self.about = about_of(self._server.stats)
 
     async def make(self, record: ImageRecord) -> Kept:
         """Make one image and keep it."""

@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ..score.metrics import METRICS
@@ -12,6 +14,7 @@ from ..score.stats import DRAWS
 from .compare import Difference, Pairs, differences_in_plan, not_compared
 from .data import RunData
 from .reference import Column
+from .sharing import shareable
 from .tables import Line, as_row
 
 FORMAT = "caphuman-bench-report/1"
@@ -32,14 +35,26 @@ def content_of(runs: Sequence[RunData], tables: Sequence[Sequence[Line]], column
 
 
 def settings_of(run: RunData) -> dict[str, Any]:
+    """What made a run's numbers; nothing in it tells of this machine's folders."""
     plan = run.plan
-    return {"name": run.name, "digest": plan.digest, "images": len(run.records), "counts": run.counts,
+    return shareable({"name": run.name, "digest": plan.digest, "images": len(run.records), "counts": run.counts,
             "identities": [{"name": e.name, "photos": len(e.photos)} for e in plan.identities],
             "prompts": [asdict(e) for e in plan.prompts], "heads": [asdict(e) for e in plan.heads],
             "samples": plan.samples, "seed": plan.seed, "workflow": plan.workflow,
             "slots": {name: [asdict(target) for target in targets] for name, targets in plan.slots.items()},
             "notes": list(plan.notes), "errors": _errors(run),
-            "seconds_per_image": _mean_seconds(run), "scoring": dict(run.score_info)}
+            "seconds_per_image": _mean_seconds(run), "servers": dict(run.servers), "scoring": dict(run.score_info),
+            "tool": tool_version()})
+
+
+def tool_version() -> str:
+    """Of this tool, which is the pack's; "?" where it is not known."""
+    try:
+        text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    except OSError:
+        return "?"
+    found = re.search(r'^version = "([^"]+)"', text, re.MULTILINE)
+    return found[1] if found else "?"
 
 
 def _errors(run: RunData) -> list[dict[str, Any]]:
@@ -63,8 +78,8 @@ def now() -> str:
 
 
 def interval_text() -> str:
-    return (f"Means over images; brackets are 95 % bootstrap intervals over people ({DRAWS} draws of people with replacement, all "
-            "images of a person together, seeded).")
+    return (f"Means over images; the small print is a 95 % bootstrap interval over people ({DRAWS:,} draws of people with "
+            "replacement, all images of a person together, seeded).")
 
 
 def difference_row(change: Difference) -> dict[str, Any]:

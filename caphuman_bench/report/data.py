@@ -1,9 +1,10 @@
 """A run folder as columns: one row per image, one array per metric. 105,000 images take some 20 MB."""
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from ..plan import ImageRecord, Plan, load_plan
 from ..score.metrics import BY_NAME, METRICS, Metric
 from ..score.run import INFO
-from ..store import STATUSES, reading
+from ..store import SERVERS, STATUSES, reading
+from .sharing import shareable, without_folders
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class RunData:
     records: Sequence[ImageRecord]       # all N, in order
     values: Mapping[str, NDArray[np.float32]]
     score_info: Mapping[str, Any]        # what score/run.py noted: versions, missing, notes, packages
+    servers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)      # what made the images: store.SERVERS
 
     @cached_property
     def done(self) -> NDArray[np.bool_]:
@@ -38,6 +41,14 @@ class RunData:
         """Images by status."""
         found = Counter(record.status for record in self.records)
         return {status: found[status] for status in STATUSES}
+
+    @cached_property
+    def scored_people(self) -> int:
+        """People with a value at all."""
+        any_value = np.zeros(len(self.records), bool)
+        for values in self.values.values():
+            any_value |= np.isfinite(values)
+        return len(np.unique(self.people[any_value]))
 
     @cached_property
     def people(self) -> NDArray[np.int64]:
@@ -79,12 +90,14 @@ def load(folder: Path, name: str = "") -> RunData:
     """Read a run folder, whether a run or a scoring is under way or not. Raises InputError for a folder without a plan."""
     plan = load_plan(folder)
     with reading(folder) as store:
-        records = list(store.records())
+        records = [record if record.error is None else replace(record, error=without_folders(record.error))
+                   for record in store.records()]
         place = {record.id: row for row, record in enumerate(records)}
         values: dict[str, NDArray[np.float32]] = {}
         for number, metric, value in store.scores():
-            if value is not None and metric in BY_NAME and number in place:
+            if value is not None and math.isfinite(value) and metric in BY_NAME and number in place:
                 if metric not in values:
                     values[metric] = np.full(len(records), np.nan, dtype=np.float32)
                 values[metric][place[number]] = value
-        return RunData(folder, name or folder.resolve().name, plan, records, values, store.info(INFO, {}))
+        return RunData(folder, name or folder.resolve().name, plan, records, values, shareable(store.info(INFO, {})),
+                       shareable(store.info(SERVERS, {})))

@@ -14,6 +14,7 @@ from ..plan import ImageRecord
 from ..score.metrics import BY_NAME, Metric
 from .compare import Pairs, why_not
 from .data import RunData
+from .tables import number
 
 CASES = 6                                # tiles per grid
 PER_PERSON = 2                           # so that one hard person does not fill a grid
@@ -96,8 +97,8 @@ def _tile(run: RunData, row: int) -> Tile:
     if head.picture:
         pictures.append(("head asked", thumbnail(run.folder / head.picture)))
     pictures.append(("image", thumbnail(run.folder / (record.file or "?"))))
-    told = [(metric.title, run.values[metric.name][row]) for metric in run.metrics if metric.name.startswith(TOLD)]
-    return Tile(record, tuple(pictures), tuple(f"{title} {value:.3g}" for title, value in told if np.isfinite(value)))
+    told = [(metric, float(run.values[metric.name][row])) for metric in run.metrics if metric.name.startswith(TOLD)]
+    return Tile(record, tuple(pictures), tuple(_fact(metric, value) for metric, value in told if np.isfinite(value)))
 
 
 def _pair_tile(first: RunData, second: RunData, row: int, other: int, metric: Metric) -> Tile:
@@ -105,8 +106,12 @@ def _pair_tile(first: RunData, second: RunData, row: int, other: int, metric: Me
     pictures = (("reference", thumbnail(first.folder / first.plan.identity(record.identity).reference)),
                 (first.name, thumbnail(first.folder / (record.file or "?"))),
                 (second.name, thumbnail(second.folder / (twin.file or "?"))))
-    values = first.values[metric.name][row], second.values[metric.name][other]
-    return Tile(record, pictures, (f"{metric.title} {values[0]:.3f} → {values[1]:.3f}",))
+    values = float(first.values[metric.name][row]), float(second.values[metric.name][other])
+    return Tile(record, pictures, (f"{_fact(metric, values[0])} → {number(values[1])}",))
+
+
+def _fact(metric: Metric, value: float) -> str:
+    return f"{metric.title} {number(value)}{f' {metric.unit}' if metric.unit.isalpha() else ''}"
 
 
 def thumbnail(path: Path) -> str:

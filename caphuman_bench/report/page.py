@@ -4,17 +4,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from caphuman_core.check import fail
 
 from ..score.metrics import METRICS, Metric
 from ..score.stats import FEW
-from .compare import Difference, Pairs
+from .compare import Difference, Pairs, why_not
 from .content import comparison_notes, interval_text, now, settings_of
 from .data import RunData
 from .grids import Grid, grids, pair_grids
 from .plots import Plot, by_group_plot, histogram
 from .reference import Column
-from .tables import SCOPES, Line
+from .tables import SCOPES, Line, groups_of, number
 
 TABLED = ("kind", "head", "prompt")                      # scopes with a table of their own
 PLOTTED = ("kind", "head")
@@ -37,20 +39,20 @@ def page_of(runs: Sequence[RunData], tables: Sequence[Sequence[Line]], columns: 
     context = {
         "runs": runs, "settings": [settings_of(run) for run in runs], "metrics": metrics, "columns": columns, "changes": changes,
         "common": 0 if pairs is None else len(pairs.first), "lines": by_place, "tables": _tables(runs, tables), "scopes": SCOPES,
+        "unlike": {metric.name: why_not(runs[0], runs[1], metric) for metric in metrics} if len(runs) == 2 else {},
         "plots": _plots(runs, tables, metrics), "grids": _grids(runs, pairs), "made_at": now(), "interval": interval_text(),
-        "few": FEW, "notes": comparison_notes(runs[0], runs[1]) if len(runs) == 2 else [],
+        "sizes": [{scope: _sizes(run, scope) for scope, _ in _tables(runs, tables)} for run in runs],
+        "lone": [sum(len(entry.photos) < 2 for entry in run.plan.identities) for run in runs], "few": FEW,
+        "notes": comparison_notes(runs[0], runs[1]) if len(runs) == 2 else [],
         "people": [len(run.plan.identities) for run in runs],
     }
     return environment.get_template("report.html").render(context)
 
 
-def number(value: float | None) -> str:
-    """Three or four digits; "–" for what is missing."""
-    if value is None:
-        return "–"
-    size = abs(value)
-    decimals = 1 if size >= 100 else 2 if size >= 10 else 3 if size >= 0.1 or not size else 4
-    return f"{value:.{decimals}f}"
+def _sizes(run: RunData, scope: str) -> dict[str, int]:
+    """Finished images of each group."""
+    names, numbers = groups_of(run, scope)
+    return dict(zip(names, np.bincount(numbers[run.done], minlength=len(names)).tolist(), strict=True))
 
 
 def _tables(runs: Sequence[RunData], tables: Sequence[Sequence[Line]]) -> list[tuple[str, list[str]]]:

@@ -23,7 +23,8 @@ _STYLE: Any = {"text.parse_math": False, "svg.fonttype": "path", "font.size": 9,
           "axes.edgecolor": SOFT,
           "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False,
           "axes.spines.right": False, "svg.hashsalt": "caphuman-bench"}
-LONGEST_LABEL = 40
+LONGEST_LABEL = 28
+WIDTH = 4.4                              # inches; drawn at about this size, so that labels can be read
 
 
 def _styled(draw: Callable[..., Plot | None]) -> Callable[..., Plot | None]:
@@ -54,7 +55,7 @@ def by_group_plot(metric: Metric, scope: str, runs: Sequence[tuple[str, Sequence
     names = list(dict.fromkeys(line.group for _, lines in runs for line in lines if line.estimate))
     if len(names) < 2:
         return None
-    figure, axes = _figure(6.2, 0.75 + 0.3 * len(names))
+    figure, axes = _figure(WIDTH, 0.75 + 0.26 * len(names))
     for number, (name, lines) in enumerate(runs):
         offset = (number - (len(runs) - 1) / 2) * 0.26
         found = {line.group: line.estimate for line in lines if line.estimate}
@@ -84,7 +85,7 @@ def histogram(metric: Metric, runs: Sequence[RunData]) -> Plot | None:
     if len(np.unique(every)) < 3:
         return None
     edges = np.histogram_bin_edges(every, BINS)
-    figure, axes = _figure(6.2, 2.2)
+    figure, axes = _figure(WIDTH, 2.0)
     for number, values in enumerate(series):
         axes.hist(values, edges, weights=np.full(len(values), 100 / max(len(values), 1)), color=COLOURS[number % 2], alpha=0.55,
                   label=_short(runs[number].name))
@@ -109,6 +110,7 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
+    axes.locator_params(axis="x", nbins=5)               # more would touch
     axes.grid(axis="x", color=SOFT, linewidth=0.6)
     axes.set_axisbelow(True)
     return figure, axes
@@ -116,5 +118,5 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 
 def _uri(figure: Any) -> str:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()

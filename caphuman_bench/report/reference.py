@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ def load_columns(path: Path | None = None) -> list[Column]:
         fail(name, f"must be of format {FORMAT}", f"{type(error).__name__}: {str(error)[:100]}", f"start from {FILE.name}")
     for column in columns:
         unknown = sorted(set(column.values) - set(BY_NAME))
-        if unknown or not column.source.strip() or not column.title.strip():
-            fail(name, "must name known metrics, a title and a source in every column", ", ".join(unknown) or repr(column.source),
-                 f"use names such as {', '.join(list(BY_NAME)[:4])}")
+        if unknown or not all(map(math.isfinite, column.values.values())) or not column.source.strip() or not column.title.strip():
+            fail(name, "must name known metrics with numbers, a title and a source in every column",
+                 ", ".join(unknown) or repr(column.source), f"use names such as {', '.join(list(BY_NAME)[:4])}")
     return columns

@@ -60,3 +60,12 @@ def as_row(line: Line) -> dict[str, Any]:
     if line.estimate is not None:
         numbers |= asdict(line.estimate)
     return {"scope": line.scope, "group": line.group, "metric": line.metric.name, **numbers, "missing": line.missing}
+
+
+def number(value: float | None) -> str:
+    """Three or four digits; "–" for what is missing."""
+    if value is None:
+        return "–"
+    size = abs(value)
+    decimals = 1 if size >= 100 else 2 if size >= 10 else 3 if size >= 0.1 or not size else 4
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"            # + 0.0: no minus before zeros

@@ -42,7 +42,7 @@ def report(folder: Path, out: Path | None = None, compare: Path | None = None, r
     out = out or folder / FOLDER
     out.mkdir(parents=True, exist_ok=True)
     content = content_of(runs, tables, columns, pairs, changes)
-    write_whole(out / "report.json", json.dumps(content, ensure_ascii=False, indent=1).encode())
+    write_whole(out / "report.json", json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False).encode())
     write_whole(out / "summary.csv", _csv(SUMMARY_FIELDS, _summary_rows(runs, tables)))
     write_whole(out / "images.csv", _csv(*_image_rows(runs)))
     if pairs is not None:
@@ -85,7 +85,9 @@ def _csv(fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(fields)
     writer.writerows([_harmless(cell) for cell in row] for row in rows)
-    return buffer.getvalue().encode()
+    text = buffer.getvalue()
+    # Spreadsheet programs take a file without a mark for the system's old character set; plain ASCII needs none.
+    return text.encode("utf-8" if text.isascii() else "utf-8-sig")
 
 
 def _harmless(cell: Any) -> Any:
