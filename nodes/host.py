@@ -196,6 +196,11 @@ def progress_callback(total: int) -> Callable[[int], Any]:
     return done
 
 
+def stop_if_interrupted() -> None:
+    """Raises what ends the prompt if the user has asked for it."""
+    comfy.model_management.throw_exception_if_processing_interrupted()
+
+
 def rgb01(image: torch.Tensor) -> torch.Tensor:
     """A host IMAGE [B, H, W, 1|3|4], 0..1, as RGB [B, 3, H, W]; grey is repeated, alpha is dropped."""
     image = image.expand(*image.shape[:3], 3) if image.shape[-1] == 1 else image[..., :3]

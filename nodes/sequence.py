@@ -1,6 +1,8 @@
 """Nodes that make batches of heads over time."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from comfy_api.v0_0_2 import io
 
 from ..caphuman_core.choices import EASINGS
@@ -77,8 +79,11 @@ class BlendHeads(io.ComfyNode):
         return io.NodeOutput(heads, strip_of(heads, head_model))
 
 
-def strip_of(heads, head_model):
-    """The host IMAGE of a strip of heads; without a head model a word about what is missing."""
+def strip_of(heads, head_model, filled: Sequence[bool] = ()):
+    """The host IMAGE of a strip of heads; without a head model a word about what is missing.
+
+    filled: which heads were made from their neighbours; the strip says so, and where there is no head at all.
+    """
     from ..caphuman_core.head.sequence import strip_frames
     from ..caphuman_core.render.maps import render
     from ..caphuman_core.render.overlay import take
@@ -93,7 +98,8 @@ def strip_of(heads, head_model):
     for shown, frame in enumerate(numbers, start=1):
         pictures.append(render(take(heads, frame), head_model, *size, "stretch").shaded[0])
         done(shown)
-    return host.to_image(strip(pictures, [str(frame) for frame in numbers]))
+    notes = [" filled in" if filled and filled[frame] else "" if heads.present[frame] else " no face" for frame in numbers]
+    return host.to_image(strip(pictures, [f"{frame}{note}" for frame, note in zip(numbers, notes, strict=True)]))
 
 
 NODES = [HeadKeyframe, BlendHeads]

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import torch
@@ -92,21 +92,24 @@ class HeadsFromVideo(io.ComfyNode):
             heads.append(found)
             if with_overlay:
                 kept.append(photos)
-        require(bool(heads), "video", f"must have a frame at start_frame {start_frame}", f"{clip.total} frames",
+        require(bool(heads), "video", f"must have a frame at start_frame {start_frame}",
+                f"{clip.total} frames" if clip.total else "fewer frames",
                 "lower start_frame")
-        batch = _without_gaps(stack(heads), if_no_face)
+        seen = stack(heads)
+        batch = _without_gaps(seen, if_no_face, range(start_frame, start_frame + every_nth * len(seen), every_nth))
         batch = sequence.steady(batch) if steady else batch
         batch = sequence.smooth(batch, head_model, smoothing, rate)
-        strip = strip_of(batch, head_model)
+        strip = strip_of(batch, head_model, filled=(batch.present & ~seen.present).tolist())
         return io.NodeOutput(batch, strip, _overlay(kept, batch, head_model) if with_overlay else strip, rate)
 
 
-def _without_gaps(heads, if_no_face: str):
-    """The batch with frames without a face dealt with as asked."""
+def _without_gaps(heads, if_no_face: str, numbers: Sequence[int]):
+    """The batch with frames without a face dealt with as asked; numbers: which frames of the clip they are."""
     from ..caphuman_core.head import sequence
-    missing = (~heads.present).nonzero().flatten().tolist()
+    missing = [numbers[index] for index in (~heads.present).nonzero().flatten().tolist()]
     if missing and if_no_face == "error":
-        fail("video", "must show the face in every frame", f"none in frame {', '.join(map(str, missing[:8]))}",
+        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+        fail("video", "must show the face in every frame", f"none in frame {', '.join(map(str, missing[:8]))}{more}",
              "choose another if_no_face, or another part of the clip")
     if if_no_face == "interpolate" or len(missing) == len(heads):
         return sequence.fill_gaps(heads)
@@ -120,8 +123,12 @@ def _fitted(frames: Iterator[torch.Tensor], detector, head_model, head_fitter, e
     from ..caphuman_core.head.fit import fit_faces
     from ..caphuman_core.render.overlay import with_photo_light
     from .head import deca_heads
-    done, track, count = host.progress_callback(max(1, expected)), Track(), 0
+    done, track, count, size = host.progress_callback(max(1, expected)), Track(), 0, None
     while piece := list(itertools.islice(frames, AT_ONCE)):
+        size = size or piece[0].shape
+        for picture in piece:
+            require(picture.shape == size, "video", "must keep one picture size", f"{_size(size)}, then {_size(picture.shape)}",
+                    "choose a part with start_frame and max_frames, or save it again as .mp4")
         photos = torch.stack(piece)
         faces = track.choose(detect(detector.ready(), photos, if_none="skip"))
         heads = with_photo_light(photos, fit_faces(faces, head_model), head_model) if head_fitter is None else \
@@ -129,6 +136,10 @@ def _fitted(frames: Iterator[torch.Tensor], detector, head_model, head_fitter, e
         count += len(piece)
         done(min(count, expected))
         yield photos, heads
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f"{shape[-1]} x {shape[-2]}"
 
 
 def _overlay(pieces: list[torch.Tensor], heads, head_model):
@@ -148,27 +159,39 @@ def _filmed(video) -> Clip:
         return _stills(components.images, float(components.frame_rate))
     from av.error import FFmpegError
     try:
-        rate, total = float(video.get_frame_rate()), int(video.get_frame_count())
+        rate = float(video.get_frame_rate())
     except (FFmpegError, ValueError, OSError, ZeroDivisionError) as error:
         _no_video(error)
-    return Clip(_decoded(video), _picture, rate or STILLS_PER_SECOND, total)
+    return Clip(_decoded(video), _picture, rate or STILLS_PER_SECOND, _counted(video))
+
+
+def _counted(video) -> int:
+    """How many frames the file says it has; 0 where it cannot tell, as some streams cannot."""
+    from av.error import FFmpegError
+    try:
+        return int(video.get_frame_count())
+    except (FFmpegError, ValueError, TypeError, OSError, ZeroDivisionError):
+        return 0
 
 
 def _decoded(video) -> Iterator[Any]:
-    """The frames of the video's active part, as PyAV decodes them."""
+    """The frames of the video's active part, as PyAV decodes them; heeds an interrupt at each, also at those passed over."""
     import av
     from av.error import FFmpegError
     start, duration = getattr(video, "get_active_trim_window", lambda: (0.0, 0.0))()     # hosts before 0.24 cannot trim
+    count = 0
     try:
         with av.open(video.get_stream_source(), mode="r") as container:
             for frame in container.decode(container.streams.video[0]):
+                host.stop_if_interrupted()
                 time = frame.time or 0.0
                 if duration and time >= start + duration:
                     return
                 if time >= start:
                     yield frame
+                    count += 1
     except (FFmpegError, OSError, IndexError) as error:
-        _no_video(error)
+        _no_video(error, count)
 
 
 def _picture(frame) -> torch.Tensor:
@@ -177,9 +200,13 @@ def _picture(frame) -> torch.Tensor:
     return torch.rot90(pixels, round(getattr(frame, "rotation", 0) / 90) % 4, (1, 2)).contiguous()
 
 
-def _no_video(error: Exception) -> NoReturn:
-    said = (str(error).splitlines() or [type(error).__name__])[0][:120]
-    fail("video", "must be a file that can be decoded to its end", f"'{said}'", "save it again, for example as .mp4")
+def _no_video(error: Exception, whole: int = 0) -> NoReturn:
+    """Refuse a file, without the host's folders; whole: how many of its frames could be decoded."""
+    said = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0].split(" in file ")[0]
+    fix = "choose a film with pictures, or save it again, for example as .mp4"
+    if whole:
+        said, fix = f"{said} after frame {whole - 1}", f"save it again, or use its first {whole} frames with max_frames"
+    fail("video", "must be a file that can be decoded to its end", f"'{said[:120]}'", fix)
 
 
 NODES = [HeadsFromVideo]

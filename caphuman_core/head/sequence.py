@@ -46,7 +46,7 @@ class Keyframes:
     def with_key(self, key: Keyframe) -> Keyframes:
         """One keyframe more; refuses batches, unknown easings and heads that do not fit those already there."""
         require(len(key.head) == 1, "head", "must be a single head to be a keyframe", f"a batch of {len(key.head)}",
-                "pick one head of the batch")
+                "fit a single picture, not a batch of them")
         require(key.frame >= 0, "frame", "must be 0 or more", key.frame, "count frames from 0")
         if key.easing not in EASINGS:
             fail("easing", f"must be one of {', '.join(EASINGS)}", repr(key.easing), "choose one of them")

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +42,12 @@ def clip(frames, tmp_path_factory):
     return write(tmp_path_factory.mktemp("clip") / "clip.mp4", frames)
 
 
-def write(path, pictures, rate=25):
+def write(path, pictures, rate=25, options=None, group=12):
     import av
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream("libx264", rate=rate)
         stream.height, stream.width = pictures[0].shape[:2]
-        stream.pix_fmt, stream.options = "yuv420p", {"crf": "12"}
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": "12", "g": str(group)}
         for picture in pictures:
             for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
                 container.mux(packet)
@@ -106,8 +107,9 @@ def test_frames_without_the_face_keep_their_place(call, clip, frames, model, det
     assert heads.present.tolist() == [True, True, True]
     heads, *_ = call("CapHumanHeadsFromVideo", video=video(path), if_no_face="leave empty", **given)
     assert heads.present.tolist() == [True, False, True]
-    with pytest.raises(ValueError, match="none in frame 1"):
-        call("CapHumanHeadsFromVideo", video=video(path), if_no_face="error", **given)
+    for choice, frame in (({}, 1), ({"start_frame": 1, "every_nth": 2}, 1)):
+        with pytest.raises(ValueError, match=f"none in frame {frame}:"):
+            call("CapHumanHeadsFromVideo", video=video(path), if_no_face="error", **given, **choice)
     with pytest.raises(ValueError, match="at least one frame"):
         call("CapHumanHeadsFromVideo", video=video(write(tmp_path / "none.mp4", [blank, blank])), **given)
 
@@ -120,6 +122,7 @@ def test_what_is_no_video_is_refused_in_a_sentence(call, clip, model, detector, 
         with pytest.raises(ValueError, match=r"video must be a file that can be decoded") as failure:
             call("CapHumanHeadsFromVideo", detector=detector, head_model=model, video=video(path))
         assert "\n" not in str(failure.value)
+        assert str(tmp_path) not in str(failure.value), "the host's folders are nobody's business"
     for given in ({}, {"video": video(clip), "images": torch.zeros(1, 64, 64, 3)}):
         with pytest.raises(ValueError, match="one of them"):
             call("CapHumanHeadsFromVideo", detector=detector, head_model=model, **given)
@@ -175,7 +178,67 @@ def test_an_interrupt_stops_between_pieces(call, pack, clip, model, detector, mo
     monkeypatch.setattr(module, "AT_ONCE", 2)
     with pytest.raises(management.InterruptProcessingException):
         call("CapHumanHeadsFromVideo", detector=detector, head_model=model, video=video(clip))
-    assert len(made) == 2
+    assert len(made) == 1
+
+
+def test_an_interrupt_is_heeded_while_frames_are_passed_over(call, clip, model, detector, monkeypatch):
+    import comfy.model_management as management
+    from comfy_api.latest import InputImpl
+    monkeypatch.setattr(InputImpl.VideoFromFile, "get_stream_source",
+                        lambda _: management.interrupt_current_processing(True) or str(clip))
+    with pytest.raises(management.InterruptProcessingException):
+        call("CapHumanHeadsFromVideo", detector=detector, head_model=model, video=video(clip), start_frame=100000)
+
+
+def test_a_film_damaged_at_its_end_says_how_much_of_it_is_whole(call, frames, model, detector, tmp_path):
+    path = write(tmp_path / "whole.mp4", frames * 4, options={"movflags": "faststart"}, group=1)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:len(whole) * 3 // 4])
+    given = {"detector": detector, "head_model": model, "video": video(path), "every_nth": 4}
+    with pytest.raises(ValueError, match="with max_frames") as failure:
+        call("CapHumanHeadsFromVideo", **given)
+    good = int(re.search(r"first (\d+) frames", str(failure.value))[1])
+    assert 4 < good < 36
+    assert len(call("CapHumanHeadsFromVideo", max_frames=good // 4, **given)[0]) == good // 4
+
+
+def test_a_file_with_sound_only_is_told_so(call, model, detector, tmp_path):
+    import av
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 4000), np.float32), format="fltp", layout="mono")
+        sound.sample_rate = 16000
+        container.mux([*stream.encode(sound), *stream.encode()])
+    with pytest.raises(ValueError, match=r"'No video stream found': choose a film with pictures"):
+        call("CapHumanHeadsFromVideo", detector=detector, head_model=model, video=video(path))
+
+
+def test_a_film_that_changes_its_picture_size_is_refused_in_a_sentence(call, frames, model, detector, tmp_path):
+    small = [np.ascontiguousarray(frame[::2, ::2]) for frame in frames[:2]]
+    parts = [write(tmp_path / f"{name}.ts", pictures).read_bytes() for name, pictures in (("large", frames[:2]), ("small", small))]
+    (tmp_path / "both.ts").write_bytes(b"".join(parts))
+    with pytest.raises(ValueError, match="must keep one picture size, but got 256 x 240, then 128 x 120"):
+        call("CapHumanHeadsFromVideo", detector=detector, head_model=model, video=video(tmp_path / "both.ts"))
+
+
+def test_a_film_that_does_not_say_how_long_it_is_is_followed_all_the_same(call, clip, model, detector, monkeypatch):
+    from comfy_api.latest import InputImpl
+
+    def unknown(_):
+        raise TypeError
+    monkeypatch.setattr(InputImpl.VideoFromFile, "get_frame_count", unknown)
+    assert len(call("CapHumanHeadsFromVideo", detector=detector, head_model=model, video=video(clip))[0]) == FRAMES
+
+
+def test_the_strip_says_which_heads_were_filled_in(call, pack, clip, frames, model, detector, monkeypatch):
+    strips, said = importlib.import_module(f"{pack.__name__}.caphuman_core.render.strip"), []
+    draw = strips.strip
+    monkeypatch.setattr(strips, "strip", lambda pictures, captions: said.append(captions) or draw(pictures, captions))
+    images = torch.from_numpy(np.stack([frames[0], np.full_like(frames[0], 40), frames[4]])).float() / 255
+    for choice in ("interpolate", "leave empty"):
+        call("CapHumanHeadsFromVideo", detector=detector, head_model=model, images=images, if_no_face=choice)
+    assert said == [["0", "1 filled in", "2"], ["0", "1 no face", "2"]]
 
 
 def test_a_tilted_photo_gives_tilted_heads(call, core, model, detector):
