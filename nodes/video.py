@@ -71,8 +71,9 @@ class HeadsFromVideo(io.ComfyNode):
                                  tooltip="Also draw the fitted heads over the frames; needs memory for every frame."),
             ],
             outputs=[
-                wires.Head.Output("head", display_name="head", tooltip="A batch of heads, one per frame used."),
-                io.Image.Output("strip", display_name="strip", tooltip="Up to 12 of the heads in a row, with their frame numbers."),
+                wires.Head.Output("head", display_name="head", tooltip="A batch of heads, one per frame used; if_no_face says what stands where no face was seen."),
+                io.Image.Output("strip", display_name="strip",
+                                tooltip="Up to 12 of the heads in a row, numbered from 0; it says which were filled in."),
                 io.Image.Output("overlay", display_name="overlay",
                                 tooltip="The heads over the frames, when with_overlay is on; else the strip."),
                 io.Float.Output("fps", display_name="fps", tooltip="Frames per second of the heads, for Create Video."),
