@@ -3,21 +3,22 @@
     python -m caphuman_core.doctor [--comfyui FOLDER] [--models FOLDER ...] [--checksums]
 
 Without --comfyui the folder is the one COMFYUI_PATH names, or the ComfyUI whose custom_nodes this pack lies in.
-`extra_model_paths.yaml` is read as ComfyUI reads it. The exit status is 0 when nothing that the main graph needs is missing.
+`extra_model_paths.yaml` is read as ComfyUI reads it. The exit status is 0 when nothing that the main graph needs is missing,
+1 when something is, 2 when no ComfyUI was found.
 """
 from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .check import InputError, fail
+from . import host_folders
+from .check import InputError
 from .model_catalogue import CATALOGUE, ModelFile, advice, by_key, known_checksum, plain
-from .model_peek import Peek, model_files, peek
+from .model_peek import Peek, model_files, peek, printable
 
 DIRECTORIES = tuple(dict.fromkeys(entry.directory for entry in CATALOGUE))
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "tqdm")
@@ -30,47 +31,55 @@ OPTIONAL_PACKAGES = (                    # distribution names, what for, install
      "pip install --no-deps easypytorch3d iopath portalocker (Linux, Python 3.11), or build pytorch3d for your torch"),
 )
 Folders = Mapping[str, Sequence[Path]]
+MOST_LINES = 6                           # files listed for one entry; the others are counted
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file and what it was recognised as."""
+    """A file, what it was recognised as, and the model directories it lies in ("capface", ...)."""
 
     path: Path
     peek: Peek
+    directories: frozenset[str]
+
+    def fills(self, entry: ModelFile) -> bool:
+        """Whether the entry's loader finds what it needs in this file, where the file lies."""
+        return entry.key in self.peek.keys and not self.directories.isdisjoint(entry.directories)
+
+    def strayed(self, entry: ModelFile) -> bool:
+        """Whether this is such a file, but lies where the entry's loader does not look."""
+        return self.peek.keys[:1] == (entry.key,) and self.directories.isdisjoint(entry.directories)
 
 
-def report(folders: Folders, host_version: str = "", device: str = "", checksums: bool = False) -> str:
+def report(folders: Folders, host_version: str = "", device: str = "", checksums: bool = False, first: str = "") -> str:
     """The whole text. folders: model folders by catalogue directory ("capface": [...]).
 
     host_version, device: as the host tells them; found out here where empty. checksums: read every recognised file whole
-    (a minute for several GB) and say whether it is a known original.
+    (a minute for several GB) and say whether it is a known original. first: what must be done before anything else, if known.
     """
     found = examine(folders)
     lines = ["CapHuman doctor", "", "Model files (recognised by content, not by name)"]
     for entry in CATALOGUE:
         lines += [f"  {line}" for line in _entry_lines(entry, found, folders, checksums)]
-    broken = [item for item in found if item.peek.problem]
-    if broken:
-        lines += ["", "Files that could not be read"]
-        lines += [f"  {_shown(item.path, folders)}: {item.peek.problem}" for item in broken]
+    broken = [f"{_shown(item.path, folders)}: {item.peek.problem}" for item in found if item.peek.problem]
+    others = [f"{_shown(item.path, folders)}: {item.peek.what}" for item in found if not item.peek.keys and not item.peek.problem]
+    lines += _section("Files that could not be read", broken, 40) + _section("Other files in these folders", others, 12)
     lines += ["", "Packages", *(f"  {line}" for line in _package_lines())]
     lines += ["", f"ComfyUI: {host_version or 'version not known'}", f"Python: {sys.version.split()[0]}",
-              f"Device: {device or _device()}", "", f"Next: {next_step(found)}"]
+              f"Device: {device or _device()}", "", f"Next: {first or next_step(found, folders)}"]
     return "\n".join(lines)
 
 
 def examine(folders: Folders) -> list[Found]:
     """Every possible model file of the folders, each looked at once."""
-    seen: dict[Path, Found] = {}
+    places: dict[Path, set[str]] = {}
     for directory in DIRECTORIES:
         for folder in folders.get(directory, ()):
             for path in model_files(folder) if folder.is_dir() else ():
-                if path not in seen:
-                    seen[path] = Found(path, peek(path))
+                places.setdefault(path, set()).add(directory)
     for path in _mtcnn_of_package():
-        seen.setdefault(path, Found(path, peek(path)))
-    return list(seen.values())
+        places.setdefault(path, set()).add(by_key("mtcnn").directory)
+    return [Found(path, peek(path), frozenset(directories)) for path, directories in places.items()]
 
 
 def missing(found: Sequence[Found], needed_only: bool = True) -> list[ModelFile]:
@@ -78,46 +87,86 @@ def missing(found: Sequence[Found], needed_only: bool = True) -> list[ModelFile]
     return [entry for entry in CATALOGUE if (entry.needed or not needed_only) and not _filled(entry, found)]
 
 
-def next_step(found: Sequence[Found]) -> str:
+def next_step(found: Sequence[Found], folders: Folders) -> str:
     """One sentence: what to do now."""
+    lacking = [name for name in PACKAGES if not _version(name)]
+    if "torch" in lacking:
+        return f"this Python has no {', '.join(lacking)}: run this again with ComfyUI's own Python."
+    if lacking:
+        return f"pip install {' '.join(lacking)} with ComfyUI's own Python; then run this again."
     needed = missing(found)
     if needed:
-        return f"{advice(needed[0])}; then run this again." + (f" {len(needed) - 1} more after that." if needed[1:] else "")
+        return f"{_remedy(needed[0], found, folders)}; then run this again." + (
+            f" {len(needed) - 1} more after that." if needed[1:] else "")
     broken = next((item for item in found if item.peek.problem), None)
     if broken is not None:
-        return f"{broken.path.name} cannot be read: download it again or remove it."
+        return f"{_shown(broken.path, folders)} cannot be read: download it again or remove it."
+    ready = "all that the main graph needs is there: open the template portrait_from_photo."
+    half = [entry for entry in missing(found, needed_only=False) if entry.key in ("flame_landmarks", "flame_template")]
     if not _filled(by_key("flame"), found):
-        return ("all that the main graph needs is there: open the template portrait_from_photo. For CapHuman's full quality "
-                "get FLAME's files after registration at flame.is.tue.mpg.de.")
-    return "all that the main graph needs is there: open the template portrait_from_photo."
+        return f"{ready} For CapHuman's full quality get FLAME's files after registration at flame.is.tue.mpg.de."
+    return f"{ready} For FLAME {advice(half[0])}." if half else ready
 
 
 def summary(folders: Folders) -> str:
     """One line for a server's log: how many of the needed files are there, and the next step. Reads tables of contents only."""
-    found = examine({entry.directory: folders.get(entry.directory, ()) for entry in CATALOGUE if entry.needed})
     needed = [entry for entry in CATALOGUE if entry.needed]
+    found = examine({entry.directory: folders.get(entry.directory, ()) for entry in needed})
     lacking = missing(found)
     there = f"CapHuman: {len(needed) - len(lacking)} of {len(needed)} needed model files found"
-    return f"{there}; next: {advice(lacking[0])} (the node CapHuman Doctor tells more)" if lacking else f"{there}; ready"
+    if not lacking:
+        return f"{there}; ready"
+    return f"{there}; next: {_remedy(lacking[0], found, folders)} (the node CapHuman Doctor tells more)"
 
 
 def _filled(entry: ModelFile, found: Sequence[Found]) -> bool:
-    fills = {item.path.name for item in found if entry.key in item.peek.keys}
+    fills = {item.path.name for item in found if item.fills(entry)}
     return set(entry.names) <= fills if entry.key == "mtcnn" else bool(fills)
 
 
+def _remedy(entry: ModelFile, found: Sequence[Found], folders: Folders) -> str:
+    """What to do about an entry that no file fills: a file may lie elsewhere, or be broken."""
+    strayed = next((item for item in found if item.strayed(entry)), None)
+    if strayed is not None:
+        return f"move {_shown(strayed.path, folders)} into models/{entry.directory}"
+    broken = next((item for item in found if item.peek.problem and item.path.name in entry.names), None)
+    if broken is not None:
+        return f"{_shown(broken.path, folders)} cannot be read ({broken.peek.problem}): {advice(entry)} again"
+    return advice(entry)
+
+
 def _entry_lines(entry: ModelFile, found: Sequence[Found], folders: Folders, checksums: bool) -> list[str]:
-    fills = [item for item in found if entry.key in item.peek.keys]
     if _filled(entry, found):
-        return [f"[x] {entry.title}: {_shown(item.path, folders)}, recognised as {item.peek.what}, "
-                f"{_size(item.path)}, checksum {_checksum(item.path) if checksums else 'not looked at'}" for item in fills[:6]]
+        fills = [item for item in found if item.fills(entry)]
+        told = _checksum if checksums else lambda _: "not looked at (ask for checksums)"
+        lines = [f"[x] {entry.title}: {_shown(item.path, folders)}, recognised as {item.peek.what}, {_size(item.path)}, "
+                 f"checksum {told(item.path)}" for item in fills[:MOST_LINES]]
+        return _at_most(MOST_LINES, lines, len(fills))
     places = folders.get(entry.directory) or [Path("models", entry.directory)]
     mark, rank = ("[ ]", "missing, needed") if entry.needed else ("[-]", "not there, optional")
-    source = plain(entry.where) + (f" ({entry.download.url})" if entry.download else "")
-    return [f"{mark} {entry.title}: {rank} ({entry.use})",
-            f"      get {' or '.join(entry.names[:1]) if entry.key != 'mtcnn' else ', '.join(entry.names)} from {source}"
-            + ("; its owners ask you to register" if entry.registration else ""),
+    strayed = [f"      {_shown(item.path, folders)} is one, but lies where no loader looks for it: move it"
+               for item in found if item.strayed(entry)]
+    return [f"{mark} {entry.title}: {rank} ({entry.use})", *_at_most(MOST_LINES, strayed),
+            f"      {_source(entry)}" + ("; its owners ask you to register" if entry.registration else ""),
             f"      licence: {entry.licence}; put it into {places[0]}"]
+
+
+def _source(entry: ModelFile) -> str:
+    """How to get the file, with its address."""
+    if entry.install:
+        return f"{entry.install}, or get {', '.join(entry.names)} from {plain(entry.where)}"
+    return f"get {entry.names[0]} from {plain(entry.where)}" + (f" ({entry.download.url})" if entry.download else "")
+
+
+def _section(title: str, lines: Sequence[str], most: int) -> list[str]:
+    """A titled list; nothing if there are no lines."""
+    return ["", title, *(f"  {line}" for line in _at_most(most, lines))] if lines else []
+
+
+def _at_most(most: int, lines: Sequence[str], total: int | None = None) -> list[str]:
+    """The first `most` lines, and how many more of the `total` there are."""
+    more = (len(lines) if total is None else total) - most
+    return [*lines[:most], *([f"      and {more} more"] if more > 0 else [])]
 
 
 def _shown(path: Path, folders: Folders) -> str:
@@ -125,8 +174,8 @@ def _shown(path: Path, folders: Folders) -> str:
     for directory, places in folders.items():
         for place in places:
             if path.is_relative_to(place):
-                return f"{directory}/{path.relative_to(place).as_posix()}"
-    return f"(installed package) {path.name}"
+                return printable(f"{directory}/{path.relative_to(place).as_posix()}")
+    return f"(installed package) {printable(path.name)}"
 
 
 def _size(path: Path) -> str:
@@ -172,60 +221,11 @@ def _mtcnn_of_package() -> list[Path]:
 def _device() -> str:
     try:
         import torch
-    except ImportError:
+    except (ImportError, OSError):       # OSError: a library that torch needs is not there
         return "not known (torch is not installed)"
-    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no CUDA device: networks run on the processor"
-
-
-def find_comfyui(given: Path | None) -> Path | None:
-    """The ComfyUI folder: `given`, else COMFYUI_PATH, else the one around this pack; None where there is none.
-
-    Raises InputError if a folder that was named holds no ComfyUI.
-    """
-    named = given or (Path(text) if (text := os.environ.get("COMFYUI_PATH", "").strip()) else None)
-    if named is not None:
-        if not (named / "folder_paths.py").is_file():
-            fail("the ComfyUI folder", "must hold folder_paths.py", str(named), "name the folder that holds ComfyUI's main.py")
-        return named
-    here = Path(__file__)
-    around = [*here.absolute().parents, *here.resolve().parents, *Path.cwd().parents]
-    return next((folder for folder in around if (folder / "folder_paths.py").is_file()), None)
-
-
-def find_folders(comfyui: Path | None, extra: Sequence[Path] = ()) -> dict[str, list[Path]]:
-    """Model folders by catalogue directory: models/<directory> of each root, then what extra_model_paths.yaml adds."""
-    roots = [*extra, *([comfyui / "models"] if comfyui else [])]
-    folders = {directory: [root / directory for root in roots] for directory in DIRECTORIES}
-    config = comfyui / "extra_model_paths.yaml" if comfyui else None
-    if config is not None and config.is_file():
-        for directory, path in _extra_paths(config):
-            if directory in folders and path not in folders[directory]:
-                folders[directory].append(path)
-    return folders
-
-
-def _extra_paths(config: Path) -> list[tuple[str, Path]]:
-    """(directory, folder) of ComfyUI's extra_model_paths.yaml, by its rules. InputError if it cannot be read."""
-    import yaml
-    try:
-        sections = yaml.safe_load(config.read_text(encoding="utf-8"))
-        found = []
-        for section in (sections or {}).values():
-            entries = dict(section or {})
-            base = Path(os.path.expandvars(os.path.expanduser(str(entries.pop("base_path", "") or ""))))
-            entries.pop("is_default", None)
-            found += [(key, config.parent / base / line.strip()) for key, text in entries.items()
-                      for line in str(text).split("\n") if line.strip()]
-        return found
-    except (yaml.YAMLError, OSError, AttributeError, ValueError, TypeError) as error:
-        fail("extra_model_paths.yaml", "must be readable", str(error).splitlines()[0][:100], "compare it with ComfyUI's example")
-
-
-def host_version(comfyui: Path | None) -> str:
-    """Of comfyui_version.py, read as text; "" if there is none."""
-    path = comfyui / "comfyui_version.py" if comfyui else None
-    text = path.read_text(encoding="utf-8") if path and path.is_file() else ""
-    return text.partition('__version__ = "')[2].partition('"')[0]
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name(0)}, {torch.cuda.get_device_properties(0).total_memory / 1e9:.0f} GB"
+    return "Apple GPU (MPS)" if torch.backends.mps.is_available() else "no GPU that torch can use: networks run on the processor"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -237,17 +237,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--checksums", action="store_true", help="compare files with known originals; reads each whole")
     chosen = parser.parse_args(arguments)
     try:
-        comfyui = find_comfyui(chosen.comfyui)
-        folders = find_folders(comfyui, chosen.models)
+        comfyui = host_folders.find_comfyui(chosen.comfyui)
+        folders = host_folders.find_folders(DIRECTORIES, comfyui, chosen.models)
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    if not any(folders.values()):
-        sys.stderr.write("no ComfyUI was found around this pack: name its folder with --comfyui.\n")
-        return 2
-    text = report(folders, host_version(comfyui), checksums=chosen.checksums)
-    sys.stdout.write(text + "\n")
-    return 1 if missing(examine(folders)) else 0
+    known = any(folders.values())
+    version = host_folders.host_version(comfyui) if comfyui else "not found around this pack"
+    first = "" if known else "name ComfyUI's folder: python -m caphuman_core.doctor --comfyui FOLDER."
+    text = report(folders, version, checksums=chosen.checksums, first=first)
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+    return (1 if missing(examine(folders)) else 0) if known else 2
 
 
 if __name__ == "__main__":

