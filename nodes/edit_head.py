@@ -14,8 +14,10 @@ from . import host, wires
 from .head_mix import rgb01_of
 
 CATEGORY = "CapHuman/head"
+FINE = 0.001                 # step of place and scale: the frontend rounds to it, and a head may be small in a large photo
 PREVIEW_SIDE = 512           # longest side of the preview, pixels
-PHOTO_SIDE = 1024            # longest side of the photo that the editor shows, pixels
+PHOTO_SIDES = 1024, 4096     # longest side of the photo that the editor shows, pixels: least and most
+CLOSE_UP = 512               # pixels of the editor's close-up, whose side is the picture's shorter one times the head's scale
 
 
 def _slider(name: str, label: str, low: float, high: float, tooltip: str, default: float = 0.0,
@@ -51,16 +53,17 @@ class EditHead(io.ComfyNode):
             node_id="CapHumanEditHead", display_name="CapHuman Edit Head", category=CATEGORY,
             description="Turns, moves, scales and expresses the head.",
             search_aliases=["pose head", "rotate head", "head editor", "expression editor", "turn head", "smile"],
+            has_intermediate_output=True,        # a run that finds all in the cache still tells the editor its head
             inputs=[
                 wires.Head.Input("head", tooltip="The head to edit; it is not changed itself."),
                 wires.HeadModel.Input("head_model", tooltip="The head model the head was made with."),
                 _slider("yaw_degrees", "yaw", -180, 180, "Degrees; positive turns the face to the picture's right.", step=0.5),
                 _slider("pitch_degrees", "pitch", -90, 90, "Degrees; positive looks up.", step=0.5),
                 _slider("roll_degrees", "roll", -180, 180, "Degrees; positive tilts the head clockwise in the picture.", step=0.5),
-                _slider("x", "x", -2, 2, "Shift to the right, in units of the picture's shorter side."),
-                _slider("y", "y", -2, 2, "Shift down, in units of the picture's shorter side."),
+                _slider("x", "x", -2, 2, "Shift to the right, in units of the picture's shorter side.", step=FINE),
+                _slider("y", "y", -2, 2, "Shift down, in units of the picture's shorter side.", step=FINE),
                 _slider("scale", "scale", 0.05, 10, "Size factor; in mode 'set' relative to a new head, which fills three "
-                        "quarters of the picture.", default=1.0),
+                        "quarters of the picture.", default=1.0, step=FINE),
                 _slider("jaw_degrees", "jaw", -30, 40, "Degrees the jaw opens; 20 is wide open.", step=0.5),
                 *_expression_sliders(),
                 io.Combo.Input("mode", options=list(EDIT_MODES), default="add",
@@ -104,7 +107,7 @@ class EditHead(io.ComfyNode):
         edited = edit_head(head, head_model, edit, mode, turn_light)
         if relight:
             edited = lit(edited, light_azimuth, light_elevation, light_intensity, light_ambient, rgb01_of(light_colour))
-        shown = {**head_json(head, head_model.name), "photo": None if photo is None else _shown_photo(photo)}
+        shown = {**head_json(head, head_model.name), "photo": None if photo is None else _shown_photo(photo, head)}
         return io.NodeOutput(edited, _preview(edited, head_model, photo), ui={"caphuman_editor": [shown]})
 
 
@@ -124,12 +127,19 @@ def _preview(head, head_model, photo):
     return host.to_image(behind * (1 - cover) + drawn.shaded.clamp(0, 1) * cover)
 
 
-def _shown_photo(photo) -> dict[str, str]:
+def _photo_side(head, width: int, height: int) -> int:
+    """Longest side at which a photo is sharp in the editor, also in its close-up of a small head."""
+    from ..caphuman_core.head.new import scale_of
+    wanted = CLOSE_UP / max(float(scale_of(head)[0]), 1e-3) * max(width, height) / min(width, height)
+    return round(min(max(wanted, PHOTO_SIDES[0]), PHOTO_SIDES[1]))
+
+
+def _shown_photo(photo, head) -> dict[str, str]:
     """The first photo as a file in the host's temp folder, for the editor to fetch; its name cannot be guessed."""
     from PIL import Image
     pixels = host.rgb01(photo[:1])[0].permute(1, 2, 0).cpu().float().clamp(0, 1).mul(255).round().byte().numpy()
     picture = Image.fromarray(pixels)
-    picture.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
+    picture.thumbnail([_photo_side(head, *picture.size)] * 2)
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)
     name = f"caphuman_editor_{secrets.token_hex(12)}.jpg"

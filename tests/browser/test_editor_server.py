@@ -140,3 +140,22 @@ def test_a_fitted_head_lies_over_its_photo(open_page):
     page.wait(lambda: editor.part("look-photo").get_attribute("aria-pressed") == "true")
     page.wait(lambda: (editor.pixels()[..., :3].max(-1) > 8).mean() > 0.7)     # the photo, with its dark parts
     page.screenshot("editor_over_photo")
+
+
+def test_after_a_reload_an_unchanged_run_shows_the_fitted_head_again(open_page):
+    """Nothing is computed anew then, and the host would visit no node; one that looks into it gets nobody's head before."""
+    page = open_page(False, {"Comfy.Workflow.Persist": True}, viewport=TALL)
+    graph = posed()
+    graph["3"]["inputs"]["roll_degrees"] = -11.0
+    editor = open_editor(page, graph)
+    page.queue_and_wait()
+    page.wait(lambda: editor.root.get_attribute("data-head") == "fitted")
+    page.page.wait_for_function("() => Object.values({...localStorage}).some((text) => text.includes('-11'))")      # its draft
+    page.reload()
+    page.page.wait_for_function("() => app.graph.getNodeById(3)")
+    page.look_at(3)
+    editor = Editor(page).wait_ready()
+    assert editor.root.get_attribute("data-head") == "new"
+    run = page.queue_and_wait()
+    assert "3" in run.outputs
+    page.wait(lambda: editor.root.get_attribute("data-head") == "fitted")

@@ -7,6 +7,7 @@
  *   caphuman-keys               the invisible input that holds the keyboard focus of the view (clicking the view focuses it)
  *   caphuman-notice             one line over the view (a vanished head model, repaired values); hidden when empty
  *   caphuman-undo -redo -mirror -reset -copy -paste -inputs       tool buttons (inputs: shows the node's own widgets)
+ *   caphuman-close-up           shows the head alone or the whole picture; aria-pressed
  *   caphuman-look-shaded -look-normal -look-photo                 what the view shows; aria-pressed
  *   caphuman-tab-pose -tab-expression -tab-light -tab-presets     tabs; aria-selected
  *   caphuman-slider-NAME        <input type=range> of the widget NAME (scale: its base-2 logarithm)

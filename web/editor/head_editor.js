@@ -1,12 +1,13 @@
 /** One editor: the view, its tools and panels, tied to the widgets of one node. */
 import { copyPose, pastedPose } from "./clipboard.js";
-import { el, marked } from "./dom.js";
+import { isSmall } from "./close_up.js";
+import { button, el, icon, marked } from "./dom.js";
 import { Gestures } from "./gestures.js";
 import { fromAxisAngle, yawPitchRoll } from "./head_math.js";
 import { HeadView } from "./head_view.js";
-import { History } from "./history.js";
 import { GraphChange, holdStill, redrawGraph, toast } from "./host.js";
 import { clipboardListeners, keyTarget, stepAsked } from "./keys.js";
+import { memoryOf } from "./memory.js";
 import { placeSlots, toggleNative } from "./native_widgets.js";
 import { NodeValues } from "./node_values.js";
 import { Panel } from "./panel.js";
@@ -16,19 +17,6 @@ import { TEXT } from "./text.js";
 import { Toolbar, viewChips } from "./toolbar.js";
 
 const REPAIR_NOTICE = 12000;         // milliseconds
-const KEPT = 64;                     // histories remembered after their editor has gone
-const NO_ID = /^(undefined|00000000)/;               // a graph that was never loaded or saved
-const histories = new Map();         // graph and node id -> History: the graph's undo makes new nodes
-
-function historyOf(node) {
-  const root = node.graph?.rootGraph ?? node.graph, key = `${root?.id} ${node.graph?.id} ${node.id}`;
-  if (NO_ID.test(key)) return new History();
-  const history = histories.get(key) ?? new History();
-  histories.delete(key);
-  histories.set(key, history);
-  if (histories.size > KEPT) histories.delete(histories.keys().next().value);
-  return history;
-}
 
 export class HeadEditor {
   element = el("div", { class: "caphuman-editor", ...marked("editor") });
@@ -36,10 +24,9 @@ export class HeadEditor {
   #values;
   #change = new GraphChange();
   #shown;
-  #history = null;
+  #memory = null;
   #view = null;
   #parts = null;
-  #look = null;                      // null: the photo as soon as there is one
   #repaired = "";
   #nudged = "";                      // names that the present row of small changes is about
   #frame = 0;
@@ -58,7 +45,7 @@ export class HeadEditor {
     this.#view = new HeadView(this.#parts.canvas);
     this.#view.onChange = () => this.#showNotice();
     this.#unfollow = this.#parts.panel.follow();
-    this.#history = null;              // the ids are final only after the node is configured
+    this.#memory = null;               // the ids are final only after the node is configured
     this.refresh();
   }
 
@@ -95,8 +82,8 @@ export class HeadEditor {
   #build() {
     const hooks = this.#hooks(), canvas = el("canvas", { class: "caphuman-canvas", tabindex: -1, ...marked("view", TEXT.viewHint) });
     const keys = keyTarget(hooks), notice = el("div", { class: "caphuman-notice", role: "status", ...marked("notice"), hidden: true });
-    const toolbar = new Toolbar(hooks), panel = new Panel(hooks);
-    const view = el("div", { class: "caphuman-view", "data-capture-wheel": "true" }, canvas, keys, notice);
+    const toolbar = new Toolbar(hooks), panel = new Panel(hooks), closeUp = button("close-up", TEXT.closeUp, hooks.closeUp, icon("closeUp"));
+    const view = el("div", { class: "caphuman-view", "data-capture-wheel": "true" }, canvas, keys, closeUp, notice);
     canvas.addEventListener("focus", () => keys.focus({ preventScroll: true }));
     const gestures = new Gestures(canvas, { ...hooks, focus: () => keys.focus({ preventScroll: true }), focused: () => view.contains(document.activeElement),
       reset: hooks.resetView, shortPixels: () => this.#shortPixels(canvas) });
@@ -104,7 +91,7 @@ export class HeadEditor {
       viewChips((name) => this.#turnTo(name))), panel.element));
     this.#listen(inside, hooks);
     this.element.append(inside);
-    return { canvas, gestures, notice, toolbar, panel };
+    return { canvas, closeUp, gestures, notice, toolbar, panel };
   }
 
   #listen(element, hooks) {
@@ -141,7 +128,8 @@ export class HeadEditor {
       nudge: (changes, milliseconds) => this.#nudge(changes, milliseconds),
       undo: () => this.#step("undo"), redo: () => this.#step("redo"), mirror: () => this.#put(mirrored(this.#values.read())),
       reset: () => reset(), resetView: () => reset([...TURN, ...PLACE]), inputs: () => this.#toggleInputs(),
-      look: (name) => { this.#look = name; this.refresh(); }, copy: (data) => this.#copy(data), paste: (data) => this.#paste(data),
+      look: (name) => this.#show({ look: name }), closeUp: () => this.#show({ closeUp: !this.#closeUpNow() }),
+      span: () => this.#span(), copy: (data) => this.#copy(data), paste: (data) => this.#paste(data),
     };
   }
 
@@ -182,13 +170,12 @@ export class HeadEditor {
   }
 
   #note() {
-    this.#history ??= historyOf(this.#node);
-    if (!this.#change.open) this.#history.note(this.#values.read());
+    if (!this.#change.open) this.#mine().history.note(this.#values.read());
   }
 
   #step(direction) {
     this.#settle();
-    const state = this.#history?.[direction]();
+    const state = this.#mine().history[direction]();
     if (state) this.#put(state);
   }
 
@@ -210,10 +197,26 @@ export class HeadEditor {
     }
   }
 
-  /** Screen pixels of the shorter side of the picture, which is fitted into the canvas. */
+  #mine() {
+    return this.#memory ??= memoryOf(this.#node);
+  }
+
+  /** What the view shows; it is no part of the node's state. */
+  #show(choice) {
+    Object.assign(this.#mine(), choice);
+    this.refresh();
+  }
+
+  /** Screen pixels of the shorter side of the picture, whose part is fitted into the canvas. */
   #shortPixels(canvas) {
-    const box = canvas.getBoundingClientRect(), { width = 1, height = 1 } = this.#shown.head ?? {};
-    return Math.max(1, Math.min(box.width / width, box.height / height) * Math.min(width, height));
+    const box = canvas.getBoundingClientRect(), { width = 1, height = 1 } = this.#view.part ?? {};
+    return Math.max(1, Math.min(box.width / width, box.height / height) * Math.min(width, height) / this.#span());
+  }
+
+  /** The share of the picture's shorter side that the view shows. */
+  #span() {
+    const { part } = this.#view, { head } = this.#shown;
+    return part && head ? Math.min(part.width, part.height) / Math.min(head.width, head.height) : 1;
   }
 
   #draw() {
@@ -225,20 +228,27 @@ export class HeadEditor {
     if (head) {
       this.#view.setHead(head);
       this.#view.setPhoto(photo);
-      this.#view.draw(values, { look: this.#lookNow() });
+      this.#view.draw(values, { look: this.#lookNow(), closeUp: this.#closeUpNow(), held: this.#change.open });
     }
     this.#showNotice();
   }
 
   #lookNow() {
-    const { photo } = this.#shown;
-    return this.#look === "photo" && !photo ? "shaded" : this.#look ?? (photo ? "photo" : "shaded");
+    const { photo } = this.#shown, { look } = this.#mine();
+    return look === "photo" && !photo ? "shaded" : look ?? (photo ? "photo" : "shaded");
+  }
+
+  #closeUpNow() {
+    const { head } = this.#shown;
+    return this.#mine().closeUp ?? Boolean(head && isSmall(head));
   }
 
   #showControls(values) {
-    const { toolbar, panel } = this.#parts, { head, kind, photo } = this.#shown;
-    toolbar.show({ undo: this.#history.canUndo, redo: this.#history.canRedo, inputs: Boolean(this.#node.showAdvanced),
-      look: this.#lookNow(), photo: Boolean(photo) });
+    const { toolbar, panel, closeUp } = this.#parts, { head, kind, photo } = this.#shown;
+    const { history } = this.#mine();
+    toolbar.show({ undo: history.canUndo, redo: history.canRedo, inputs: Boolean(this.#node.showAdvanced), look: this.#lookNow(),
+      photo: Boolean(photo) });
+    closeUp.setAttribute("aria-pressed", this.#closeUpNow());
     panel.show(values, (name) => this.#values.linked(name));
     Object.assign(this.element.dataset, { nodeId: this.#node.id, head: kind, model: head?.model ?? "" });
   }

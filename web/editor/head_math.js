@@ -79,19 +79,21 @@ function turnedAbout(turn, point, centre) {
 
 /**
  * The edited head's place. `shape` holds pivot and pivot_root (metres) as the server sends them with the vertices.
- * Returns { turn, map, depth }: rotation about the root, world -> picture pixels, and pixels-free depth = -depth * Z.
+ * Returns { turn, map, depth, centre, scale }: rotation about the root, world -> picture pixels, pixels-free depth = -depth * Z, where
+ * the pivot comes to lie in picture pixels, and the size relative to a new head.
  */
 export function placement(head, shape, values) {
   const turn = turnOf(head, values), map = pictureMap(head), short = Math.min(head.width, head.height);
   const set = values.mode === "set";
-  const factor = set ? values.scale / scaleOf(head) : values.scale;
+  const had = scaleOf(head), factor = set ? values.scale / had : values.scale;
   const anchor = set ? [head.width / 2, head.height / 2]
     : mapped(map, turnedAbout(fromAxisAngle(head.rotation_radians), shape.pivot, shape.pivot_root));
   const larger = [map[0] * factor, map[1] * factor, 0, map[3] * factor, map[4] * factor, 0];
   const pivot = mapped(larger, turnedAbout(turn, shape.pivot, shape.pivot_root));
-  larger[2] = anchor[0] + values.x * short - pivot[0];
-  larger[5] = anchor[1] + values.y * short - pivot[1];
-  return { turn, map: larger, depth: head.camera[0] };
+  const centre = [anchor[0] + values.x * short, anchor[1] + values.y * short];
+  larger[2] = centre[0] - pivot[0];
+  larger[5] = centre[1] - pivot[1];
+  return { turn, map: larger, depth: head.camera[0], centre, scale: factor * had };
 }
 
 /** The light the head is shown in: [9][3] coefficients, after turn_light and relight. */

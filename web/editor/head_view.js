@@ -1,10 +1,11 @@
 /** The picture of a head on a canvas: what CapHuman Render Head would draw, in the head's own frame, as the hand moves. */
+import { around, suits, whole } from "./close_up.js";
 import { meshOf, textureOf, verticesRequest, VertexSource } from "./head_client.js";
 import { lightOf, placement, polynomial } from "./head_math.js";
 import { EXPRESSIONS } from "./pose_values.js";
 import { Raster, vertexNormals } from "./raster.js";
 
-const SMALLEST = 192, LARGEST = 512;     // pixels of the picture's longer side, whatever the screen
+const SMALLEST = 192, LARGEST = 512;     // pixels of the longer side of what is shown, whatever the screen
 
 export class HeadView {
   /** Times in milliseconds, and what they were for. */
@@ -12,9 +13,12 @@ export class HeadView {
   /** Called when something arrived that was waited for, or cannot be had: `problem` says what, in one sentence. */
   onChange = () => {};
   problem = "";
+  /** The part of the picture that is shown, see close_up.js; null before the first drawing. */
+  part = null;
   #canvas;
   #context;
   #buffer = document.createElement("canvas");      // the head alone, so that it can lie over the photo
+  #backdrop = null;                  // { canvas, photo, part }: the photo at our size
   #head = null;
   #photo = null;
   #mesh = null;
@@ -23,7 +27,7 @@ export class HeadView {
   #normals = null;
   #raster = null;
   #image = null;
-  #last = null;                      // values and look of the last draw
+  #last = null;                      // what the last draw was asked for
   #frame = 0;
   #source = new VertexSource((shape, milliseconds) => this.#took(shape, milliseconds));
   #sizes = new ResizeObserver(() => this.#later());
@@ -39,6 +43,7 @@ export class HeadView {
     if (head === this.#head) return;
     const same = head && this.#head && head.fingerprint === this.#head.fingerprint && head.model === this.#head.model;
     this.#head = head;
+    this.part = null;
     if (!same) this.#mesh = this.#texture = this.#shape = null;
     if (head) this.#load(head);
   }
@@ -48,9 +53,12 @@ export class HeadView {
     this.#photo = photo;
   }
 
-  /** Draws the head with these widget values. look: shaded, normal or photo. */
-  draw(values, { look = "shaded" } = {}) {
-    this.#last = { values: { ...values }, look };
+  /**
+   * Draws the head with these widget values. look: shaded, normal or photo; closeUp: only the square around the head;
+   * held: a hand is at work, and the square stays where it is.
+   */
+  draw(values, { look = "shaded", closeUp = false, held = false } = {}) {
+    this.#last = { values: { ...values }, look, closeUp, held };
     if (this.#head) this.#source.want(verticesRequest(this.#head, values, EXPRESSIONS));
     this.#paint();
   }
@@ -59,7 +67,7 @@ export class HeadView {
     cancelAnimationFrame(this.#frame);
     this.#sizes.disconnect();
     this.#source.dispose();
-    this.#last = this.#head = this.#raster = this.#image = this.#shape = null;
+    this.#last = this.#head = this.#raster = this.#image = this.#shape = this.#backdrop = null;
     this.#buffer.width = this.#buffer.height = 0;
   }
 
@@ -97,9 +105,11 @@ export class HeadView {
   #paint() {
     const mesh = this.#mesh, shape = this.#shape, head = this.#head;
     if (!mesh || !shape || !head || !this.#last || shape.fingerprint !== mesh.fingerprint) return;
-    if (shape.vertices !== mesh.vertices || !this.#fit(head)) return;
-    const start = performance.now(), { values, look } = this.#last;
-    this.#drawHead(mesh, shape, values, look);
+    if (shape.vertices !== mesh.vertices) return;
+    const start = performance.now(), { values, look } = this.#last, place = placement(head, shape, values);
+    this.#choosePart(head, place);
+    if (!this.#fit(this.part)) return;
+    this.#drawHead(mesh, shape, place, values, look);
     this.#show(look);
     Object.assign(this.stats, { drawMs: performance.now() - start, triangles: mesh.faces.length / 3, width: this.#image.width,
       height: this.#image.height });
@@ -107,10 +117,16 @@ export class HeadView {
     this.#canvas.dataset.drawMs = this.stats.drawMs.toFixed(2);
   }
 
-  #drawHead(mesh, shape, values, look) {
+  #choosePart(head, place) {
+    const { closeUp, held } = this.#last, close = around(head, place), before = this.part;
+    if (!closeUp) this.part = before && !before.closeUp ? before : whole(head);
+    else if (!before?.closeUp || !(held || suits(before, close))) this.part = { ...close, closeUp };
+  }
+
+  #drawHead(mesh, shape, place, values, look) {
     if (!this.#normals) vertexNormals(shape.verts, mesh.faces, this.#normals = new Float32Array(shape.verts.length));
-    const { width, height } = this.#image, raster = this.#raster, head = this.#head;
-    raster.project(shape.verts, this.#normals, shape.root, placement(head, shape, values), width / head.width, height / head.height);
+    const { width, height } = this.#image, raster = this.#raster, head = this.#head, part = this.part;
+    raster.project(shape.verts, this.#normals, shape.root, place, width / part.width, height / part.height, part.x, part.y);
     raster.scan(mesh.faces);
     if (look === "normal") raster.paintNormals(mesh.faces, this.#image.data);
     else raster.paintShaded(mesh, this.#texture, polynomial(lightOf(head, values)), this.#image.data);
@@ -121,15 +137,27 @@ export class HeadView {
     this.#buffer.getContext("2d").putImageData(this.#image, 0, 0);
     context.fillStyle = "#000";
     context.fillRect(0, 0, width, height);
-    if (look === "photo" && this.#photo) context.drawImage(this.#photo, 0, 0, width, height);
+    if (look === "photo" && this.#photo) context.drawImage(this.#behind(width, height), 0, 0);
     context.drawImage(this.#buffer, 0, 0);
   }
 
+  /** The photo's part, scaled once: it may be many times as large. */
+  #behind(width, height) {
+    const photo = this.#photo, { part } = this, known = this.#backdrop;
+    if (known?.photo === photo && known.part === part && known.canvas.width === width && known.canvas.height === height) return known.canvas;
+    const canvas = Object.assign(known?.canvas ?? document.createElement("canvas"), { width, height }), context = canvas.getContext("2d");
+    const across = photo.naturalWidth / this.#head.width, down = photo.naturalHeight / this.#head.height;
+    context.imageSmoothingQuality = "high";
+    context.drawImage(photo, part.x * across, part.y * down, part.width * across, part.height * down, 0, 0, width, height);
+    this.#backdrop = { canvas, photo, part };
+    return canvas;
+  }
+
   /** Makes the canvas as sharp as the screen shows it, within bounds; false while it is not shown. */
-  #fit(head) {
+  #fit(part) {
     const box = this.#canvas.getBoundingClientRect();
     if (!box.width || !box.height) return false;
-    const aspect = head.width / head.height, shown = Math.min(box.width, box.height * aspect) * devicePixelRatio;
+    const aspect = part.width / part.height, shown = Math.min(box.width, box.height * aspect) * devicePixelRatio;
     const longer = Math.round(Math.max(SMALLEST, Math.min(LARGEST, Math.max(shown, shown / aspect))) / 32) * 32;
     const width = Math.max(1, Math.round(aspect >= 1 ? longer : longer * aspect)), height = Math.max(1, Math.round(width / aspect));
     if (this.#raster?.fits(width, height, this.#mesh.vertices)) return true;

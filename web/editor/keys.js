@@ -6,18 +6,20 @@ import { el, marked } from "./dom.js";
 import { bounded } from "./pose_values.js";
 import { TEXT } from "./text.js";
 
-const TURN = 5, SHIFT = 0.02, GROW = 1.05;           // degrees, picture sides, factor
+const TURN = 5, SHIFT = 0.02, GROW = 1.05;           // degrees, shares of what is in sight, factor
+const LEAST_SHIFT = 0.001;                            // picture sides: the widgets know no smaller
 const PAUSE = 500;                                    // milliseconds that end a row of key presses
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const GROWTH = { "+": GROW, "=": GROW, "-": 1 / GROW, _: 1 / GROW };
 
-/** What an arrow, plus or minus key changes, or null. */
-export function nudged(values, key, shift) {
+/** What an arrow, plus or minus key changes, or null. span: share of the picture's shorter side that is in sight. */
+export function nudged(values, key, shift, span = 1) {
   if (GROWTH[key]) return { scale: bounded("scale", values.scale * GROWTH[key]) };
   const arrow = ARROWS[key];
   if (!arrow) return null;
   const [right, down] = arrow;
-  if (shift) return { x: bounded("x", values.x + right * SHIFT), y: bounded("y", values.y + down * SHIFT) };
+  const far = Math.max(SHIFT * span, LEAST_SHIFT);
+  if (shift) return { x: bounded("x", values.x + right * far), y: bounded("y", values.y + down * far) };
   return right ? { yaw_degrees: bounded("yaw_degrees", values.yaw_degrees + right * TURN) }
     : { pitch_degrees: bounded("pitch_degrees", values.pitch_degrees - down * TURN) };
 }
@@ -30,11 +32,11 @@ export function stepAsked(event) {
   return key === "y" && !event.shiftKey ? "redo" : null;
 }
 
-/** @param {{read, nudge, undo, redo, mirror, reset, copy, paste}} hooks the editor's actions */
+/** @param {{read, span, nudge, undo, redo, mirror, resetView, closeUp, copy, paste}} hooks the editor's actions */
 export function keyTarget(hooks) {
-  const commands = { m: hooks.mirror, r: hooks.reset, home: hooks.reset };
+  const commands = { m: hooks.mirror, r: hooks.resetView, home: hooks.resetView, f: hooks.closeUp };
   const plain = (event) => {
-    const changes = nudged(hooks.read(), event.key, event.shiftKey);
+    const changes = nudged(hooks.read(), event.key, event.shiftKey, hooks.span());
     if (changes) hooks.nudge(changes, PAUSE);
     else commands[event.key.toLowerCase()]?.();
     return Boolean(changes || commands[event.key.toLowerCase()]);

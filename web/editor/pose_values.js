@@ -3,7 +3,8 @@
  * Pure: nothing of the page or the host. A test compares FIELDS with the node's schema.
  */
 
-/** @typedef {{low: number, high: number, step: number, start: number, wraps?: boolean}} NumberField units: see the node's tooltips */
+/** @typedef {{low: number, high: number, step: number, start: number, wraps?: boolean, bar?: number}} NumberField
+ * units: see the node's tooltips; bar: step of a coarse drag over the whole range */
 
 const number = (low, high, step, start = 0, more = {}) => ({ kind: "number", low, high, step, start, ...more });
 const amount = () => number(-1, 1.5, 0.01);
@@ -21,9 +22,9 @@ export const FIELDS = Object.freeze({
   yaw_degrees: number(-180, 180, 0.5, 0, { wraps: true }),
   pitch_degrees: number(-90, 90, 0.5),
   roll_degrees: number(-180, 180, 0.5, 0, { wraps: true }),
-  x: number(-2, 2, 0.01),
-  y: number(-2, 2, 0.01),
-  scale: number(0.05, 10, 0.01, 1),
+  x: number(-2, 2, 0.001, 0, { bar: 0.01 }),
+  y: number(-2, 2, 0.001, 0, { bar: 0.01 }),
+  scale: number(0.05, 10, 0.001, 1),
   jaw_degrees: number(-30, 40, 0.5),
   ...Object.fromEntries(EXPRESSIONS.map((name) => [name, amount()])),
   mode: { kind: "choice", options: ["add", "set"], start: "add" },
@@ -69,10 +70,10 @@ export function rounded(value) {
   return Math.round(value * THOUSANDTH) / THOUSANDTH || 0;
 }
 
-/** The nearest multiple of the field's step, in its range. */
+/** The nearest multiple of the step of the field's bar, in its range. */
 export function stepped(name, value) {
-  const { step } = FIELDS[name];
-  return bounded(name, Math.round(value / step) * step);
+  const { step, bar = step } = FIELDS[name];
+  return bounded(name, Math.round(value / bar) * bar);
 }
 
 /** Every value at its default. */

@@ -38,15 +38,18 @@ export class Raster {
     return this.width === width && this.height === height && this.screen.length === vertices * 3;
   }
 
-  /** verts, normals [V*3] before the global rotation; root [3]; place from head_math.placement; zoom: picture pixels -> ours. */
-  project(verts, normals, root, place, zoomX, zoomY) {
+  /**
+   * verts, normals [V*3] before the global rotation; root [3]; place from head_math.placement; zoom: picture pixels -> ours;
+   * left, top: picture pixels of our first corner.
+   */
+  project(verts, normals, root, place, zoomX, zoomY, left = 0, top = 0) {
     const { turn: r, map, depth } = place, { screen, turned } = this;
     const [cx, cy, cz] = root;
     for (let v = 0; v < verts.length; v += 3) {
       const x = verts[v] - cx, y = verts[v + 1] - cy, z = verts[v + 2] - cz;
       const X = r[0] * x + r[1] * y + r[2] * z + cx, Y = r[3] * x + r[4] * y + r[5] * z + cy;
-      screen[v] = (map[0] * X + map[1] * Y + map[2]) * zoomX;
-      screen[v + 1] = (map[3] * X + map[4] * Y + map[5]) * zoomY;
+      screen[v] = (map[0] * X + map[1] * Y + map[2] - left) * zoomX;
+      screen[v + 1] = (map[3] * X + map[4] * Y + map[5] - top) * zoomY;
       screen[v + 2] = -depth * (r[6] * x + r[7] * y + r[8] * z + cz);
       const nx = normals[v], ny = normals[v + 1], nz = normals[v + 2];
       turned[v] = r[0] * nx + r[1] * ny + r[2] * nz;

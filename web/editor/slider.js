@@ -20,7 +20,7 @@ export class Slider {
     this.#name = name;
     this.#curve = name === "scale" ? LOGARITHMIC : LINEAR;
     this.#bar = el("input", { type: "range", min: this.#curve.to(field.low), max: this.#curve.to(field.high),
-      step: this.#curve.step ?? field.step, ...marked(`slider-${name}`), "aria-label": label,
+      step: this.#curve.step ?? field.bar ?? field.step, ...marked(`slider-${name}`), "aria-label": label,
       oninput: () => hooks.drag({ [name]: this.#fromBar() }), onchange: () => hooks.settle(),
       onpointerup: () => hooks.settle(), onblur: () => hooks.settle(),   // no change event comes when it ends where it began
       ondblclick: () => hooks.put({ [name]: field.start }) });

@@ -1,7 +1,7 @@
 /** Every word the editor shows, in one place. Left and right of expressions are the person's own, of presets the picture's. */
 
 export const TEXT = {
-  keysLabel: "Head view. Arrow keys turn, Shift and arrow keys move, plus and minus scale, M mirrors, R resets.",
+  keysLabel: "Head view. Arrow keys turn, Shift and arrow keys move, plus and minus scale, M mirrors, R resets, F shows a close-up.",
   viewHint: "Drag to turn · Shift-drag to move · wheel to scale · double-click to reset",
   loading: "Loading the head …",
   tools: {
@@ -9,6 +9,7 @@ export const TEXT = {
     reset: "Set every value back", copy: "Copy the pose (Ctrl+C)", paste: "Paste a pose (Ctrl+V)",
     inputs: "Show the plain inputs, to link them or to type exact numbers",
   },
+  closeUp: "Close-up of the head, or the whole picture (F)",
   looks: { shaded: "Shaded", normal: "Normals", photo: "Photo" },
   lookHints: { shaded: "The head in its light", normal: "The directions of its surface, as CapFace sees them",
     photo: "The head over the photo; there after a run with a photo linked" },
