@@ -1,4 +1,4 @@
-"""Draws docs/head_builtin.png: the built-in head from five angles, with expressions, and as different people.
+"""Draws docs/head_builtin.jpg: the built-in head from five angles, with expressions, and as different people.
 
     python tools/head_page.py [--out FILE] [--tile PIXELS]
 
@@ -82,7 +82,7 @@ def over(one: Render, channels: torch.Tensor) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs/head_builtin.png")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs/head_builtin.jpg")
     parser.add_argument("--tile", type=int, default=184, help="pixels")
     options = parser.parse_args()
     import matplotlib

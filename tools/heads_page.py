@@ -1,4 +1,4 @@
-"""Draws docs/heads.png: poses, expressions and lights, on the built-in head and on the FLAME-format test head.
+"""Draws docs/heads.jpg: poses, expressions and lights, on the built-in head and on the FLAME-format test head.
 
     python tools/heads_page.py [--out FILE] [--tile PIXELS]
 
@@ -64,7 +64,7 @@ def rows(model: HeadModel, size: int) -> list[list[tuple[str, np.ndarray]]]:
 def main() -> None:
     """Draw the page."""
     parser = argparse.ArgumentParser(description="Draw the page of heads.")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "heads.png")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "heads.jpg")
     parser.add_argument("--tile", type=int, default=190)
     chosen = parser.parse_args()
     import matplotlib

@@ -125,6 +125,20 @@ def test_a_step_is_done_once_and_again_when_its_inputs_change(scratch, monkeypat
     assert len(calls) == 2
 
 
+def test_temporary_files_of_another_dev_py_at_work_are_left_alone(scratch):
+    temporary = scratch / ".venv" / "tmp"
+    for name in ("young", "old"):
+        (temporary / name).mkdir(parents=True)
+        (temporary / name / "file").write_text("in use")
+    (temporary / "old_file").write_text("")
+    long_ago = time.time() - 2 * 86400
+    for name in ("old", "old_file"):
+        os.utime(temporary / name, (long_ago, long_ago))
+    install._forget_old(temporary)
+    assert [path.name for path in temporary.iterdir()] == ["young"]
+    install._forget_old(scratch / "nowhere")
+
+
 def test_an_interrupted_step_is_done_again(scratch, monkeypatch):
     def interrupted(name, arguments):
         raise KeyboardInterrupt

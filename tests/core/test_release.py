@@ -3,8 +3,13 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from caphuman_core.model_catalogue import CATALOGUE
@@ -38,3 +43,106 @@ def test_the_host_s_lowest_version_is_the_same_everywhere():
     lowest = re.search(r'requires-comfyui = ">=(.+)"', PROJECT)[1]
     assert f"(ComfyUI {lowest} or newer)" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"ComfyUI {lowest} to" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+# --- what the registry's archive holds
+
+@pytest.fixture(scope="module")
+def tracked():
+    """tracked() -> the repository's files; tracked("--ignored", ...) -> those that match more of git's own rules."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("optional: needs a git checkout")
+
+    def listed(*more):
+        answer = subprocess.run([git, "ls-files", "-z", "--cached", *more], cwd=ROOT, capture_output=True, check=True)
+        return {Path(name) for name in answer.stdout.decode().split("\0") if (ROOT / name).is_file()}
+    return listed
+
+
+@pytest.fixture(scope="module")
+def archive(tracked, tmp_path_factory):
+    """A folder with what the registry would publish: the repository's files less those of .comfyignore."""
+    folder = tmp_path_factory.mktemp("archive") / "comfyui-caphuman"
+    for name in tracked() - tracked("--ignored", "--exclude-from=.comfyignore"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, folder / name)
+    return folder
+
+
+def test_the_archive_is_small_and_holds_what_users_need_only(archive, tracked):
+    files = [path for path in archive.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 16 << 20
+    inside = {path.relative_to(archive) for path in files}
+    assert not [path for path in inside if path.parts[0] in ("tests", "tools", "benchmarks", ".ci", ".github")]
+    needed = ("nodes", "caphuman_core", "web", "locales", "workflows", "subgraphs", "__init__.py", "pyproject.toml",
+              "requirements.txt", "README.md", "LICENSE")
+    assert {path for path in tracked() if path.parts[0] in needed} <= inside
+
+
+def test_links_of_the_archive_s_pages_lead_to_files_in_it(archive):
+    missing = []
+    for page in [archive / "README.md", *archive.glob("docs/*.md"), archive / "caphuman_bench" / "README.md"]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            if not (page.parent / target).exists():
+                missing.append((page.name, target))
+    assert not missing
+
+
+def test_the_archive_works_by_itself(archive):
+    """Both programs of the pack run from the archive alone."""
+    for program in ("caphuman_core.doctor", "caphuman_bench"):
+        done = subprocess.run([sys.executable, "-m", program, *(["--help"] if program == "caphuman_bench" else [])], cwd=archive,
+                              capture_output=True, text=True, timeout=120, check=False)
+        assert "Traceback" not in done.stderr, done.stderr
+        assert done.stdout.strip()
+
+
+# --- licences
+
+FAMILIES = {"apache": "Apache", "mit": "MIT", "hpnd": "MIT", "mpl": "MPL", "mozilla": "MPL", "bsd": "BSD", "0bsd": "BSD",
+            "gpl": "GPL", "boost": "BSL", "bsl": "BSL", "psf": "PSF", "python software": "PSF", "zlib": "Zlib", "cc0": "CC0",
+            "unlicense": "Unlicense"}
+
+
+def families(text: str) -> set[str]:
+    """The kinds of licence a text names."""
+    return {name for word, name in FAMILIES.items() if re.search(rf"(?<![a-z]){word}(?![a-z])", text.lower())}
+
+
+def stated(package: str) -> set[str]:
+    """What an installed package's metadata says; nothing if it says nothing, or is not here."""
+    try:
+        info = metadata.metadata(package)
+    except metadata.PackageNotFoundError:
+        return set()
+    classifiers = [line for line in info.get_all("Classifier", []) if line.startswith("License ::")]
+    return families(info.get("License-Expression") or " ".join(classifiers) or (info.get("License") or "")[:60])
+
+
+def licence_table() -> dict[str, str]:
+    """Package -> the licence that docs/LICENCES.md gives it."""
+    page = (ROOT / "docs" / "LICENCES.md").read_text(encoding="utf-8").split("## Packages")[1]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| ")]
+    return {row[0].split(" ")[0].lower(): row[1] for row in rows[1:]}
+
+
+def required_packages() -> set[str]:
+    """Every package that a requirements file names, and what the host brings."""
+    lines = [line.split("#")[0].strip() for path in ROOT.glob("requirements*.txt") for line in path.read_text().splitlines()]
+    return {re.match(r"[\w.-]+", line)[0].lower() for line in lines if line} | {"torch", "torchvision", "torchaudio"}
+
+
+def test_every_package_is_in_the_table_of_licences():
+    assert required_packages() - set(licence_table()) == set()
+
+
+def test_the_table_of_licences_agrees_with_the_packages_themselves():
+    compared, wrong = 0, {}
+    for package, licence in licence_table().items():
+        theirs, ours = stated(package), families(licence)
+        compared += bool(theirs)
+        if theirs and not (theirs <= ours and families(re.split(r"[(;]| and ", licence)[0]) <= theirs):
+            wrong[package] = (licence, sorted(theirs))
+    assert not wrong
+    assert compared >= 4                 # the pack's own packages are always there

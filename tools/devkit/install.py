@@ -4,6 +4,7 @@ An interrupted install goes on where it stopped; a finished one costs a few file
 """
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import subprocess
@@ -63,10 +64,20 @@ def prepare(for_tests: bool = False) -> Path:
             _install_torch(Step("torch", TORCH, ""))
             for step in _requirement_steps(tree, for_tests):
                 _install(step)
-            shutil.rmtree(VENV / "tmp", ignore_errors=True)
+            _forget_old(VENV / "tmp")
             return tree
     except OSError as error:
         raise disk_failure(error) from error
+
+
+def _forget_old(temporary: Path) -> None:
+    """Temporary files of a day ago and before: younger ones may belong to another dev.py at work."""
+    if not temporary.is_dir():
+        return
+    for path in temporary.iterdir():
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > 86400:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def make_environment() -> None:
