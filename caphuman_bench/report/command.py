@@ -5,6 +5,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from caphuman_core.check import fail
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's own arguments."""
@@ -18,5 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Write the report; prints where it is."""
     from .write import report
-    sys.stdout.write(f"{report(args.folder, args.out, args.compare, args.reference)}\n")
+    try:
+        sys.stdout.write(f"{report(args.folder, args.out, args.compare, args.reference)}\n")
+    except OSError as error:
+        fail("report", "needs a folder that can be written to", str(error), "name another one with --out")
     return 0

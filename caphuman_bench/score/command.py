@@ -2,8 +2,11 @@
 from __future__ import annotations
 
 import argparse
+import sqlite3
 import sys
 from pathlib import Path
+
+from caphuman_core.check import fail
 
 from .faces import DETECTORS
 from .metrics import GROUPS
@@ -18,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="who finds faces (default: the best that is there)")
     parser.add_argument("--device", default="cpu", help="where networks run: cpu, cuda, cuda:1, mps (default: cpu)")
     parser.add_argument("--groups", nargs="+", choices=GROUPS, default=list(GROUPS), help="what to score (default: everything)")
+    parser.add_argument("--again", action="store_true", help="drop the scores of judges that have changed, and make them anew")
     parser.add_argument("--batch", type=int, default=16, help="images looked at together (default: 16)")
 
 
@@ -26,12 +30,16 @@ def main(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from .run import Options, score
-    options = Options(args.models, args.clip, args.detector, args.device, tuple(args.groups), max(1, args.batch))
+    options = Options(args.models, args.clip, args.detector, args.device, tuple(args.groups), max(1, args.batch), args.again)
     with tqdm(unit="image", desc="score") as bar:
         def step(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
-        bench = score(args.folder, options, step)
+        try:
+            bench = score(args.folder, options, step)
+        except (OSError, sqlite3.OperationalError) as error:
+            fail("score", "needs a run folder that can be written to", str(error),
+                 "free some space there and give the same command again; nothing is lost")
     for group, version in bench.versions.items():
         sys.stdout.write(f"{group}: {version}\n")
     for name, sentence in bench.missing.items():

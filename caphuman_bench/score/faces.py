@@ -1,6 +1,7 @@
 """The face of each picture: the core's detectors where their files are there, else dlib's frontal one, which needs none."""
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -54,6 +55,19 @@ def _make(name: str, models: Path | None) -> Detector:
 
 def _providers() -> tuple[str, ...]:
     return "CUDAExecutionProvider", "CPUExecutionProvider"
+
+
+def version_of(detector: Any) -> str:
+    """What exactly it is: its name, and its files with a mark of their content."""
+    files: tuple[Path, ...] = getattr(detector, "files", ())
+    if not files:
+        return str(detector.name)
+    mark = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                mark.update(block)
+    return f"{detector.name} ({files[0].name if len(files) == 1 else files[0].parent.name}, {mark.hexdigest()[:12]})"
 
 
 def look(detector: Detector, pictures: Sequence[Tensor]) -> list[Seen]:

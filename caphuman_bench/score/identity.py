@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from caphuman_core.check import InputError, fail
 
-from .faces import DlibPoints, Seen, bytes_of, dlib_file, dlib_package
+from .faces import DlibPoints, Seen, bytes_of, dlib_file, dlib_package, version_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,15 +92,12 @@ class ArcFaceJudge(_Cosine):
     key = "arcface"
 
     def __init__(self, models: Path | None) -> None:
-        from caphuman_core.face.backends import AUTO, find_packs
-        from caphuman_core.face.insightface_detector import PREFERRED, InsightFace
+        from caphuman_core.face.backends import AUTO
+        from caphuman_core.face.insightface_detector import InsightFace
 
         from .faces import _providers
-        folders = [models / "insightface"] if models else []
-        packs = find_packs(folders)
-        self._detector = InsightFace(folders, AUTO, _providers())
-        name = next((name for name in PREFERRED if name in packs), next(iter(sorted(packs)), "?"))
-        self.version = f"ArcFace, insightface pack {name}"
+        self._detector = InsightFace([models / "insightface"] if models else [], AUTO, _providers())
+        self.version = f"ArcFace of {version_of(self._detector)}"
 
     def embed(self, seen: Sequence[Seen]) -> list[NDArray[np.float64] | None]:
         """One unit vector per picture; None where insightface sees no face."""

@@ -20,7 +20,8 @@ def _identity(key: str, title: str, what: str, unit: str) -> tuple[Metric, Metri
     return (Metric(f"identity_{key}", f"Identity ({title})", 1, key, what, unit),
             Metric(f"copy_paste_{key}", f"Copy-paste ({title})", -1, key,
                    f"{title} similarity to the reference photo minus the mean similarity to the person's other photos. Near 0: "
-                   "as like the person as the photo; above 0: the photo itself comes through. Missing for people with one photo."))
+                   "like the person, not like this photo of all; above 0: the photo itself comes through; below 0: another of the "
+                   "photos is nearer. Missing for people with one photo."))
 
 
 METRICS = (

@@ -1,7 +1,8 @@
 """Scoring a run folder: what is missing is computed, person by person in batches, and kept as it comes.
 
 Every batch is one transaction: stopped at any moment, the next call goes on where this one was. Scores of another judge
-(another file, another detector) are dropped and made again, never mixed. What could not be measured is kept as missing (NULL).
+(another file, another detector) are dropped and made again if that is asked for, never mixed. What could not be measured is kept
+as missing (NULL); an image that cannot be read is not kept at all and tried again.
 """
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from ..folder import locked
 from ..plan import HeadEntry, IdentityEntry, ImageRecord, Plan, load_plan
 from ..store import Store
 from .control import Fitted, Fitter, asked_head, errors, find_fitter
-from .faces import Seen, choose_detector, look
+from .faces import Seen, choose_detector, look, version_of
 from .identity import Judge, find_judges
 from .metrics import GROUPS, names_of
 from .pictures import read_picture
@@ -47,6 +48,7 @@ class Options:
     device: str = "cpu"
     groups: tuple[str, ...] = GROUPS
     batch: int = BATCH
+    again: bool = False                  # drop scores of other judges than the present ones
 
 
 @dataclass
@@ -72,7 +74,7 @@ def assemble(plan: Plan, options: Options) -> Bench:
         fail("groups", f"must be of {', '.join(GROUPS)}", ", ".join(unknown), "leave --groups out to score everything")
     bench = Bench(choose_detector(options.detector, options.models) if set(options.groups) - FACELESS else None,
                   groups=options.groups, device=options.device)
-    eye = f"faces by {bench.detector.name}" if bench.detector else ""
+    eye = f"faces by {version_of(bench.detector)}" if bench.detector else ""
     bench.versions["face"] = eye
     judges, lacks = find_judges(options.models, options.device)
     bench.judges = {judge.key: judge for judge in judges if judge.key in options.groups}
@@ -94,11 +96,11 @@ def assemble(plan: Plan, options: Options) -> Bench:
 
 def score(folder: Path, options: Options, step: Callable[[int, int], object] | None = None, bench: Bench | None = None) -> Bench:
     """Score every finished image of a run folder; returns what judged. step(done, all) is called after each batch."""
+    plan = load_plan(folder)                 # before the lock, which would make the folder
     with locked(folder, "score"):
-        plan = load_plan(folder)
         bench = bench or assemble(plan, options)
         with Store.open(folder) as store:
-            _drop_stale(store, bench)
+            _drop_stale(store, bench, options.again)
             todo = _todo(store, list(bench.versions))
             total, done = sum(len(images) for images in todo.values()), 0
             for person in plan.identities:
@@ -111,16 +113,23 @@ def score(folder: Path, options: Options, step: Callable[[int, int], object] | N
     return bench
 
 
-def _drop_stale(store: Store, bench: Bench) -> None:
-    """Scores of other judges than the present ones are forgotten; the new judges are noted before their first score."""
+def _drop_stale(store: Store, bench: Bench, again: bool) -> None:
+    """Scores of other judges than the present ones are forgotten, if `again` says so; the new judges are noted before they score.
+
+    Raises InputError for other judges without `again`: a forgotten option must not cost days of scoring.
+    """
     before = store.info(INFO, {})
-    for group, version in bench.versions.items():
-        known = before.get("versions", {}).get(group)
-        if known != version:
-            for name in names_of(group):
-                store.drop_scores(name)
-            if known is not None:
-                bench.notes.append(f"Scores of group '{group}' were made again: the judge was '{known}' and is now '{version}'.")
+    known = before.get("versions", {})
+    other = [group for group, version in bench.versions.items() if known.get(group, version) != version]
+    if other and not again:
+        fail(f"judge of '{other[0]}'", f"must be the one that scored before ({known[other[0]]})", bench.versions[other[0]],
+             "give the same --models, --clip and --detector, or --again to drop the scores of "
+             f"{', '.join(other)} and make them anew")
+    for group in other:
+        for name in names_of(group):
+            store.drop_scores(name)
+        bench.notes.append(f"Scores of group '{group}' were made again: the judge was '{known[group]}' and is now "
+                           f"'{bench.versions[group]}'.")
     store.put_info(INFO, _info(before, bench))
 
 

@@ -44,7 +44,8 @@ class InsightFace:
     def __init__(self, folders: Sequence[Path], model_name: str, providers: Sequence[str]) -> None:
         get_model, usable = _packages(providers)
         pack = _pack(folders, model_name)
-        models = [_open(get_model, path, usable) for path in sorted(pack.glob("*.onnx"))]
+        self.files = tuple(sorted(pack.glob("*.onnx")))              # what it was made from
+        models = [_open(get_model, path, usable) for path in self.files]
         self._models = {model.taskname: model for model in models if model is not None}
         if "detection" not in self._models:
             fail(f"insightface pack '{pack.name}'", "must hold a detection model (det_*.onnx)",

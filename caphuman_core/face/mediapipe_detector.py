@@ -31,7 +31,8 @@ class MediaPipe:
 
     def __init__(self, folders: Sequence[Path], model_name: str) -> None:
         self._package = _package()
-        self._landmarker = _open(self._package, _bundle(folders, model_name))
+        self.files = (_bundle(folders, model_name),)            # what it was made from
+        self._landmarker = _open(self._package, self.files[0])
         weakref.finalize(self, self._landmarker.close)          # before the interpreter takes MediaPipe apart
 
     def find(self, photos: Tensor) -> list[tuple[Face, ...]]:

@@ -75,6 +75,8 @@ def test_arcface_judges_the_largest_face_it_finds(monkeypatch):
     large = Face(torch.tensor([0.0, 0.0, 9.0, 9.0]), 0.6, arcface=torch.eye(512)[0])
 
     class Pack:
+        name, files = "insightface", ()
+
         def __init__(self, folders, model_name, providers):
             pass
 

@@ -14,7 +14,7 @@ from caphuman_bench.lists import load_conditions, load_prompts
 from caphuman_bench.plan import IdentityEntry, Plan, SlotTarget, load_plan, save_plan
 from caphuman_bench.score import run as scoring
 from caphuman_bench.score.control import LandmarkFitter
-from caphuman_bench.score.faces import DlibFaces, look
+from caphuman_bench.score.faces import DlibFaces, look, version_of
 from caphuman_bench.score.identity import DlibJudge
 from caphuman_bench.score.pictures import read_picture
 from caphuman_bench.score.run import INFO, Options, score
@@ -173,11 +173,35 @@ def test_another_judge_starts_anew_and_says_so(dlib_there, tmp_path, monkeypatch
     score(folder, options)
     monkeypatch.setattr(DlibJudge, "version", "another network")
     monkeypatch.setattr(DlibJudge, "similarity", lambda self, a, b: 0.123)
-    bench = score(folder, options)
+    before = values(folder, "identity_dlib")
+    with pytest.raises(InputError, match=r"another network.*--models.*--again"):        # a forgotten option drops nothing
+        score(folder, options)
+    assert values(folder, "identity_dlib") == before
+    bench = score(folder, replace(options, again=True))
     assert values(folder, "identity_dlib") == [0.123, 0.123]
     assert any("another network" in note for note in bench.notes)
     with Store.open(folder) as store:
         assert store.info(INFO)["versions"]["dlib"].startswith("another network")
+
+
+def test_another_file_of_one_detector_is_another_judge(tmp_path):
+    class Made:
+        name = "made"
+        files = (tmp_path / "a" / "x.onnx", tmp_path / "a" / "y.onnx")
+    (tmp_path / "a").mkdir()
+    for path in Made.files:
+        path.write_bytes(b"1")
+    first = version_of(Made())
+    Made.files[1].write_bytes(b"2")
+    assert first.startswith("made (a, ")
+    assert version_of(Made()) != first
+    assert version_of(DlibFaces) == "dlib"
+
+
+def test_a_folder_that_holds_no_run_is_not_made(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        score(tmp_path / "run", Options())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_images_that_are_not_there_yet_are_left_for_later(dlib_there, tmp_path):
