@@ -26,7 +26,8 @@ class ApplyCapFace(io.ComfyNode):
             node_id="CapHumanApplyCapFace", display_name="CapHuman Apply CapFace", category="CapHuman/conditioning",
             description="Puts one person, with the head as drawn, into the picture. For two people use two of these in a "
                         "row; ordinary ControlNets may stand before or after.",
-            search_aliases=["capface", "identity", "face control", "portrait", "apply controlnet", "head pose"],
+            search_aliases=["capface", "identity", "face control", "portrait", "apply controlnet", "head pose", "ip-adapter face",
+                            "ipadapter faceid", "instantid", "pulid", "photomaker", "consistent character"],
             inputs=[*_main_inputs(), *_optional_inputs()],
             outputs=[
                 io.Conditioning.Output("positive", display_name="positive", tooltip="For the sampler, or the next Apply node."),

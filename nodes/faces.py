@@ -38,7 +38,7 @@ class DetectFaces(io.ComfyNode):
         return io.Schema(
             node_id="CapHumanDetectFaces", display_name="CapHuman Detect Faces", category=CATEGORY,
             description="Finds the faces in photos. Faces that fill the frame or are turned by 90 or 180 degrees are found too.",
-            search_aliases=["face detection", "find face", "mtcnn", "mediapipe", "insightface", "landmarks"],
+            search_aliases=["face detection", "find face", "mtcnn", "mediapipe", "insightface", "landmarks", "face bounding box"],
             inputs=[
                 io.Image.Input("image", tooltip="One photo, or a batch; grey and transparent pictures are fine."),
                 wires.FaceDetector.Input("detector", tooltip="From CapHuman Load Face Detector."),

@@ -20,7 +20,8 @@ class FitHeadLandmarks(io.ComfyNode):
             node_id="CapHumanFitHeadLandmarks", display_name="CapHuman Fit Head (landmarks)", category=CATEGORY,
             description="Fits pose, place, size and light of the head to a photo's face; expression and jaw too when the "
                         "detector gives enough points. Needs no DECA weights.",
-            search_aliases=["fit head", "head pose", "face pose", "landmark fit", "flame fit"],
+            search_aliases=["fit head", "head pose", "face pose", "landmark fit", "flame fit", "landmarks",
+                            "3d face", "3dmm", "face reconstruction"],
             inputs=[
                 io.Image.Input("image", tooltip="The photo the faces were found in; a batch gives a batch of heads."),
                 wires.Faces.Input("faces", tooltip="From CapHuman Detect Faces; one face per photo."),

@@ -19,7 +19,8 @@ class RelightHead(io.ComfyNode):
         return io.Schema(
             node_id="CapHumanRelightHead", display_name="CapHuman Relight Head", category=CATEGORY,
             description="Replaces the head's light by one soft distant light and ambient light.",
-            search_aliases=["relight", "light head", "lighting", "spherical harmonics"],
+            search_aliases=["relight", "light head", "lighting", "spherical harmonics", "light direction",
+                            "ic-light"],
             inputs=[
                 wires.Head.Input("head", tooltip="The head to light; it is not changed itself."),
                 io.Float.Input("azimuth", default=30.0, min=-180, max=180, step=1,
@@ -61,7 +62,8 @@ class TransferHead(io.ComfyNode):
         return io.Schema(
             node_id="CapHumanTransferHead", display_name="CapHuman Transfer Head", category=CATEGORY,
             description="Takes position, pose, expression or lighting from the target head; who it is stays the source's.",
-            search_aliases=["transfer pose", "reenact", "copy expression", "pose from photo", "drive head"],
+            search_aliases=["transfer pose", "reenact", "copy expression", "pose from photo", "drive head",
+                            "expression transfer", "live portrait"],
             inputs=[
                 wires.Head.Input("source", tooltip="The person: shape and skin always stay this head's."),
                 wires.Head.Input("target", tooltip="The head the chosen parts are taken from."),

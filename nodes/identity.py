@@ -90,7 +90,8 @@ class EncodeIdentity(io.ComfyNode):
             node_id="CapHumanEncodeIdentity", display_name="CapHuman Encode Identity", category=CATEGORY,
             description="Reads who a person is: FaceNet's vector of the face crop and CLIP's tokens of the photo. One identity per "
                         "face, photo by photo. The node shows what CLIP sees.",
-            search_aliases=["identity", "face embedding", "facenet", "id embedding", "face id"],
+            search_aliases=["identity", "face embedding", "facenet", "id embedding", "face id", "faceid",
+                            "ip-adapter face", "likeness"],
             inputs=[
                 io.Image.Input("image", tooltip="The photo or photos the faces were found in."),
                 wires.Faces.Input("faces", tooltip="From CapHuman Detect Faces or CapHuman Select Face, of the same image."),

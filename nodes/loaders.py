@@ -111,7 +111,7 @@ class LoadCapFace(FromModelFile):
             node_id="CapHumanLoadCapFace", display_name="CapHuman Load CapFace", category=CATEGORY,
             description="Loads CapFace, the network that puts a person into pictures of Stable Diffusion 1.5. From a full "
                         "CapHuman checkpoint only CapFace is read.",
-            search_aliases=["capface", "caphuman", "controlnet loader", "identity"],
+            search_aliases=["capface", "caphuman", "controlnet loader", "identity", "load controlnet", "ip-adapter model"],
             inputs=[io.Combo.Input("capface_name", options=host.model_choice("capface"),
                                    tooltip="caphuman.ckpt, or CapFace alone as .ckpt or .safetensors, in the models folder "
                                            "'capface'; float32, float16 or bfloat16.")],

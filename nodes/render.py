@@ -22,7 +22,8 @@ class RenderHead(io.ComfyNode):
         return io.Schema(
             node_id="CapHumanRenderHead", display_name="CapHuman Render Head", category="CapHuman/render",
             description="Draws the head as normal, albedo and shaded maps: the hint that steers CapFace.",
-            search_aliases=["render head", "normal map", "albedo", "hint", "flame render", "face landmarks", "head mesh"],
+            search_aliases=["render head", "normal map", "albedo", "hint", "flame render", "face landmarks", "head mesh",
+                            "depth map", "openpose face", "control image"],
             inputs=[
                 wires.Head.Input("head", tooltip="The head to draw; a batch gives a batch of pictures."),
                 wires.HeadModel.Input("head_model", tooltip="The head model the head was made with."),

@@ -168,6 +168,22 @@ def test_every_node_of_the_pack_is_in_some_workflow(object_info):
     assert {name for name in object_info if name.startswith("CapHuman")} - used == set()
 
 
+# What people who know other packs type into the frontend's search, and a node that must be among what it finds.
+TYPED = {"ip-adapter face": "CapHumanApplyCapFace", "instantid": "CapHumanApplyCapFace", "faceid": "CapHumanEncodeIdentity",
+         "pose": "CapHumanEditHead", "facial expression": "CapHumanEditHead", "landmarks": "CapHumanFitHeadLandmarks",
+         "relight": "CapHumanRelightHead", "live portrait": "CapHumanTransferHead", "depth map": "CapHumanRenderHead",
+         "missing models": "CapHumanDoctor"}
+
+
+def test_the_search_finds_nodes_by_what_people_type(page):
+    found = page.page.evaluate("""async (typed) => {
+        const stores = document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s;
+        const search = stores.get('nodeDef').nodeSearchService;
+        return Object.fromEntries(typed.map((text) => [text, search.searchNode(text).slice(0, 20).map((node) => node.name)]));
+    }""", list(TYPED))
+    assert [text for text, node in TYPED.items() if node not in found[text]] == []
+
+
 def test_the_files_follow_from_their_descriptions(object_info):
     """python dev.py generate writes them anew."""
     templates, blueprints = build.workflows(object_info), build.subgraphs(object_info)
