@@ -43,7 +43,8 @@ class HeadsFromVideo(io.ComfyNode):
         return io.Schema(
             node_id="CapHumanHeadsFromVideo", display_name="CapHuman Heads from Video", category=CATEGORY,
             description="Fits a head to every frame of a driving video or image batch; follows one person, takes the jitter out.",
-            search_aliases=["driving video", "head tracking", "face capture", "motion capture", "reenactment", "performance"],
+            search_aliases=["driving video", "head tracking", "face capture", "motion capture", "reenactment", "performance",
+                            "live portrait"],
             inputs=[
                 wires.FaceDetector.Input("detector", tooltip="From CapHuman Load Face Detector; mediapipe also reads expressions."),
                 wires.HeadModel.Input("head_model", tooltip="The head model to fit."),
@@ -71,7 +72,9 @@ class HeadsFromVideo(io.ComfyNode):
                                  tooltip="Also draw the fitted heads over the frames; needs memory for every frame."),
             ],
             outputs=[
-                wires.Head.Output("head", display_name="head", tooltip="A batch of heads, one per frame used; if_no_face says what stands where no face was seen."),
+                wires.Head.Output("head", display_name="head",
+                                  tooltip="A batch of heads, one per frame used; if_no_face says what stands where no face was "
+                                        "seen."),
                 io.Image.Output("strip", display_name="strip",
                                 tooltip="Up to 12 of the heads in a row, numbered from 0; it says which were filled in."),
                 io.Image.Output("overlay", display_name="overlay",
@@ -93,9 +96,7 @@ class HeadsFromVideo(io.ComfyNode):
             heads.append(found)
             if with_overlay:
                 kept.append(photos)
-        require(bool(heads), "video", f"must have a frame at start_frame {start_frame}",
-                f"{clip.total} frames" if clip.total else "fewer frames",
-                "lower start_frame")
+        require(bool(heads), "video", f"must have a frame at start_frame {start_frame}", "a shorter clip", "lower start_frame")
         seen = stack(heads)
         batch = _without_gaps(seen, if_no_face, range(start_frame, start_frame + every_nth * len(seen), every_nth))
         batch = sequence.steady(batch) if steady else batch
@@ -137,6 +138,7 @@ def _fitted(frames: Iterator[torch.Tensor], detector, head_model, head_fitter, e
         count += len(piece)
         done(min(count, expected))
         yield photos, heads
+    done(expected)
 
 
 def _size(shape: Sequence[int]) -> str:
@@ -163,14 +165,15 @@ def _filmed(video) -> Clip:
         rate = float(video.get_frame_rate())
     except (FFmpegError, ValueError, OSError, ZeroDivisionError) as error:
         _no_video(error)
-    return Clip(_decoded(video), _picture, rate or STILLS_PER_SECOND, _counted(video))
+    return Clip(_decoded(video), _picture, rate or STILLS_PER_SECOND, _counted(video, rate))
 
 
-def _counted(video) -> int:
-    """How many frames the file says it has; 0 where it cannot tell, as some streams cannot."""
+def _counted(video, rate: float) -> int:
+    """About how many frames the file has, as far as it says; 0 where it does not."""
     from av.error import FFmpegError
     try:
-        return int(video.get_frame_count())
+        count = int(video.get_frame_count())
+        return count if count > 1 else round(video.get_duration() * rate)        # the host counts one frame of a Matroska file
     except (FFmpegError, ValueError, TypeError, OSError, ZeroDivisionError):
         return 0
 

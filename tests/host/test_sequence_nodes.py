@@ -222,13 +222,27 @@ def test_a_film_that_changes_its_picture_size_is_refused_in_a_sentence(call, fra
         call("CapHumanHeadsFromVideo", detector=detector, head_model=model, video=video(tmp_path / "both.ts"))
 
 
+def test_the_progress_bar_knows_the_length_of_a_matroska_file(call, pack, frames, model, detector, monkeypatch, tmp_path):
+    host, bars = importlib.import_module(f"{pack.__name__}.nodes.host"), []
+
+    def bar(total):
+        bars.append((total, []))
+        return bars[-1][1].append
+    monkeypatch.setattr(host, "progress_callback", bar)
+    path = write(tmp_path / "clip.mkv", frames[:3])
+    call("CapHumanHeadsFromVideo", detector=detector, head_model=model, video=video(path))
+    total, steps = bars[0]
+    assert total == pytest.approx(3, abs=1)
+    assert steps[-1] == total
+
+
 def test_a_film_that_does_not_say_how_long_it_is_is_followed_all_the_same(call, clip, model, detector, monkeypatch):
     from comfy_api.latest import InputImpl
 
     def unknown(_):
         raise TypeError
     monkeypatch.setattr(InputImpl.VideoFromFile, "get_frame_count", unknown)
-    assert len(call("CapHumanHeadsFromVideo", detector=detector, head_model=model, video=video(clip))[0]) == FRAMES
+    assert len(call("CapHumanHeadsFromVideo", detector=detector, head_model=model, video=video(clip), max_frames=2)[0]) == 2
 
 
 def test_the_strip_says_which_heads_were_filled_in(call, pack, clip, frames, model, detector, monkeypatch):
