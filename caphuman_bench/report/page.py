@@ -39,12 +39,12 @@ def page_of(runs: Sequence[RunData], tables: Sequence[Sequence[Line]], columns: 
     context = {
         "runs": runs, "settings": [settings_of(run) for run in runs], "metrics": metrics, "columns": columns, "changes": changes,
         "common": 0 if pairs is None else len(pairs.first), "lines": by_place, "tables": _tables(runs, tables), "scopes": SCOPES,
-        "unlike": {metric.name: why_not(runs[0], runs[1], metric) for metric in metrics} if len(runs) == 2 else {},
+        "unlike": {metric.name: why_not(runs[0], runs[1], metric) for metric in runs[0].metrics
+                   if metric in runs[1].metrics} if len(runs) == 2 else {},
         "plots": _plots(runs, tables, metrics), "grids": _grids(runs, pairs), "made_at": now(), "interval": interval_text(),
         "sizes": [{scope: _sizes(run, scope) for scope, _ in _tables(runs, tables)} for run in runs],
         "lone": [sum(len(entry.photos) < 2 for entry in run.plan.identities) for run in runs], "few": FEW,
         "notes": comparison_notes(runs[0], runs[1]) if len(runs) == 2 else [],
-        "people": [len(run.plan.identities) for run in runs],
     }
     return environment.get_template("report.html").render(context)
 

@@ -63,7 +63,7 @@ def by_group_plot(metric: Metric, scope: str, runs: Sequence[tuple[str, Sequence
         _dots(axes, [found[names[row]] for row in rows], [row + offset for row in rows], COLOURS[number % 2], name)
     axes.set_yticks(range(len(names)), [_short(name) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlabel(_axis(metric))
+    axes.set_xlabel(_axis(metric), loc="right")          # from there it has room to the left
     if len(runs) > 1:
         axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0)
     text = f"{metric.title} by {SCOPES[scope].lower()}: mean and 95 % interval; the same numbers are in the table."
@@ -89,7 +89,7 @@ def histogram(metric: Metric, runs: Sequence[RunData]) -> Plot | None:
     for number, values in enumerate(series):
         axes.hist(values, edges, weights=np.full(len(values), 100 / max(len(values), 1)), color=COLOURS[number % 2], alpha=0.55,
                   label=_short(runs[number].name))
-    axes.set_xlabel(_axis(metric))
+    axes.set_xlabel(_axis(metric), loc="right")
     axes.set_ylabel("% of images")
     if len(series) > 1:
         axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0)
