@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+LONGEST = 600                # characters of what came
+
 
 class InputError(ValueError):
     """A user-facing refusal. Its text is one sentence: name, rule, what came, what to do."""
@@ -14,7 +16,13 @@ def fail(name: str, rule: str, got: Any, fix: str) -> NoReturn:
     name: what is wrong, as the user sees it ("image", "capface file 'x.ckpt'").
     rule: a verb phrase ("must contain one face"). fix: an imperative ("set max_faces to 1").
     """
-    raise InputError(f"{name} {rule}, but got {got}: {fix.rstrip('.')}.")
+    raise InputError(f"{name} {rule}, but got {_one_line(str(got))}: {fix.rstrip('.')}.")
+
+
+def _one_line(got: str) -> str:
+    """What came, fit to be shown: files of strangers may hold texts without end, line breaks and terminal codes."""
+    shown = got if len(got) <= LONGEST else got[:LONGEST] + "..."
+    return "".join(letter if letter.isprintable() else "?" for letter in shown)
 
 
 def require(condition: bool, name: str, rule: str, got: Any, fix: str) -> None:

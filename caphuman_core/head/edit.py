@@ -42,6 +42,7 @@ def edit_head(head: Head, model: HeadModel, edit: Edit, mode: Mode = "add", foll
     set: pose, place (0, 0: the picture's centre), scale, jaw and expression become exactly the edit's.
     """
     _check(edit, mode)
+    _check_codes(head, model)
     anchored = pivot(head, model)
     head = _turn(head, edit, mode, follow_light)
     head = _express(head, model, edit, mode)
@@ -73,6 +74,15 @@ def _express(head: Head, model: HeadModel, edit: Edit, mode: Mode) -> Head:
     jaw = jaw + torch.tensor([math.radians(edit.jaw_degrees), 0.0, 0.0])
     keep = 1.0 if mode == "add" else 0.0
     return head.replace(expression=head.expression * keep + code, jaw_radians=head.jaw_radians * keep + jaw)
+
+
+def _check_codes(head: Head, model: HeadModel) -> None:
+    """A file may claim this head model and hold codes of another."""
+    shape, expression = model.identity_basis.shape[0], model.expression_basis.shape[0]
+    codes = (head.identity.shape[1], head.expression.shape[1])
+    require(codes[0] <= shape and codes[1] == expression, "head",
+            f"must have its head model's {shape} shape and {expression} expression numbers", f"{codes[0]} and {codes[1]}",
+            "use a head that was made with this head model")
 
 
 def _check(edit: Edit, mode: Mode) -> None:

@@ -6,12 +6,15 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..check import fail, require
+from ..check import fail
 from ..flow import Head
-from ..weights import read_metadata, read_state_dict, write_safetensors
+from ..shared_file import read_shared, whole_number
+from ..weights import write_safetensors
 
 FORMAT = "caphuman-head-codes/1"
 MAX_BYTES = 64 << 20
+MAX_PICTURE_SIDE = 1 << 17               # of the photo that a head's place refers to, pixels
+LONGEST_CODE = 1000                      # FLAME's has 300 numbers
 _TENSORS = tuple(f.name for f in fields(Head) if f.name not in ("model_fingerprint", "width", "height"))
 
 
@@ -25,27 +28,22 @@ def load_head(path: str | Path) -> Head:
     """Read what `save_head` wrote; refuses other files, sizes over 64 MB and shapes that do not fit together."""
     path = Path(path)
     name = f"head file '{path.name}'"
-    require(path.is_file() and path.stat().st_size <= MAX_BYTES, name, "must be a file of at most 64 MB",
-            f"{path.stat().st_size} bytes" if path.is_file() else "no such file", "choose a file made by CapHuman Save Head")
-    tensors, info = read_state_dict(path, "head"), read_metadata(path, "head")
-    if info.get("format") != FORMAT or set(tensors) != set(_TENSORS):
-        fail(name, f"must be of format {FORMAT}", info.get("format", "another kind of file"),
-             "choose a file made by CapHuman Save Head")
-    try:
-        width, height = int(info["width"]), int(info["height"])
-    except (KeyError, ValueError):
-        fail(name, "must say its picture size", str({k: info.get(k) for k in ("width", "height")}), "save the head again")
-    _check(tensors, width, height, name)
-    return Head(model_fingerprint=info.get("model_fingerprint", ""), width=width, height=height, **tensors)
+    tensors, info = read_shared(path, name, FORMAT, "CapHuman Save Head", MAX_BYTES, frozenset(_TENSORS))
+    width, height = (whole_number(info.get(side), MAX_PICTURE_SIDE) for side in ("width", "height"))
+    if width is None or height is None:
+        fail(name, f"must say its picture size, up to {MAX_PICTURE_SIDE}", f"{info.get('width', '')[:12]!r} x "
+             f"{info.get('height', '')[:12]!r}", "save the head again")
+    _check(tensors, name)
+    return Head(model_fingerprint=info.get("model_fingerprint", "")[:64], width=width, height=height, **tensors)
 
 
-def _check(tensors: dict[str, Tensor], width: int, height: int, name: str) -> None:
+def _check(tensors: dict[str, Tensor], name: str) -> None:
     batch = tensors["present"].shape[0] if tensors["present"].dim() == 1 else -1
     shapes = {"rotation_radians": (batch, 3), "jaw_radians": (batch, 3), "light": (batch, 9, 3), "camera": (batch, 3),
               "crop_to_picture": (batch, 3, 3), "present": (batch,)}
     wrong = [key for key, shape in shapes.items() if tuple(tensors[key].shape) != shape]
-    wrong += [key for key in ("identity", "expression", "texture") if tensors[key].dim() != 2 or len(tensors[key]) != batch]
-    wrong += [key for key in _TENSORS if not bool(tensors[key].isfinite().all())]
-    if wrong or batch < 1 or min(width, height) < 1:
-        fail(name, "must hold heads whose parts fit together", f"a mismatch in {', '.join(wrong) or 'sizes'}",
+    wrong += [key for key in ("identity", "expression", "texture")
+              if tensors[key].dim() != 2 or len(tensors[key]) != batch or tensors[key].shape[1] > LONGEST_CODE]
+    if wrong or batch < 1:
+        fail(name, "must hold heads whose parts fit together", f"a mismatch in {', '.join(wrong) or 'their number'}",
              "save the head again")

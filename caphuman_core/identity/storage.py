@@ -3,12 +3,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..check import fail, require
+from ..check import fail
 from ..flow import Identity
-from ..weights import read_metadata, read_state_dict, write_safetensors
+from ..shared_file import read_shared
+from ..weights import write_safetensors
 
 FORMAT = "caphuman-identity-1"
 MAX_BYTES = 256 << 20                    # about 240 faces
+NEEDED = frozenset({"global_embedding", "local_tokens", "present"})
 
 
 def save_identity(identity: Identity, path: Path) -> None:
@@ -23,18 +25,11 @@ def save_identity(identity: Identity, path: Path) -> None:
 def load_identity(path: Path) -> Identity:
     """Read what `save_identity` wrote. Raises InputError for any other file."""
     name = f"identity file '{path.name}'"
-    size = path.stat().st_size if path.is_file() else 0
-    require(0 < size <= MAX_BYTES, name, "must be a file of at most 256 MB", f"{size} bytes" if size else "no such file",
-            "choose a file made by CapHuman Save Identity")
-    metadata = read_metadata(path, "identity")
-    if metadata.get("format") != FORMAT:
-        fail(name, "must be written by CapHuman Save Identity", f"format {metadata.get('format')!r}", "choose such a file")
-    tensors = read_state_dict(path, "identity")
-    count = len(tensors.get("present", ()))
-    shapes = {"global_embedding": (count, 512), "local_tokens": (count, 257, 1024), "present": (count,)}
-    for key, shape in shapes.items():
-        got = tuple(tensors[key].shape) if key in tensors else "nothing"
-        if got != shape or not count:
-            fail(name, f"must hold {key} of shape {list(shape)}", got, "save the identity again")
-    return Identity(tensors["global_embedding"], tensors["local_tokens"], tensors["present"].bool(),
-                    metadata.get("encoder", ""), metadata.get("clip", ""), tensors.get("arcface"))
+    tensors, info = read_shared(path, name, FORMAT, "CapHuman Save Identity", MAX_BYTES, NEEDED, frozenset({"arcface"}))
+    count = tensors["present"].numel()
+    shapes = {"global_embedding": (count, 512), "local_tokens": (count, 257, 1024), "present": (count,), "arcface": (count, 512)}
+    for key, tensor in tensors.items():
+        if tuple(tensor.shape) != shapes[key] or not count:
+            fail(name, f"must hold {key} of shape {list(shapes[key])}", list(tensor.shape), "save the identity again")
+    return Identity(tensors["global_embedding"], tensors["local_tokens"], tensors["present"],
+                    info.get("encoder", "")[:64], info.get("clip", "")[:64], tensors.get("arcface"))

@@ -221,7 +221,7 @@ def test_an_identity_with_a_missing_part_is_refused(tmp_path):
     from caphuman_core.weights import write_safetensors
     path = tmp_path / f"a{IDENTITY_SUFFIX}"
     write_safetensors(path, {"present": torch.ones(1, dtype=torch.bool)}, {"format": storage.FORMAT})
-    with pytest.raises(InputError, match=r"must hold global_embedding of shape \[1, 512\], but got nothing"):
+    with pytest.raises(InputError, match=r"must hold global_embedding, local_tokens, present, but got no global_embedding"):
         storage.load_identity(path)
 
 
