@@ -11,16 +11,22 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
+MOST_OUTPUTS = 8
+
 
 @dataclass(frozen=True)
 class Replacement:
-    """An old node id and what stands for it now. The host carries over only the inputs that are listed."""
+    """An old node id and what stands for it now. The host carries over only the inputs that are listed.
+
+    It looks every listed old input up in API files, so list none that such a file may lack.
+    """
 
     old_id: str
     new_id: str
     inputs: dict[str, str] = field(default_factory=dict)         # new input: old input
     set_values: dict[str, Any] = field(default_factory=dict)     # new input: value
-    outputs: dict[int, int] = field(default_factory=dict)        # old output index: new one
+    outputs: dict[int, int] = field(default_factory=dict)        # old output index: new one; none: all as they were
+    old_widgets: tuple[str, ...] = ()    # every widget of the old node in order: workflow files keep their values without names
 
 
 REPLACEMENTS: tuple[Replacement, ...] = ()
@@ -31,11 +37,9 @@ async def register(replacements: Sequence[Replacement] = REPLACEMENTS) -> int:
     if not replacements:
         return 0
     try:
-        from comfy_api.latest import ComfyAPI, io
+        from comfy_api.latest import ComfyAPI
         api = ComfyAPI().node_replacement
-        made = [io.NodeReplace(new_node_id=entry.new_id, old_node_id=entry.old_id, input_mapping=_inputs(entry),
-                               output_mapping=[{"old_idx": old, "new_idx": new} for old, new in entry.outputs.items()])
-                for entry in replacements]
+        made = [node_replace(entry) for entry in replacements]
     except (ImportError, AttributeError):
         log.info("this ComfyUI cannot replace renamed nodes: files made with older versions of CapHuman need a newer ComfyUI")
         return 0
@@ -44,7 +48,12 @@ async def register(replacements: Sequence[Replacement] = REPLACEMENTS) -> int:
     return len(made)
 
 
-def _inputs(entry: Replacement) -> list[Any]:
-    """The host copies only what is listed here."""
-    return [*({"new_id": new, "old_id": old} for new, old in entry.inputs.items()),
-            *({"new_id": new, "set_value": value} for new, value in entry.set_values.items())]
+def node_replace(entry: Replacement) -> Any:
+    """The host's own form of an entry. What it leaves out would be lost in the browser: values of widgets, links of outputs."""
+    from comfy_api.latest import io
+    outputs = entry.outputs or {index: index for index in range(MOST_OUTPUTS)}
+    return io.NodeReplace(
+        new_node_id=entry.new_id, old_node_id=entry.old_id, old_widget_ids=list(entry.old_widgets),
+        input_mapping=[*({"new_id": new, "old_id": old} for new, old in entry.inputs.items()),
+                       *({"new_id": new, "set_value": value} for new, value in entry.set_values.items())],
+        output_mapping=[{"old_idx": old, "new_idx": new} for old, new in outputs.items()])

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import json
 import os
 import re
 import sys
@@ -156,6 +157,14 @@ def test_a_retired_node_id_still_loads(host, pack_module, run, monkeypatch):
     assert prompt["2"]["class_type"] == "CapHumanNewHead"
     assert prompt["2"]["inputs"] == {"head_model": ["1", 0], "width": 96, "height": 64}
     assert run(prompt)["success"]
+
+
+def test_the_browser_hears_of_a_retired_node_s_widgets_and_outputs(host, pack_module):
+    """tests/browser/test_replacement.py gives this answer to the real frontend."""
+    retired = json.loads((Path(__file__).parents[1] / "browser" / "retired_node.json").read_text(encoding="utf-8"))
+    replacements = pack_module("nodes.replacements")
+    entry = replacements.Replacement(**retired["entry"])
+    assert replacements.node_replace(entry).as_dict() == retired["host"]
 
 
 def test_every_shipped_replacement_leads_to_a_node_that_exists(host, pack_module):
