@@ -74,7 +74,7 @@ class HeadsFromVideo(io.ComfyNode):
             outputs=[
                 wires.Head.Output("head", display_name="head",
                                   tooltip="A batch of heads, one per frame used; if_no_face says what stands where no face was "
-                                        "seen."),
+                                          "seen."),
                 io.Image.Output("strip", display_name="strip",
                                 tooltip="Up to 12 of the heads in a row, numbered from 0; it says which were filled in."),
                 io.Image.Output("overlay", display_name="overlay",
