@@ -159,12 +159,17 @@ class Frontend:
 
     def look_at(self, node: str | int, scale: float = 1.0) -> None:
         """Put a node's upper left corner near the canvas's, at a zoom."""
-        self.page.evaluate("""([id, scale]) => {
-            const view = app.canvas.ds, [x, y] = app.canvas.graph.getNodeById(id).pos;
-            view.scale = scale;
-            view.offset[0] = 100 / scale - x;
-            view.offset[1] = 110 / scale - y;
-            app.canvas.setDirty(true, true);
+        self.page.evaluate("""async ([id, scale]) => {
+            const frame = () => new Promise(requestAnimationFrame), view = app.canvas.ds;
+            const [x, y] = app.canvas.graph.getNodeById(id).pos, wanted = [100 / scale - x, 110 / scale - y];
+            const there = () => [...wanted, scale].every((value, k) => Math.abs(value - [...view.offset, view.scale][k]) < 0.01);
+            do {                                        // a graph that was just loaded may fit the view a frame later
+                view.scale = scale;
+                [view.offset[0], view.offset[1]] = wanted;
+                app.canvas.setDirty(true, true);
+                await frame();
+                await frame();
+            } while (!there());
         }""", [str(node), scale])
 
     def click_canvas(self) -> None:

@@ -88,6 +88,32 @@ def test_a_head_model_that_vanished_is_told_in_the_view(saved, vue):
     editor.page.screenshot(f"editor_vanished_{'vue' if vue else 'classic'}")
 
 
+def test_a_number_written_as_text_is_that_number(saved):
+    """As the server reads it, which gets the file without a browser."""
+    def worded(graph):
+        node(graph, 3)["widgets_values"][:2] = ["12.5", " -3 "]
+    editor = saved(worded)
+    values = editor.values()
+    assert (values["yaw_degrees"], values["pitch_degrees"]) == (12.5, -3)
+    sane(editor)
+
+
+def test_a_head_model_that_vanishes_while_the_page_is_open_is_told(open_page):
+    page = open_page(False, viewport=TALL)
+    page.forgive(r"404")
+    editor = open_editor(page)
+    notice, vertices = editor.part("notice"), "**/caphuman/editor/vertices"
+    page.page.route(vertices, lambda route: route.fulfill(status=404, json={"error": "the head model is gone: choose another"}))
+    editor.tab("expression")
+    editor.type_number("smile", "0.8")
+    notice.wait_for()
+    assert "is gone" in notice.inner_text()
+    page.page.unroute(vertices)
+    with editor.redrawn():
+        editor.type_number("smile", "0.6")
+    notice.wait_for(state="hidden")
+
+
 def test_an_unconnected_node_still_edits(open_page, vue):
     page = open_page(vue, viewport=TALL)
     editor = open_editor(page, {"3": {"class_type": "CapHumanEditHead", "inputs": {"mode": "add"}}})

@@ -4,7 +4,7 @@
  */
 import { scaleOf } from "./head_math.js";
 
-const SMALL = 0.3;                   // scale, by the longer side, below which a head comes in too small to be posed by eye
+const SMALL = 0.35;                  // scale, by the longer side, below which a head comes in too small to be posed by eye
 const ASTRAY = 0.22, GROWN = 1.6;    // how far off the middle, in sides, and how many times as large a head may be in a part that stays
 
 const clamped = (value, highest) => Math.min(Math.max(0, value), highest);

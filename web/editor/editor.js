@@ -67,8 +67,8 @@ app.registerExtension({
   name: "CapHuman.editor",
   setup() {
     addStyle();
-    // Values that change elsewhere: a linked node, a subgraph's promoted widget, the loader's model.
-    api.addEventListener("graphChanged", () => live.forEach((editor) => editor.refresh()));
+    // Values that change elsewhere: a linked node, a subgraph's promoted widget, the loader's model. A server that is back.
+    for (const event of ["graphChanged", "reconnected"]) api.addEventListener(event, () => live.forEach((editor) => editor.refresh()));
   },
   nodeCreated(node) {
     if (node.comfyClass === NODE && node.addDOMWidget) addEditor(node);

@@ -1,7 +1,8 @@
 /** Where a linked input gets its value from: up through reroutes, bypassed nodes and the borders of subgraphs. */
 
+import { BYPASSED } from "./host.js";
+
 const FROM_OUTSIDE = "-10";          // origin of links that come from a subgraph's own inputs
-const BYPASSED = 4;
 const FARTHEST = 100;                // links; a loop ends here
 
 const linkOf = (graph, id) => graph?.getLink?.(id) ?? graph?.links?.get?.(id) ?? graph?.links?.[id];

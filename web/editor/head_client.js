@@ -75,10 +75,15 @@ export class VertexSource {
   #timer = 0;
   #stop = new AbortController();
   #arrived;
+  #refused;
 
-  /** @param {(shape: object, milliseconds: number) => void} arrived gets { verts, root, pivot, pivot_root } */
-  constructor(arrived) {
+  /**
+   * @param {(shape: object, milliseconds: number) => void} arrived gets { verts, root, pivot, pivot_root }
+   * @param {(sentence: string) => void} refused told why a request will not be answered, also if it is asked again
+   */
+  constructor(arrived, refused) {
     this.#arrived = arrived;
+    this.#refused = refused;
   }
 
   /** Asks for vertices unless they are shown or on their way. */
@@ -109,8 +114,10 @@ export class VertexSource {
   }
 
   #failed(error, key) {
-    if (error.status >= 400 && error.status < 500 && error.status !== 429) this.#shown = key;       // asking again would not help
-    else this.#timer = setTimeout(() => { this.#timer = 0; this.#go(); }, this.#pause);
+    if (error.status >= 400 && error.status < 500 && error.status !== 429) {
+      this.#shown = key;
+      this.#refused(error.message);
+    } else this.#timer = setTimeout(() => { this.#timer = 0; this.#go(); }, this.#pause);
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
   }
 }

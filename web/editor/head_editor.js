@@ -5,7 +5,7 @@ import { button, el, icon, marked } from "./dom.js";
 import { Gestures } from "./gestures.js";
 import { fromAxisAngle, yawPitchRoll } from "./head_math.js";
 import { HeadView } from "./head_view.js";
-import { GraphChange, holdStill, redrawGraph, toast } from "./host.js";
+import { GraphChange, holdStill, isIdle, redrawGraph, toast } from "./host.js";
 import { clipboardListeners, keyTarget, stepAsked } from "./keys.js";
 import { memoryOf } from "./memory.js";
 import { placeSlots, toggleNative } from "./native_widgets.js";
@@ -250,7 +250,7 @@ export class HeadEditor {
       photo: Boolean(photo) });
     closeUp.setAttribute("aria-pressed", this.#closeUpNow());
     panel.show(values, (name) => this.#values.linked(name));
-    Object.assign(this.element.dataset, { nodeId: this.#node.id, head: kind, model: head?.model ?? "" });
+    Object.assign(this.element.dataset, { nodeId: this.#node.id, head: kind, model: head?.model ?? "", idle: isIdle(this.#node) });
   }
 
   #showNotice() {

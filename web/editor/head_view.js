@@ -4,6 +4,7 @@ import { meshOf, textureOf, verticesRequest, VertexSource } from "./head_client.
 import { lightOf, placement, polynomial } from "./head_math.js";
 import { EXPRESSIONS } from "./pose_values.js";
 import { Raster, vertexNormals } from "./raster.js";
+import { TEXT } from "./text.js";
 
 const SMALLEST = 192, LARGEST = 512;     // pixels of the longer side of what is shown, whatever the screen
 
@@ -12,7 +13,7 @@ export class HeadView {
   stats = { drawMs: 0, vertexMs: 0, triangles: 0, width: 0, height: 0 };
   /** Called when something arrived that was waited for, or cannot be had: `problem` says what, in one sentence. */
   onChange = () => {};
-  problem = "";
+  get problem() { return this.#unloaded || this.#refused; }
   /** The part of the picture that is shown, see close_up.js; null before the first drawing. */
   part = null;
   #canvas;
@@ -29,7 +30,9 @@ export class HeadView {
   #image = null;
   #last = null;                      // what the last draw was asked for
   #frame = 0;
-  #source = new VertexSource((shape, milliseconds) => this.#took(shape, milliseconds));
+  #unloaded = "";                    // why mesh or texture are not there
+  #refused = "";                     // why the present vertices are not
+  #source = new VertexSource((shape, milliseconds) => this.#took(shape, milliseconds), (sentence) => this.#refuse(sentence));
   #sizes = new ResizeObserver(() => this.#later());
 
   constructor(canvas) {
@@ -75,12 +78,12 @@ export class HeadView {
     try {
       const [mesh, texture] = await Promise.all([meshOf(head), textureOf(head)]);
       if (head !== this.#head) return;
-      Object.assign(this, { problem: mesh.fingerprint === head.fingerprint ? "" : "The head model has changed: run the graph again." });
+      this.#unloaded = mesh.fingerprint === head.fingerprint ? "" : TEXT.modelChanged;
       this.#mesh = mesh;
       this.#texture = texture;
     } catch (error) {
       if (head !== this.#head) return;
-      this.problem = error.message;
+      this.#unloaded = error.message;
       if (!error.status || error.status === 429) setTimeout(() => head === this.#head && this.#load(head), 2000);
     }
     this.onChange();
@@ -89,9 +92,15 @@ export class HeadView {
 
   #took(shape, milliseconds) {
     this.#shape = shape;
+    if (this.#refused) this.#refuse("");
     this.stats.vertexMs = milliseconds;
     this.#normals = null;
     this.#later();
+  }
+
+  #refuse(sentence) {
+    this.#refused = sentence;
+    this.onChange();
   }
 
   #later() {

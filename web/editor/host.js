@@ -1,6 +1,8 @@
 /** Everything the editor asks of ComfyUI's frontend; what an older frontend lacks is left out in silence. */
 import { app } from "../../../scripts/app.js";
 
+export const BYPASSED = 4;           // mode of a node; LiteGraph has no name for it
+
 /** Calls the hook that was there before, then ours; returns what the old one returned. */
 export function chain(owner, key, ours) {
   const old = owner[key];
@@ -13,6 +15,9 @@ export function chain(owner, key, ours) {
 
 /** Whether nodes are drawn on the canvas (classic) and not as elements of the page (Vue nodes). */
 export const classic = () => !globalThis.LiteGraph?.vueNodesMode;
+
+/** Whether a node is muted or bypassed and does not look it: Vue nodes fade as a whole. */
+export const isIdle = (node) => classic() && (node.mode === globalThis.LiteGraph?.NEVER || node.mode === BYPASSED);
 
 /** A short message in the corner of the page. */
 export function toast(severity, summary, detail) {

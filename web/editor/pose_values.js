@@ -50,9 +50,10 @@ export function fits(name, value) {
   return typeof value === "string" && /^#[0-9a-f]{6}$/i.test(value);
 }
 
-/** A usable value: as it is, into the range if it is a finite number outside, else the default. */
-export function mended(name, value) {
-  const field = FIELDS[name];
+/** A usable value: as it is, into the range if it is a finite number outside, also one written as text; else the default. */
+export function mended(name, given) {
+  const field = FIELDS[name], text = field.kind === "number" && typeof given === "string" && given.trim();
+  const value = text ? Number(text) : given;
   if (fits(name, value)) return value;
   if (field.kind === "colour" && typeof value === "string" && fits(name, value.slice(0, 7))) return value.slice(0, 7);     // had an alpha
   return field.kind === "number" && Number.isFinite(value) ? bounded(name, value) : field.start;

@@ -49,7 +49,7 @@ export class PresetPanel {
 
   #row({ name, values }) {
     const row = el("div", { class: "caphuman-preset", role: "listitem", ...marked("user-preset"), "data-name": name },
-      button("preset-apply", name, () => this.#hooks.apply(values), name),
+      button("preset-apply", name, () => this.#hooks.apply(values), el("bdi", {}, name)),
       button("preset-rename", TEXT.renamePreset, () => this.#ask(row, name, (to) => changePresets((all) => withName(all, name, to))), icon("rename")),
       button("preset-delete", TEXT.deletePreset, () => this.#guard(() => changePresets((all) => all.filter((each) => each.name !== name))), icon("delete")));
     return row;
@@ -69,7 +69,7 @@ export class PresetPanel {
       over = true;
       this.#guard(() => kept && field.value.trim() && keep(field.value)).then(() => this.load());
     };
-    const field = el("input", { type: "text", maxlength: LIMITS.nameLength, value: name, ...marked("preset-name", TEXT.presetName),
+    const field = el("input", { type: "text", maxlength: LIMITS.nameLength, dir: "auto", value: name, ...marked("preset-name", TEXT.presetName),
       onblur: () => finish(true), onkeydown: (event) => {
         event.stopPropagation();
         if (event.key === "Enter" || event.key === "Escape") finish(event.key === "Enter");

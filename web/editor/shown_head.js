@@ -2,7 +2,7 @@
 import { BUILT_IN, chosenModel, lastSent, newHead, photoOf, pictureSize } from "./incoming_head.js";
 import { TEXT } from "./text.js";
 
-const RETRY = 5000;                  // milliseconds between questions to a server that does not answer
+const RETRY = 1000;                  // milliseconds between questions to a server that does not answer
 
 export class ShownHead {
   head = null;

@@ -42,6 +42,7 @@ export const TEXT = {
   repaired: (count) => (count === 1 ? "1 stored value was not usable and is back at its default."
     : `${count} stored values were not usable and are back at their defaults.`),
   vanished: (name) => `The head model “${name}” is not there: the built-in head is shown.`,
+  modelChanged: "The head model has changed: run the graph again.",
   noServer: "The head cannot be loaded from the server: it is tried again with the next change.",
   errors: {
     noPose: "The clipboard holds no pose: copy one in a head editor first.",
