@@ -91,8 +91,9 @@ def test_the_state_is_the_widgets_and_survives_a_reload(open_page, vue, name):
     assert set(node.get("properties", {})) <= {"Node name for S&R", "cnr_id", "aux_id", "ver"}
 
     # The frontend keeps a draft of the open workflow a moment after each change.
-    page.page.wait_for_function("""(values) => Object.values({...localStorage, ...sessionStorage})
-        .some((text) => text.replaceAll('\\\\', '').includes(values))""", arg=json.dumps(list(kept.values()), separators=(",", ":"))[1:-1])
+    draft = json.dumps(list(kept.values()), separators=(",", ":"))[1:-1]
+    page.page.wait_for_function("""(draft) => Object.values({...localStorage, ...sessionStorage})
+        .some((text) => text.replaceAll('\\\\', '').includes(draft))""", arg=draft)
     page.reload()
     page.page.wait_for_function("() => app.graph.getNodeById(3)")
     page.look_at(3)

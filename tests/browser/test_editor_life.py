@@ -172,6 +172,11 @@ def test_keyboard(open_page, vue):
     assert editor.root.count() == 1
     keys.press("Delete")                                    # typed into the editor, it must not delete the node
     assert page.page.evaluate("() => !!app.graph.getNodeById(3)")
+    editor.tab("expression")
+    editor.type_number("smile", "0.7")
+    editor.focus()
+    keys.press("r")                                         # turn, place and size, as a double-click
+    assert editor.wait_values(lambda values: values["yaw_degrees"] == 0)["smile"] == 0.7
     editor.tab("pose")
     editor.part("slider-roll_degrees").focus()
     before = editor.values()["roll_degrees"]
