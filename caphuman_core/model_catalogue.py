@@ -137,7 +137,8 @@ CATALOGUE: tuple[ModelFile, ...] = (
         "478 points and expression scores (detector back end mediapipe)"),
     ModelFile(
         "insightface", "insightface pack", "insightface", ("buffalo_l", "antelopev2"),
-        "the releases of [insightface](https://github.com/deepinsight/insightface)", "https://github.com/deepinsight/insightface",
+        "the releases of [insightface](https://github.com/deepinsight/insightface), unpacked into models/buffalo_l in that folder",
+        "https://github.com/deepinsight/insightface",
         NON_COMMERCIAL, False, "68 and 106 points and ArcFace (detector back end insightface)"),
 )
 

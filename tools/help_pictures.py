@@ -21,12 +21,23 @@ PICTURES = places.ROOT / "web" / "docs" / "pictures"
 WIDEST = 760                 # pixels of a help picture
 RESULT_HEIGHT = 170          # of a result tile
 EDGE = 12
-SHOWN = {"capface_name": "caphuman.ckpt"}         # in the place of the stand-ins' names
-ONE_NODE = """async ([id, shown]) => {
+SHOWN = {                    # what file lists show where the files are there
+    "CapHumanLoadCapFace": "caphuman.ckpt", "CapHumanLoadCLIPVision": "caphuman.ckpt", "CapHumanLoadFaceParser": "79999_iter.pth",
+    "CapHumanLoadHeadFitter": "deca_model.tar", "CapHumanLoadIdentityEncoder": "20180402-114759-vggface2.pt",
+    "CapHumanLoadHead": "caphuman/head_00001.head.safetensors",
+    "CapHumanLoadIdentity": "caphuman/identity_00001.identity.safetensors"}
+# The frontend remembers widgets by their node's number, so that each node needs one of its own.
+ONE_NODE = """async ([id, shown, number]) => {
   app.graph.clear();
   const node = LiteGraph.createNode(id);
+  node.id = number;
   app.graph.add(node);
-  for (const widget of node.widgets ?? []) if (widget.name in shown) widget.value = shown[widget.name];
+  if (shown) {
+    node.widgets[0].options.values = [shown];
+    node.widgets[0].value = shown;
+  }
+  node.badges.length = 0;
+  node.setSize([Math.max(node.size[0], 9 * node.title.length + 60, shown ? 7 * shown.length + 150 : 0), node.size[1]]);
   node.pos = [40, 60];
   app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0];
   app.canvas.setDirty(true, true);
@@ -71,8 +82,8 @@ def main() -> None:
         page.goto(url)
         page.wait_for_function("() => window.app?.vueAppReady && window.app.isGraphReady", timeout=90000)
         info = page.request.get(f"{url}/object_info").json()
-        for name in options.nodes or sorted(entry for entry in info if entry.startswith("CapHuman")):
-            clip = page.evaluate(ONE_NODE, [name, SHOWN])
+        for number, name in enumerate(options.nodes or sorted(entry for entry in info if entry.startswith("CapHuman")), 100):
+            clip = page.evaluate(ONE_NODE, [name, SHOWN.get(name), number])
             shot = Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")
             results = row_of(RESULTS[name](), RESULT_HEIGHT, font) if name in RESULTS else None
             compose(shot, results).save(PICTURES / f"{name}.jpg", quality=82, optimize=True)

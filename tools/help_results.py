@@ -92,6 +92,24 @@ def _selected() -> list[Tile]:
     return [("two faces", as_picture(draw_faces(two, faces)[0])), ("index 1", as_picture(draw_faces(two, select(faces, 1))[0]))]
 
 
+def _from_landmarks() -> list[Tile]:
+    return [("photo", picture("astronaut")), ("faces", _detected()[0][1])]
+
+
+def _examined() -> list[Tile]:
+    """The head of the doctor's report where nothing is there yet, and its last line."""
+    from PIL import ImageDraw, ImageFont
+
+    from caphuman_core import doctor
+    lines = doctor.report({}, "0.30.0", "a graphics card").splitlines()
+    lines = [line if len(line) < 100 else f"{line[:97]}..." for line in (*lines[:12], "  ...", *lines[-6:])]
+    sheet = Image.new("RGB", (640, 16 * len(lines) + 16), "#303238")
+    draw = ImageDraw.Draw(sheet)
+    for number, line in enumerate(lines):
+        draw.text((10, 8 + 16 * number), line, fill="#d0d4d8", font=ImageFont.load_default(12))
+    return [("report", sheet)]
+
+
 def _encoded() -> list[Tile]:
     face = found("astronaut").per_image[0][0]
     crop = face_crop(picture_of(photo("astronaut")), face)
@@ -142,8 +160,8 @@ def _rendered() -> list[Tile]:
 
 
 RESULTS: dict[str, Callable[[], list[Tile]]] = {
-    "CapHumanDetectFaces": _detected, "CapHumanSelectFace": _selected, "CapHumanFacesFromLandmarks": _selected,
-    "CapHumanEncodeIdentity": _encoded, "CapHumanFitHead": _fit, "CapHumanFitHeadLandmarks": _fit,
+    "CapHumanDetectFaces": _detected, "CapHumanSelectFace": _selected, "CapHumanFacesFromLandmarks": _from_landmarks,
+    "CapHumanEncodeIdentity": _encoded, "CapHumanFitHeadLandmarks": _fit, "CapHumanDoctor": _examined,
     "CapHumanNewHead": lambda: [("head", shaded(_neutral()))], "CapHumanEditHead": _edited, "CapHumanRelightHead": _relit,
     "CapHumanTransferHead": _transferred, "CapHumanBlendHeads": _blended, "CapHumanRenderHead": _rendered,
     "CapHumanHeadsFromVideo": _blended, "CapHumanLoadHeadModel": lambda: [("built-in", shaded(_neutral()))],
