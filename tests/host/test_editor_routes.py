@@ -206,3 +206,28 @@ def test_the_photo_is_behind_the_preview_and_changes_no_head(pack, host):
     for name, value in vars(plain.result[0]).items():
         if isinstance(value, torch.Tensor):
             assert torch.equal(value, getattr(over.result[0], name)), name
+
+
+def test_the_photo_of_a_small_head_is_sharp_in_the_close_up(pack, host):
+    """A whole picture needs few pixels; of a small head's picture only a part is seen, and that at the view's full detail."""
+    from pathlib import Path
+
+    import folder_paths
+    from PIL import Image
+    core = importlib.import_module(f"{pack.__name__}.caphuman_core.head.new")
+    model = importlib.import_module(f"{pack.__name__}.caphuman_core.head.model").load_builtin()
+    large, photo = core.new_head(model, 3000, 2000), torch.rand(1, 2000, 3000, 3)
+    sides = []
+    for factor in (1.0, 0.3, 0.01):
+        head = core.scale_about_pivot(large, model, torch.tensor([factor]))
+        told, = edited(pack, host, head=head, photo=photo).ui["caphuman_editor"]
+        with Image.open(Path(folder_paths.get_temp_directory()) / told["photo"]["filename"]) as picture:
+            sides.append(picture.size)
+    assert sides[0] == (1024, 683)
+    assert sides[1][1] * 0.3 == pytest.approx(512, rel=0.01)        # pixels of the close-up's part of the photo
+    assert sides[2] == (3000, 2000), "never larger than it is"
+
+
+def test_the_host_tells_the_head_again_from_its_cache(host):
+    """Of a prompt that is all in the cache the host visits no node, but sends what such nodes told before."""
+    assert host.NODE_CLASS_MAPPINGS["CapHumanEditHead"].HAS_INTERMEDIATE_OUTPUT
