@@ -140,7 +140,8 @@ def _shown_photo(photo, head) -> dict[str, str]:
     from PIL import Image
     pixels = host.rgb01(photo[:1])[0].permute(1, 2, 0).cpu().float().clamp(0, 1).mul(255).round().byte().numpy()
     picture = Image.fromarray(pixels)
-    picture.thumbnail([_photo_side(head, *picture.size)] * 2)
+    side = _photo_side(head, *picture.size)
+    picture.thumbnail((side, side))
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)
     name = f"caphuman_editor_{secrets.token_hex(12)}.jpg"
