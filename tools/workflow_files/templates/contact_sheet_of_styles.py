@@ -16,9 +16,10 @@ loaded once and fits them all.
 
 For a fourth, select a whole row, copy it, paste it with its links (Ctrl+Shift+V), and drag its label to the next free input of
 **Batch Images**.
+
+The labels' node, **Text Overlay**, is younger than ComfyUI 0.24: in one that does not know it, delete the labels and link the
+pictures to **Batch Images** themselves.
 """
-
-
 LABELS = ("Plain", "First style", "Second style")
 
 
