@@ -99,7 +99,8 @@ class SaveHead(io.ComfyNode):
     @classmethod
     def execute(cls, head, filename_prefix) -> io.NodeOutput:
         from ..caphuman_core.head.storage import save_head
-        save_head(head, host.new_output_path(filename_prefix, HEAD_SUFFIX))
+        with host.new_output_file(filename_prefix, HEAD_SUFFIX) as path:
+            save_head(head, path)
         return io.NodeOutput()
 
 

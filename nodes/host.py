@@ -1,6 +1,8 @@
 """Everything the pack asks of ComfyUI beside schemas: folders, devices, model patchers, progress, layout."""
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -91,6 +93,8 @@ def _saved(name: str) -> Path | None:
 
     Unlike models, which people link to from other disks, these names travel in workflows of strangers.
     """
+    if _leaves_folder(name):
+        return None
     plain, folder = folder_paths.annotated_filepath(name)
     folder = folder or folder_paths.get_input_directory()
     if _leaves_folder(plain) or not (path := Path(folder, plain)).is_file() or not _inside(path, [folder]):
@@ -98,17 +102,34 @@ def _saved(name: str) -> Path | None:
     return path
 
 
-def new_output_path(filename_prefix: str, suffix: str) -> Path:
-    """Where the next file of a series goes in the output folder. Raises InputError for prefixes that leave it."""
+@contextlib.contextmanager
+def new_output_file(filename_prefix: str, suffix: str) -> Iterator[Path]:
+    """The next file of a series in the output folder, to be written in the block. Raises InputError for prefixes that leave it."""
     output = folder_paths.get_output_directory()
     target = Path(output, filename_prefix) if not _leaves_folder(filename_prefix) else None
     if target is None or not _inside(target.parent, [output]):
-        fail("filename_prefix", "must be a name inside the output folder", repr(filename_prefix[:80]),
+        fail("filename_prefix", "must be a name inside the output folder", repr(str(filename_prefix)[:80]),
              "use letters and digits, with / for a subfolder")
-    folder, name, *_ = folder_paths.get_save_image_path(filename_prefix, folder_paths.get_output_directory())
+    folder, name, *_ = folder_paths.get_save_image_path(filename_prefix, output)
     taken = {path.name for path in Path(folder).glob("*" + suffix)}
-    number = next(n for n in range(1, len(taken) + 2) if f"{name}_{n:05}{suffix}" not in taken)
-    return Path(folder, f"{name}_{number:05}{suffix}")
+    free = (Path(folder, f"{name}_{n:05}{suffix}") for n in itertools.count(1) if f"{name}_{n:05}{suffix}" not in taken)
+    path = next(path for path in free if _claimed(path))
+    try:
+        yield path
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _claimed(path: Path) -> bool:
+    """Make an empty file of that name; False if another server on the same folder was faster."""
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        fail(f"file '{path.name}'", "must be writable", error.strerror or str(error), "free some disk space or use another name")
+    return True
 
 
 def file_stamp(key: str, name: str) -> str:
@@ -120,8 +141,10 @@ def file_stamp(key: str, name: str) -> str:
     return f"{path}:{stat.st_mtime_ns}:{stat.st_size}"
 
 
-def _leaves_folder(name: str) -> bool:
+def _leaves_folder(name: object) -> bool:
     """Whether a name is anything but a path below the folder it is looked up in, on this system or another."""
+    if not isinstance(name, str):        # prompts of strangers: the host lets any JSON pass
+        return True
     parts = name.replace("\\", "/").split("/")
     longest = max(len(part.encode(errors="replace")) for part in parts)
     return (not name or longest > MAX_NAME or not name.isprintable() or os.path.isabs(name) or not parts[0]

@@ -230,7 +230,8 @@ class SaveIdentity(io.ComfyNode):
     @classmethod
     def execute(cls, identity, filename_prefix) -> io.NodeOutput:
         from ..caphuman_core.identity.storage import save_identity
-        save_identity(identity, host.new_output_path(filename_prefix, IDENTITY_SUFFIX))
+        with host.new_output_file(filename_prefix, IDENTITY_SUFFIX) as path:
+            save_identity(identity, path)
         return io.NodeOutput()
 
 

@@ -154,7 +154,7 @@ class LoadFaceDetector(FromModelFile):
         folders = [folder for key in ("facenet", "detection", "insightface") for folder in host.model_folders(key)]
         files = sorted(str(path) for folder in folders if folder.is_dir()
                        for path in folder.rglob("*") if path.suffix in (".pt", ".task", ".onnx"))
-        return "|".join((backend, model_name, *files))
+        return "|".join((backend, str(model_name), *files))
 
     @classmethod
     def execute(cls, backend, model_name) -> io.NodeOutput:

@@ -18,7 +18,9 @@ HOSTILE = ("../" + OUTSIDER, "..\\" + OUTSIDER, "sub/../../" + OUTSIDER, "/etc/p
            "../" + OUTSIDER + " [output]",
            "../" + OUTSIDER + " [input]", "../" + OUTSIDER + " [temp]", "/etc/passwd [output]", "http://example.com/x.safetensors",
            "file:///etc/passwd", "linked/" + OUTSIDER,
-           "linked/" + OUTSIDER + " [output]", "~/.ssh/id_rsa", "$HOME/x", "aux", "\u202egnp.exe")
+           "linked/" + OUTSIDER + " [output]", "~/.ssh/id_rsa", "$HOME/x", "aux", "\u202egnp.exe", "\uff0e\uff0e/" + OUTSIDER,
+           "..%2f" + OUTSIDER, "linked/../../" + OUTSIDER)
+NO_TEXT = (None, 5, True)     # the host lets any JSON value pass where a node checks its choices itself
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def text_inputs(pack):
 FILES = ("name", "filename_prefix", "model_name", "head_model_name", "capface_name")
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", [*HOSTILE, *NO_TEXT], ids=lambda name: repr(name)[:40])
 def test_hostile_file_names_are_refused_and_nothing_is_touched(pack, pack_module, outside, touched, name):
     refusal = pack_module("caphuman_core.check").InputError
     tried = 0
@@ -104,13 +106,38 @@ def test_saving_stays_in_the_output_folder(pack_module, outside, name, suffix):
     host = pack_module("nodes.host")
     before = sorted(Path(folder_paths.get_output_directory()).parent.rglob("*"))
     try:
-        path = host.new_output_path(name, suffix)
+        with host.new_output_file(name, suffix) as path:       # a strange name inside the folder is the user's own matter
+            assert path.resolve().is_relative_to(Path(folder_paths.get_output_directory()).resolve()), path
     except pack_module("caphuman_core.check").InputError:
         pass
-    else:                              # a strange name inside the folder is the user's own matter
-        assert path.resolve().is_relative_to(Path(folder_paths.get_output_directory()).resolve()), path
     after = sorted(Path(folder_paths.get_output_directory()).parent.rglob("*"))
     assert [path for path in after if path not in before and not path.is_relative_to(folder_paths.get_output_directory())] == []
+
+
+def test_two_servers_on_one_folder_never_take_the_same_name(pack_module, monkeypatch):
+    """The other server saves between this one's look at the folder and its own save."""
+    import folder_paths
+    host = pack_module("nodes.host")
+    real = folder_paths.get_save_image_path
+
+    def late(prefix, output):
+        answer = real(prefix, output)
+        monkeypatch.setattr(Path, "glob", lambda folder, pattern: iter(()))          # what the folder held a moment ago: nothing
+        return answer
+    with host.new_output_file("race/head", ".head.safetensors") as first:
+        first.write_bytes(b"theirs")
+    monkeypatch.setattr(folder_paths, "get_save_image_path", late)
+    with host.new_output_file("race/head", ".head.safetensors") as second:
+        second.write_bytes(b"ours")
+    monkeypatch.undo()
+    assert (first.read_bytes(), second.read_bytes()) == (b"theirs", b"ours")
+
+
+def test_a_save_that_fails_leaves_nothing_behind(pack_module):
+    host = pack_module("nodes.host")
+    with pytest.raises(OSError, match="full"), host.new_output_file("failed/head", ".head.safetensors") as path:
+        raise OSError("the disk is full")
+    assert list(path.parent.iterdir()) == []
 
 
 def test_choices_that_are_not_on_the_list_do_not_pass_the_host(pack, run):
