@@ -159,7 +159,7 @@ class LoadFaceDetector(FromModelFile):
     @classmethod
     def execute(cls, backend, model_name) -> io.NodeOutput:
         folders = {key: host.model_folders(key) for key in ("facenet", "detection", "insightface")}
-        detector = make_detector(backend, model_name, folders, host.onnx_providers())
+        detector = make_detector(backend, str(model_name), folders, host.onnx_providers())    # any JSON may come
         return io.NodeOutput(FaceDetector(detector, host.patcher(detector) if isinstance(detector, torch.nn.Module) else None))
 
 
