@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sqlite3
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -30,6 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.command(options)
     except InputError as error:
         sys.stderr.write(f"caphuman_bench: {error}\n")
+        return 1
+    except (OSError, sqlite3.OperationalError) as error:        # a full or read-only disk, a folder that is not ours
+        sys.stderr.write(f"caphuman_bench: files must be readable and the run folder's disk must take what is written, but got "
+                         f"'{error}': free some space or correct the permissions and give the same command again; nothing is "
+                         "lost.\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("\ncaphuman_bench: stopped by Ctrl-C; nothing is lost, the same command goes on.\n")

@@ -87,7 +87,7 @@ def _condition(name: str, entry: Mapping[str, Any], folder: Path) -> HeadEntry:
 def _entries(path: Path, form: str, what: str) -> list[tuple[str, dict[str, Any]]]:
     name = f"list '{path.name}'"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         fail(name, f"must be a JSON file of {what}", str(error)[:120], "start from the one that ships with the tool")
     _need(isinstance(content, dict) and content.get("format") == form, name, f"must be of format {form}",

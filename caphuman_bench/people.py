@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import struct
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from caphuman_core.check import InputError, fail
 
@@ -53,14 +55,13 @@ def read_people(source: Path, run: Path, most: int = PHOTOS_PER_PERSON, detector
     for path in sorted(source.iterdir(), key=lambda entry: entry.name):
         if path.name.startswith("."):
             continue
-        files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")) if path.is_dir() else [path]
-        photos = [photo for file in files if (photo := _photo(file, source, people.notes)) is not None]
+        photos = _photos(_files(path, people.notes), source, most, people.notes)
         if not photos:
             if path.is_dir():
                 people.notes.append(f"{path.name}: a folder without pictures, skipped")
             continue
         name = free_name(path.name if path.is_dir() else path.stem, taken)
-        _add(people, name, photos, run, most, detector)
+        _add(people, name, photos, run, detector)
     if not people.entries:
         fail(f"photos '{source}'", "must hold pictures of people", f"none ({'; '.join(people.notes[:3]) or 'an empty folder'})",
              "put a picture, or a sub-folder of pictures, there for each person")
@@ -69,6 +70,7 @@ def read_people(source: Path, run: Path, most: int = PHOTOS_PER_PERSON, detector
 
 def free_name(text: str, taken: set[str]) -> str:
     """A name that is a folder name on any system, unlike all taken ones without regard to case; added to `taken`."""
+    text = unicodedata.normalize("NFC", text)           # some systems take both spellings of a letter for one name
     plain = re.sub(r'[\x00-\x1f<>:"/\\|?*\s]+', "_", text).strip("._ ")[:80] or "person"
     plain = f"_{plain}" if RESERVED.fullmatch(plain) else plain
     name, number = plain, 2
@@ -88,8 +90,9 @@ def upright(path: Path) -> tuple[bytes, str] | None:
             if kept and picture.getexif().get(ORIENTATION, 1) == 1:
                 return content, kept
             turned = ImageOps.exif_transpose(picture).convert("RGB")
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
+    except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, EOFError, SyntaxError, struct.error,
+            MemoryError, Image.DecompressionBombError):
+        return None             # UnidentifiedImageError, and what Pillow raises for damaged files and EXIF data
     buffer = io.BytesIO()
     turned.save(buffer, "PNG")
     return buffer.getvalue(), ".png"
@@ -108,19 +111,41 @@ def count_faces(detector: Detector, content: bytes) -> int:
     return detect(detector, pixels, if_none="skip").count
 
 
+def _files(path: Path, notes: list[str]) -> list[Path]:
+    """What may be a person's photos: the file itself, or the files of a folder."""
+    if not path.is_dir():
+        return [path]
+    entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+    notes.extend(f"{path.name}/{entry.name}: a folder within a person's folder, not looked into" for entry in entries
+                 if entry.is_dir())
+    return [entry for entry in entries if not entry.is_dir()]
+
+
+def _photos(files: Sequence[Path], source: Path, most: int, notes: list[str]) -> list[tuple[str, bytes, str]]:
+    """The first `most` that can be read; the others are not, for a person may have thousands."""
+    photos = []
+    for number, file in enumerate(files):
+        if len(photos) == most:
+            notes.append(f"{files[0].parent.name}: {len(files)} files, the first {most} photos are taken and the last "
+                         f"{len(files) - number} files left out")
+            break
+        photo = _photo(file, source, notes)
+        if photo is not None:
+            photos.append(photo)
+    return photos
+
+
 def _photo(path: Path, source: Path, notes: list[str]) -> tuple[str, bytes, str] | None:
-    found = upright(path)
+    found = upright(path) if path.is_file() else None
     if found is None:
         notes.append(f"{path.relative_to(source).as_posix()}: no picture that can be read, skipped")
         return None
     return path.relative_to(source).as_posix(), *found
 
 
-def _add(people: People, name: str, photos: Sequence[tuple[str, bytes, str]], run: Path, most: int,
+def _add(people: People, name: str, photos: Sequence[tuple[str, bytes, str]], run: Path,
          detector: Detector | None) -> None:
-    if len(photos) > most:
-        people.notes.append(f"{name}: {len(photos)} photos, the first {most} are taken")
-    faces = _faces(photos[:most], people.notes, detector)
+    faces = _faces(photos, people.notes, detector)
     ordered = sorted(range(len(faces)), key=lambda i: faces[i] != 1)        # stable: the first with one face leads
     paths = []
     for place, index in enumerate(ordered):

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,10 @@ def make_plan(folder: Path, sources: Sources) -> Plan:
     """
     _require_own(folder)
     require(1 <= sources.samples <= 1000, "samples", "must be from 1 to 1000", sources.samples, "choose another number")
+    require(sources.photos_per_person >= 1, "photos per person", "must be 1 or more", sources.photos_per_person, "take 1 or more")
     workflow = slots.read_workflow(sources.workflow or WORKFLOW)
-    targets = slots.find_slots(workflow, dict(sources.slots))
+    targets = slots.find_slots(workflow, {name: ",".join(place for one, place in sources.slots if one == name)
+                                          for name, _ in sources.slots})
     had = load_plan(folder) if (folder / PLAN_FILE).is_file() else None
     plan = _gather(folder, sources, workflow, targets)
     if had is not None:
@@ -79,7 +82,7 @@ def _gather(folder: Path, sources: Sources, workflow: dict[str, Any], targets: d
         prompts = read_prompts(sources.prompts)
         _require_forms(entries, targets["head"])
         plan = Plan(tuple(found.entries), prompts, entries, sources.samples, sources.seed, workflow, targets,
-                    {**found.hashes, **hashes}, tuple(notes + found.notes + head_notes))
+                    {**found.hashes, **hashes}, tuple(notes + found.notes + head_notes + _repeated(prompts)))
         if not (folder / PLAN_FILE).is_file():
             for part in ("people", "heads"):
                 shutil.rmtree(folder / "inputs" / part, ignore_errors=True)
@@ -93,12 +96,20 @@ def read_prompts(path: Path | None) -> tuple[PromptEntry, ...]:
     """A list of prompts; a text file has one prompt a line."""
     if path is None or path.suffix.lower() != ".txt":
         return load_prompts(path)
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()] if path.is_file() else []
+    except UnicodeDecodeError as error:
+        fail(f"prompts '{path}'", "must be UTF-8 text", str(error), "save it as UTF-8")
     taken: set[str] = set()
     entries = tuple(PromptEntry(people.free_name(line[:40], taken), line, "other") for line in lines if line)
     require(bool(entries), f"prompts '{path}'", "must hold a prompt a line", "an empty file" if path.is_file() else "no such file",
             "write some")
     return entries
+
+
+def _repeated(prompts: Sequence[PromptEntry]) -> list[str]:
+    counts = Counter(prompt.text for prompt in prompts)
+    return [f"prompt '{text}': stands {count} times in the list and counts as often" for text, count in counts.items() if count > 1]
 
 
 def _require_forms(entries: tuple[HeadEntry, ...], targets: tuple[SlotTarget, ...]) -> None:

@@ -1,7 +1,7 @@
 """A ComfyUI server as the benchmark sees it: put a file there, have a prompt done, fetch its picture.
 
-Several prompts may be under way at once; each is followed over one websocket, and asked after when that falls silent, so
-that a lost message, a broken connection or a restarted server is noticed.
+Several prompts may be under way at once; each is followed over one websocket, and asked after when that falls silent:
+lost messages, broken connections and restarted servers are noticed.
 """
 from __future__ import annotations
 
@@ -97,7 +97,10 @@ class ComfyServer:
         form.add_field("image", content, filename=name)
         form.add_field("overwrite", "true")
         answer = await self._json("POST", "/upload/image", data=form)
-        return f"{answer['subfolder']}/{answer['name']}" if answer.get("subfolder") else answer["name"]
+        stored = answer.get("name")
+        if not stored or not isinstance(stored, str):
+            raise ServerLost(f"{self.url} did not say where it put an uploaded file")
+        return f"{answer['subfolder']}/{stored}" if answer.get("subfolder") else stored
 
     async def run(self, prompt: dict[str, Any], extra: dict[str, Any], output: str | None) -> tuple[bytes, float]:
         """The picture of a prompt, as the server encoded it, and the seconds the server worked on it.
@@ -112,14 +115,16 @@ class ComfyServer:
         flight = self._flights[number] = _Flight()
         try:
             answer = await self._json("POST", "/prompt", json=body, refusable=prompt)
-            if answer["prompt_id"] != number:               # older hosts choose it themselves
-                self._flights[answer["prompt_id"]] = self._flights.pop(number)
-                number = answer["prompt_id"]
+            if (chosen := answer["prompt_id"].strip()) != number:        # older hosts choose it themselves
+                self._flights[chosen] = self._flights.pop(number)
+                number = chosen
             history = await self._landed(number, flight)
             return await self._picture(history, output), _seconds(history, flight)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ServerLost):        # a server that is only slow would else make it all the same
             await self._cancel(number)
             raise
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise ServerLost(f"{self.url} gave a strange answer ({_reason(error)})", flight.started is not None) from error
         finally:
             self._flights.pop(number, None)
 
@@ -152,7 +157,6 @@ class ComfyServer:
             flight.started = flight.started or (None if waits else flight.sign)
             silence = time.monotonic() - flight.sign
             if silence > self.hang_seconds:
-                await self._cancel(number)
                 raise ServerLost(f"{self.url} gave no sign of progress for {silence:.0f} s", not waits)
         elif (await self._json("GET", f"/history/{number}")).get(number) is None and not flight.over:
             raise ServerLost(f"{self.url} forgot a prompt, as after a restart", flight.started is not None)
@@ -177,6 +181,8 @@ class ComfyServer:
         assert self._session is not None                    # noqa: S101
         try:
             async with self._session.get(f"{self.url}/view", params=pictures[0]) as answer:
+                if answer.status == 404:                    # deleted there, while the server's cache says it is made
+                    raise ImageFailed(f"{self.url} no longer has the picture's file: restart that server, then --retry-failed")
                 if answer.status != 200:
                     raise ServerLost(f"{self.url} answered {answer.status} when asked for a picture")
                 return await answer.read()
@@ -203,6 +209,7 @@ class ComfyServer:
             async with self._session.request(method, self.url + path, **content) as answer:
                 text = await answer.text()
                 body = json.loads(text) if text and "json" in answer.content_type else {}
+                body = body if isinstance(body, dict) else {}
                 if refusable is not None and (answer.status == 400 or body.get("node_errors")):
                     raise GraphRefused(f"workflow must be valid on {self.url}, but got '{_complaint(body, refusable)}': "
                                        "correct the workflow or that server's model files.")
@@ -237,15 +244,18 @@ class ComfyServer:
                 flight.sign = now if flight.started else flight.sign
         if message.type != aiohttp.WSMsgType.TEXT:
             return
-        event = json.loads(message.data)
-        data = event.get("data") or {}
-        flight = self._flights.get(data.get("prompt_id", ""))
+        try:
+            event = json.loads(message.data)
+            data, kind = event.get("data") or {}, event.get("type")
+            flight = self._flights.get(data.get("prompt_id", ""))
+        except (ValueError, TypeError, AttributeError):     # no message of the host's
+            return
         if flight is None:
             return
         flight.sign = now
-        if event["type"] != "execution_cached":
+        if kind != "execution_cached":
             flight.started = flight.started or now
-        if event["type"] == "executing" and data.get("node") is None:       # the last one, sent after the history is written
+        if kind == "executing" and data.get("node") is None:       # the last one, sent after the history is written
             flight.over = True
             flight.wake.set()
 

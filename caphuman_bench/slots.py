@@ -26,14 +26,15 @@ def read_workflow(path: Path) -> dict[str, Any]:
     """A workflow in API form; InputError for anything else."""
     name, fix = f"workflow '{path}'", "open it in ComfyUI and use Workflow > Export (API)"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         fail(name, "must be a readable file", error.strerror or str(error), "check the path")
     except ValueError as error:
         fail(name, "must be JSON", str(error)[:100], fix)
     if not isinstance(content, dict) or not content or "nodes" in content:
         fail(name, "must be in API form", "a workflow as the editor saves it" if content else "an empty file", fix)
-    bad = [key for key, node in content.items() if not isinstance(node, dict) or "class_type" not in node or "inputs" not in node]
+    bad = [key for key, node in content.items() if not isinstance(node, dict) or not isinstance(node.get("class_type"), str)
+           or not isinstance(node.get("inputs"), dict)]
     if bad:
         fail(name, "must be in API form", f"no node at {', '.join(bad[:5])}", fix)
     return content
@@ -43,7 +44,8 @@ def find_slots(workflow: Mapping[str, Any], given: Mapping[str, str]) -> dict[st
     """Slot name -> its targets; what is given goes before titles. InputError that lists what was found when one is missing."""
     wanted: dict[str, list[str]] = {}
     for node, content in workflow.items():
-        for word in str((content.get("_meta") or {}).get("title", "")).split():
+        meta = content.get("_meta")
+        for word in str(meta.get("title", "") if isinstance(meta, dict) else "").split():
             if word.lower().startswith("slot:"):
                 name, _, entry = word[5:].partition(".")
                 wanted.setdefault(name.lower(), []).append(f"{node}.{entry}" if entry else node)
@@ -66,16 +68,21 @@ def _listing(workflow: Mapping[str, Any]) -> str:
 
 def _target(workflow: Mapping[str, Any], slot: str, entry: str) -> SlotTarget:
     """The place that "12.image:picture", "12.image" or "12" means for a slot."""
-    place, _, form = entry.partition(":")
-    node, _, name = place.partition(".")
+    node, _, name = entry.partition(".")
+    name, _, form = name.partition(":")
+    if not name and node not in workflow:               # a node within a subgraph has a colon in its number: "57:8"
+        node, _, form = node.rpartition(":")
     if node not in workflow:
-        fail(f"slot {slot}", "must be on a node of the workflow", f"node '{node}'", f"choose one of {_listing(workflow)}")
+        fail(f"slot {slot}", "must be on a node of the workflow", f"node '{node or entry}'", f"choose one of {_listing(workflow)}")
     inputs = workflow[node]["inputs"]
     if slot == OUTPUT_SLOT:
         return SlotTarget(node, "", "")
     if form and (slot != "head" or form not in FORMS):
         fail(f"slot {slot}", f"must have no form, or for heads one of {', '.join(FORMS)}", repr(form), "correct --slot")
-    if slot == "head" and not name and (form == "values" or "yaw_degrees" in inputs):
+    if form == "values" and "yaw_degrees" not in inputs:
+        fail("slot head", "must be on a node with the widgets of Edit Head to take values",
+             f"node {node} ({workflow[node]['class_type']})", "choose another node, or the form file or picture")
+    if slot == "head" and not name and "yaw_degrees" in inputs and form in ("", "values"):
         return SlotTarget(node, "", "values")
     name = name or _guess(workflow[node], slot, node)
     if name not in inputs or isinstance(inputs[name], list):

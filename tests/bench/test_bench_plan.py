@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,32 @@ def test_names_are_folder_names_on_any_system(given, name):
     assert people.free_name(given, set()) == name
 
 
+def test_a_persons_folder_gives_its_first_photos_and_says_what_was_left_out(tmp_path, monkeypatch):
+    folder = tmp_path / "album" / "ann"
+    (folder / "older").mkdir(parents=True)
+    for number in range(30):
+        Image.new("RGB", (8, 8)).save(folder / f"{number:02}.png")
+    os.mkfifo(tmp_path / "album" / "pipe.png")                  # reading it would wait for ever
+    read, plain = [], people.upright
+    monkeypatch.setattr(people, "upright", lambda path: read.append(path) or plain(path))
+    found = people.read_people(tmp_path / "album", tmp_path / "run", 3)
+    assert [len(entry.photos) for entry in found.entries] == [3]
+    assert len(read) == 3, "a person may have thousands"
+    assert found.notes == ["ann/older: a folder within a person's folder, not looked into",
+                           "ann: 30 files, the first 3 photos are taken and the last 27 files left out",
+                           "pipe.png: no picture that can be read, skipped"]
+
+
+def test_repeated_prompts_are_noted_and_other_encodings_refused(album, tmp_path):
+    (tmp_path / "p.txt").write_bytes("a photo\na photo\n".encode("utf-8-sig"))
+    plan = make_plan(tmp_path / "run", sources(album, tmp_path, prompts=tmp_path / "p.txt"))
+    assert [(prompt.key, prompt.text) for prompt in plan.prompts] == [("a_photo", "a photo"), ("a_photo~2", "a photo")]
+    assert plan.notes[-1] == "prompt 'a photo': stands 2 times in the list and counts as often"
+    (tmp_path / "p.txt").write_bytes("a photo\n".encode("utf-16"))
+    with pytest.raises(InputError, match="must be UTF-8 text"):
+        planner.read_prompts(tmp_path / "p.txt")
+
+
 def test_names_differ_without_regard_to_case():
     taken = set()
     assert [people.free_name(name, taken) for name in ("Ann", "ann", "ANN")] == ["Ann", "ann~2", "ANN~3"]
@@ -140,6 +167,20 @@ def test_slots_come_from_titles_and_from_the_command_line():
     assert [target.form for target in given["head"]] == ["picture", "values"]
 
 
+def test_slots_are_found_on_nodes_within_subgraphs():
+    """Whose numbers have a colon in API workflows."""
+    graph = {"57:1": GRAPH["1"], "57:2": GRAPH["2"], "3": GRAPH["3"]}
+    found = slots.find_slots(graph, {})
+    assert found["identity"] == (slots.SlotTarget("57:1", "image", ""),)
+    given = slots.find_slots(graph, {"head": "57:1:picture,57:1.image:file,57:2:values", "prompt": "57:2.text"})
+    assert [(one.node, one.form) for one in given["head"]] == [("57:1", "picture"), ("57:1", "file"), ("57:2", "values")]
+
+
+def test_a_slot_that_is_given_twice_stands_on_both_nodes(album, tmp_path):
+    plan = make_plan(tmp_path / "run", sources(album, tmp_path, slots=(("head", "1.image:picture"), ("head", "2"))))
+    assert [target.form for target in plan.slots["head"]] == ["picture", "values"]
+
+
 @pytest.mark.parametrize(("titles", "given", "message"), [
     ({"1": "Photo"}, {}, "must have the slots identity, prompt, head, seed, but got only head, prompt, seed: title a node "
                          "'slot:identity' or pass --slot identity=NODE.INPUT; its nodes are 1 LoadImage, 2 Sampler, 3 SaveImage"),
@@ -147,6 +188,7 @@ def test_slots_come_from_titles_and_from_the_command_line():
     ({}, {"prompt": "2.words"}, "slot prompt must be on a widget of the node, but got '2.words', which is not among text, seed"),
     ({}, {"prompt": "3.images"}, "which is connected to another node"),
     ({}, {"pose": "2"}, "slots must be among identity, prompt, head, seed, image, but got pose"),
+    ({}, {"head": "1:values"}, "node with the widgets of Edit Head to take values, but got node 1 [(]LoadImage[)]"),
     ({}, {"seed": "1"}, "slot seed must name an input, but got node 1 [(]LoadImage[)] with none that fits"),
 ])
 def test_missing_and_wrong_slots_are_named(titles, given, message):

@@ -177,6 +177,38 @@ def test_answers_of_500_are_outlasted_and_cost_no_attempts(tmp_path):
         assert all(record.attempts == 0 for record in store.records())
 
 
+@pytest.mark.parametrize("answer", ["<html>log in</html>", "[1, 2]", "null", "{}", '{"a": ', '"hello"',
+                                    '{"prompt_id": null, "queue_running": 3, "name": null}'])
+def test_answers_that_no_comfyui_gives_are_outlasted(tmp_path, monkeypatch, answer):
+    """As from a proxy's log-in page, or another program on that port."""
+    from aiohttp import web
+    left = {}
+    wells = {route: getattr(SimulatedServer, route) for route in ("_prompt", "_past", "_upload")}
+    for route in wells:
+        async def strange(server, request, route=route):
+            left[route] = left.get(route, 0) + 1
+            if left[route] > 2:
+                return await wells[route](server, request)
+            return web.Response(text=answer, content_type="text/html" if "html" in answer else "application/json")
+        monkeypatch.setattr(SimulatedServer, route, strange)
+    plan = small_plan(tmp_path, 1, 1, 3, 1)
+    summary, _ = run(tmp_path, plan)
+    assert (summary.done, summary.failed) == (3, 0)
+    assert all(count > 2 for count in left.values())
+
+
+def test_a_disk_that_takes_nothing_is_one_sentence(tmp_path, monkeypatch, capsys):
+    small_plan(tmp_path)
+
+    def full(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(tmp_path))
+    monkeypatch.setattr("caphuman_bench.folder.FileLock.acquire", full)
+    assert main(["run", str(tmp_path), "--server", "127.0.0.1:9"]) == 1
+    said = capsys.readouterr().err
+    assert "Read-only file system" in said
+    assert "nothing is lost" in said
+
+
 def test_a_hanging_server_loses_its_work_to_the_others(tmp_path):
     plan = small_plan(tmp_path)
 
