@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from caphuman_core.check import fail
+from caphuman_core.check import InputError, fail
 
 from . import jobs, manifest
 from .folder import write_whole
@@ -207,13 +207,23 @@ class Cluster:
             write_whole(self.folder / PROOF_FILE, self._proof.encode())
         if not self._joined:
             self._begin()
+        try:
+            self._gpus = self._affordable_gpus()
+        except InputError:
+            self.__exit__()
+            raise
         paths = {entry.reference for entry in self.plan.identities} | {
             path for head in self.plan.heads for path in (head.file, head.picture) if path}
         self._inputs = {path: self.ray.put((self.folder / path).read_bytes()) for path in paths} if self._shared != "yes" else {}
         self._class = self.ray.remote(Actor)
-        if not self.ray.cluster_resources().get("GPU"):
-            self._gpus = 0.0
         return self
+
+    def _affordable_gpus(self) -> float:
+        """Cards for each started server: none where the cluster has none; InputError for more than any machine has."""
+        most = max((node["Resources"].get("GPU", 0.0) for node in self.ray.nodes() if node["Alive"]), default=0.0)
+        if most and self._owns_gpu and self._gpus > most:   # Ray would wait for such a machine for ever
+            fail("--gpus", "must be at most what one machine of the cluster has", f"{self._gpus:g} of {most:g}", "ask for fewer")
+        return self._gpus if most else 0.0
 
     def _begin(self) -> None:
         root = Path(__file__).resolve().parent

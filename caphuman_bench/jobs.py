@@ -17,8 +17,8 @@ def inputs_of(plan: Plan, record: ImageRecord) -> list[str]:
     """Files, relative to the run folder, that the image's prompt needs on the server."""
     head = plan.head(record.head)
     forms = {target.form for target in plan.slots["head"]}
-    return [plan.identity(record.identity).reference, *([head.file] if "file" in forms else []),
-            *([head.picture] if "picture" in forms else [])]
+    photo = [plan.identity(record.identity).reference] if plan.slots["identity"] else []
+    return [*photo, *([head.file] if "file" in forms else []), *([head.picture] if "picture" in forms else [])]
 
 
 def upload_name(plan: Plan, path: str) -> str:
@@ -31,7 +31,7 @@ def prompt_of(plan: Plan, record: ImageRecord, names: Mapping[str, str]) -> dict
     """The workflow with the slots of one image filled. names: file in the run folder -> what the server calls it."""
     prompt = copy.deepcopy(dict(plan.workflow))
     head = plan.head(record.head)
-    plain = {"identity": names[plan.identity(record.identity).reference], "prompt": plan.prompt(record.prompt).text,
+    plain = {"identity": names.get(plan.identity(record.identity).reference), "prompt": plan.prompt(record.prompt).text,
              "seed": record.seed}
     for slot, value in plain.items():
         for target in plan.slots[slot]:

@@ -194,11 +194,24 @@ def _disk_failure(error: Exception) -> InputError:
                       "command again; nothing is lost.")
 
 
+class _Lines:
+    """Standard error as a log file wants it: each state of the bar on a line of its own."""
+
+    def write(self, text: str) -> None:
+        line = text.replace("\r", "").strip()
+        if line:
+            sys.stderr.write(line + "\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def progress(total: int, done: int, failed: int):
     """A bar on standard error with rate, time left and failures: step(failed) -> None, and the bar itself."""
     from tqdm import tqdm
+    live = sys.stderr.isatty()
     bar = tqdm(total=total, initial=done + failed, unit="image", smoothing=0.05, dynamic_ncols=True,
-               mininterval=0.5 if sys.stderr.isatty() else 10.0)
+               mininterval=0.5 if live else 10.0, file=sys.stderr if live else _Lines())
     counts = [failed]
 
     def step(is_failure: bool) -> None:

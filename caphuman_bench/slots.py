@@ -3,12 +3,13 @@
 A slot is marked in the workflow by a node's title, "slot:prompt" (or "slot:prompt.text_g" to name the input, several
 separated by spaces), or on the command line, `--slot prompt=6.text`. The input may be left out where it is plain. The slot
 `image`, optional, marks the node whose picture is kept. A head slot is sent a head file, a picture, or widget values; which,
-follows from the input, or is said: `--slot head=12.image:picture`, `--slot head=8` (widget values of node 8).
+follows from the input, or is said: `--slot head=12.image:picture`, `--slot head=8` (widget values of node 8). A graph that takes
+no person or no head is measured too, as a baseline: `--slot head=none`.
 """
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 PREFERRED = {"identity": ("image",), "prompt": ("text", "prompt", "positive"), "seed": ("seed", "noise_seed"),
              "head": ("name", "image")}
 FORMS = ("file", "picture", "values")
+NONE, MAY_LACK = "none", ("identity", "head")
 
 
 def read_workflow(path: Path) -> dict[str, Any]:
@@ -53,17 +55,24 @@ def find_slots(workflow: Mapping[str, Any], given: Mapping[str, str]) -> dict[st
     unknown = sorted(set(wanted) - {*SLOTS, OUTPUT_SLOT})
     if unknown:
         fail("slots", f"must be among {', '.join((*SLOTS, OUTPUT_SLOT))}", ", ".join(unknown), "correct the title or --slot")
-    found = {name: tuple(_target(workflow, name, entry) for entry in entries) for name, entries in wanted.items()}
+    found = {name: _targets(workflow, name, entries) for name, entries in wanted.items()}
     missing = [name for name in SLOTS if name not in found]
     if missing:
         fail("workflow", f"must have the slots {', '.join(SLOTS)}", f"only {', '.join(sorted(found)) or 'none of them'}",
-             f"title a node 'slot:{missing[0]}' or pass --slot {missing[0]}=NODE.INPUT; its nodes are {_listing(workflow)}")
+             f"title a node 'slot:{missing[0]}' or pass --slot {missing[0]}=NODE.INPUT"
+             f"{f' ({missing[0]}={NONE} if it takes none)' if missing[0] in MAY_LACK else ''}; its nodes are {_listing(workflow)}")
     return found
 
 
 def _listing(workflow: Mapping[str, Any]) -> str:
     names = [f"{key} {node['class_type']}" for key, node in workflow.items()]
     return ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
+
+
+def _targets(workflow: Mapping[str, Any], slot: str, entries: Sequence[str]) -> tuple[SlotTarget, ...]:
+    if slot in MAY_LACK and list(entries) == [NONE] and NONE not in workflow:
+        return ()
+    return tuple(_target(workflow, slot, entry) for entry in entries)
 
 
 def _target(workflow: Mapping[str, Any], slot: str, entry: str) -> SlotTarget:

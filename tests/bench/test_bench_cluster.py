@@ -10,6 +10,7 @@ import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from bench_plans import small_plan
@@ -135,6 +136,19 @@ def test_without_ray_its_install_line_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"--ray needs the Python package ray, but got .*pip install .ray\[default\]"):
         cluster.require_ray()
+
+
+@pytest.mark.parametrize(("machines", "asked", "given"), [([0, 0], 1, 0), ([1, 4], 2, 2), ([1, 1], 2, None)])
+def test_more_cards_than_any_machine_has_are_refused(tmp_path, machines, asked, given):
+    """Ray itself would wait for them without a word."""
+    ray = Cluster("local", small_plan(tmp_path), tmp_path, 2, asked, COMMAND, ())
+    ray.ray = SimpleNamespace(nodes=lambda: [{"Alive": True, "Resources": {"CPU": 8.0, **({"GPU": count} if count else {})}}
+                                             for count in machines])
+    if given is None:
+        with pytest.raises(InputError, match="--gpus must be at most what one machine of the cluster has, but got 2 of 1"):
+            ray._affordable_gpus()
+    else:
+        assert ray._affordable_gpus() == given
 
 
 def test_ray_needs_to_know_where_servers_come_from(tmp_path):

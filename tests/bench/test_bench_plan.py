@@ -167,6 +167,18 @@ def test_slots_come_from_titles_and_from_the_command_line():
     assert [target.form for target in given["head"]] == ["picture", "values"]
 
 
+def test_a_graph_that_takes_neither_person_nor_head_is_measured_too(album, tmp_path):
+    """Others' graphs, as baselines: what chance gives."""
+    plan = make_plan(tmp_path / "run", sources(album, tmp_path, slots=(("head", "none"), ("identity", "none"))))
+    assert plan.slots["head"] == plan.slots["identity"] == ()
+    assert load_plan(tmp_path / "run").slots == plan.slots
+    record = next(iter(records(plan)))
+    assert jobs.inputs_of(plan, record) == []
+    prompt = jobs.prompt_of(plan, record, {})
+    assert prompt["1"]["inputs"] == GRAPH["1"]["inputs"]
+    assert prompt["2"]["inputs"]["seed"] == record.seed
+
+
 def test_slots_are_found_on_nodes_within_subgraphs():
     """Whose numbers have a colon in API workflows."""
     graph = {"57:1": GRAPH["1"], "57:2": GRAPH["2"], "3": GRAPH["3"]}
@@ -183,12 +195,14 @@ def test_a_slot_that_is_given_twice_stands_on_both_nodes(album, tmp_path):
 
 @pytest.mark.parametrize(("titles", "given", "message"), [
     ({"1": "Photo"}, {}, "must have the slots identity, prompt, head, seed, but got only head, prompt, seed: title a node "
-                         "'slot:identity' or pass --slot identity=NODE.INPUT; its nodes are 1 LoadImage, 2 Sampler, 3 SaveImage"),
+                         "'slot:identity' or pass --slot identity=NODE.INPUT [(]identity=none if it takes none[)]; "
+                         "its nodes are 1 LoadImage, 2 Sampler, 3 SaveImage"),
     ({}, {"prompt": "9.text"}, "slot prompt must be on a node of the workflow, but got node '9'"),
     ({}, {"prompt": "2.words"}, "slot prompt must be on a widget of the node, but got '2.words', which is not among text, seed"),
     ({}, {"prompt": "3.images"}, "which is connected to another node"),
     ({}, {"pose": "2"}, "slots must be among identity, prompt, head, seed, image, but got pose"),
     ({}, {"head": "1:values"}, "node with the widgets of Edit Head to take values, but got node 1 [(]LoadImage[)]"),
+    ({}, {"seed": "none"}, "slot seed must be on a node of the workflow, but got node 'none'"),
     ({}, {"seed": "1"}, "slot seed must name an input, but got node 1 [(]LoadImage[)] with none that fits"),
 ])
 def test_missing_and_wrong_slots_are_named(titles, given, message):

@@ -20,7 +20,7 @@ from caphuman_bench import png, runner, worker
 from caphuman_bench.cli import main
 from caphuman_bench.folder import locked, write_whole
 from caphuman_bench.plan import load_plan, records, seed_of
-from caphuman_bench.runner import Runner, Settings, take_over
+from caphuman_bench.runner import Runner, Settings, progress, take_over
 from caphuman_bench.schedule import WorkQueue
 from caphuman_bench.simulated import SimulatedServer
 from caphuman_bench.store import Store
@@ -368,3 +368,14 @@ def test_killed_at_twenty_moments_nothing_is_lost_and_at_most_what_is_in_hand_re
     with Store.open(folder) as store:
         assert all((folder / record.file).is_file() for record in store.records())
     assert load_plan(folder) == plan
+
+
+def test_in_a_log_file_each_state_of_the_bar_is_a_line(capsys):
+    step, bar = progress(3, 0, 0)
+    for failed in (False, True, False):
+        step(failed)
+    bar.close()
+    lines = capsys.readouterr().err.splitlines()
+    assert "\r" not in "".join(lines)
+    assert "3/3" in lines[-1]
+    assert "1 failed" in lines[-1]
