@@ -64,8 +64,8 @@ class Bench:
         if self.device.type == "cpu":
             torch.set_num_threads(1)            # processor seconds of waiting threads would count too
         dtype = getattr(torch, DTYPES[options.dtype])
-        control, flow = part("nodes.capface_control"), part("caphuman_core.flow")
-        network = nets.capface(part("nodes.capface_network")).to(dtype)
+        control, flow = part("nodes.capface.control"), part("caphuman_core.flow")
+        network = nets.capface(part("nodes.capface.network")).to(dtype)
         network.dtype = dtype
         self.base = nets.base_model()
         self.base.model.diffusion_model.to(dtype).dtype = dtype

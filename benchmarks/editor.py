@@ -21,8 +21,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tools"), str(ROOT / "tests" / "browser")]
 import head_pictures  # noqa: E402  # pyright: ignore[reportMissingImports]
 from devkit import browser  # noqa: E402
 
-from caphuman_core.head import editor_wire  # noqa: E402
-from caphuman_core.head.model import load_builtin  # noqa: E402
+from caphuman_core.head.edit import editor_wire  # noqa: E402
+from caphuman_core.head.model.head_model import load_builtin  # noqa: E402
 from caphuman_core.head.new import new_head  # noqa: E402
 from caphuman_core.render.maps import render  # noqa: E402
 

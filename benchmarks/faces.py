@@ -50,7 +50,7 @@ def measure() -> list[tuple[str, str, float, float]]:
     from facenet_pytorch import MTCNN
 
     from caphuman_core.face.bisenet import BiSeNet
-    from caphuman_core.face.mtcnn import Mtcnn
+    from caphuman_core.face.detectors.mtcnn import Mtcnn
     from caphuman_core.face.parsing import parse
     from caphuman_core.identity.facenet import FaceNet
     torch.set_num_threads(1)
@@ -79,7 +79,7 @@ def memory() -> str:
     """Peak memory after 4 and after 64 photos in a batch."""
     import torch
 
-    from caphuman_core.face.mtcnn import Mtcnn
+    from caphuman_core.face.detectors.mtcnn import Mtcnn
     detector, (_, photo) = Mtcnn(), photo_1024()
     peaks = []
     for count in (4, 32):

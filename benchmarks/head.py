@@ -31,10 +31,10 @@ def seconds(function: Callable[[], object], repeats: int) -> float:
 
 
 def main() -> None:
-    from caphuman_core.convert import convert, find_jobs
-    from caphuman_core.head.edit import Edit, edit_head
-    from caphuman_core.head.files import find_flame_files, load_flame
-    from caphuman_core.head.model import load_builtin, load_file
+    from caphuman_core.files.convert import convert, find_jobs
+    from caphuman_core.head.edit.edit import Edit, edit_head
+    from caphuman_core.head.model.flame_files import find_flame_files, load_flame
+    from caphuman_core.head.model.head_model import load_builtin, load_file
     from caphuman_core.head.new import new_head
     from caphuman_core.render.maps import render
     from caphuman_core.render.pytorch3d_raster import rasterize_pytorch3d

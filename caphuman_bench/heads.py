@@ -17,7 +17,7 @@ from .plan import HeadEntry
 
 if TYPE_CHECKING:
     from caphuman_core.flow import Head
-    from caphuman_core.head.model import HeadModel
+    from caphuman_core.head.model.head_model import HeadModel
 
 SIZE = 512                      # pixels, the frame of heads made from values; rendering reframes them
 HEAD_SUFFIX = ".head.safetensors"
@@ -42,7 +42,7 @@ def read_heads(source: Path | None) -> tuple[HeadEntry, ...]:
 
 def load_head_model(path: Path | None) -> HeadModel:
     """The built-in head, or a converted .safetensors head model."""
-    from caphuman_core.head.model import load_builtin, load_file
+    from caphuman_core.head.model.head_model import load_builtin, load_file
     return load_builtin() if path is None else load_file(path)
 
 
@@ -70,10 +70,10 @@ def make_forms(entries: Sequence[HeadEntry], run: Path, model: HeadModel, models
 
 def head_of_values(values: dict[str, Any], model: HeadModel) -> Head:
     """The head that CapHuman Edit Head makes of a new head with these widget values."""
-    from caphuman_core.head.edit import Edit, edit_head
+    from caphuman_core.head.edit.edit import Edit, edit_head
+    from caphuman_core.head.edit.recipes import EXPRESSIONS
+    from caphuman_core.head.edit.relight import relight
     from caphuman_core.head.new import new_head
-    from caphuman_core.head.recipes import EXPRESSIONS
-    from caphuman_core.head.relight import relight
     numbers = {name: values[name] for name in ("yaw_degrees", "pitch_degrees", "roll_degrees", "x", "y", "scale", "jaw_degrees")}
     edit = Edit(**numbers, expressions={name: values[name] for name in EXPRESSIONS})
     head = edit_head(new_head(model, SIZE, SIZE), model, edit, values["mode"], values["turn_light"])
@@ -109,9 +109,9 @@ def _fitted(key: str, content: bytes, model: HeadModel, models: Path | None, not
     import torch
     from PIL import Image
 
-    from caphuman_core.face.detector import detect
-    from caphuman_core.head.fit import fit_faces
-    from caphuman_core.render.overlay import with_photo_light
+    from caphuman_core.face.detection import detect
+    from caphuman_core.head.fit.landmark_fit import fit_faces
+    from caphuman_core.head.fit.photo_light import with_photo_light
 
     from .score.faces import choose_detector
     with Image.open(io.BytesIO(content)) as picture:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from caphuman_core.check import fail
-from caphuman_core.head.recipes import EXPRESSIONS
+from caphuman_core.head.edit.recipes import EXPRESSIONS
 
 from .plan import HeadEntry, PromptEntry
 

@@ -23,7 +23,7 @@ from .folder import write_whole
 from .plan import IdentityEntry
 
 if TYPE_CHECKING:
-    from caphuman_core.face.detector import Detector
+    from caphuman_core.face.detection import Detector
 
 ORIENTATION = 274               # EXIF tag
 KEPT_AS_THEY_ARE = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
@@ -103,7 +103,7 @@ def count_faces(detector: Detector, content: bytes) -> int:
     import numpy as np
     import torch
 
-    from caphuman_core.face.detector import detect
+    from caphuman_core.face.detection import detect
     with Image.open(io.BytesIO(content)) as picture:
         rgb = picture.convert("RGB")
     rgb.thumbnail((DETECT_SIDE, DETECT_SIDE))

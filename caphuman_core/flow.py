@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from torch import Tensor
 
 
@@ -87,8 +89,30 @@ class Head:
     def __len__(self) -> int:
         return self.rotation_radians.shape[0]
 
+    def __getitem__(self, index: int) -> Head:
+        """One head of the batch, as a batch of one; negative indices count from the end."""
+        at = range(len(self))[index]
+        return self._each(lambda value: value[at:at + 1])
+
+    @staticmethod
+    def stack(heads: Sequence[Head]) -> Head:
+        """Heads of one model in pictures of one size, as one batch."""
+        from torch import cat
+        return heads[0].replace(**{name: cat([getattr(head, name) for head in heads]) for name in heads[0]._tensors()})
+
+    def expand(self, count: int) -> Head:
+        """A single head as a batch of `count` equal ones; a batch of that size as it is."""
+        return self if len(self) == count else self._each(lambda value: value.expand(count, *value.shape[1:]))
+
     def replace(self, **changes: object) -> Head:
         return replace(self, **changes)  # type: ignore[arg-type]
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """The fields that have a batch axis."""
+        return {name: value for name, value in vars(self).items() if hasattr(value, "shape")}
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Head:
+        return self.replace(**{name: change(value) for name, value in self._tensors().items()})
 
 
 @dataclass(frozen=True)

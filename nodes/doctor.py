@@ -35,14 +35,14 @@ class Doctor(io.ComfyNode):
 
     @classmethod
     def execute(cls, checksums) -> io.NodeOutput:
-        from ..caphuman_core.doctor import report
+        from ..caphuman_core.files.doctor import report
         text = report(folders(), host_version(), device(), checksums)
         return io.NodeOutput(text, ui=ui.PreviewText(text))
 
 
 def folders() -> dict[str, list[Path]]:
     """The host's folders for every directory of the catalogue."""
-    from ..caphuman_core.doctor import DIRECTORIES
+    from ..caphuman_core.files.doctor import DIRECTORIES
     known = folder_paths.folder_names_and_paths
     return {key: [Path(folder) for folder in folder_paths.get_folder_paths(key)] for key in DIRECTORIES if key in known}
 
@@ -65,7 +65,7 @@ def log_summary() -> threading.Thread:
     """Write the doctor's one line to the log, from a thread of its own: loading the pack does not wait for disks."""
     def look() -> None:
         try:
-            from ..caphuman_core.doctor import summary
+            from ..caphuman_core.files.doctor import summary
             log.info(summary(folders()))
         except Exception:                # a line of the log must never be the reason that the pack does not load
             log.debug("CapHuman's summary could not be made", exc_info=True)

@@ -8,10 +8,10 @@ import folder_paths
 from comfy_api.v0_0_2 import io
 
 from ..caphuman_core.check import require_image
-from ..caphuman_core.choices import EDIT_MODES
-from ..caphuman_core.head.recipes import EXPRESSIONS
+from ..caphuman_core.head.edit.recipes import EXPRESSIONS
+from ..caphuman_core.head.options import EDIT_MODES
 from . import host, wires
-from .head_mix import rgb01_of
+from .change_head import rgb01_of
 
 CATEGORY = "CapHuman/head"
 FINE = 0.001                 # step of place and scale: the frontend rounds to it, and a head may be small in a large photo
@@ -94,9 +94,9 @@ class EditHead(io.ComfyNode):
                 pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear, mode,
                 turn_light=False, photo=None, relight=False, light_azimuth=30.0, light_elevation=25.0, light_intensity=0.6,
                 light_ambient=0.7, light_colour="#ffffff") -> io.NodeOutput:
-        from ..caphuman_core.head.edit import Edit, edit_head
-        from ..caphuman_core.head.editor_wire import head_json
-        from ..caphuman_core.head.relight import relight as lit
+        from ..caphuman_core.head.edit.edit import Edit, edit_head
+        from ..caphuman_core.head.edit.editor_wire import head_json
+        from ..caphuman_core.head.edit.relight import relight as lit
         from ..caphuman_core.render.maps import require_same_model
         require_same_model(head, head_model)
         if photo is not None:
@@ -130,7 +130,7 @@ def _preview(head, head_model, photo):
 
 def _photo_side(head, width: int, height: int) -> int:
     """Longest side at which a photo is sharp in the editor, also in its close-up of a small head."""
-    from ..caphuman_core.head.new import scale_of
+    from ..caphuman_core.head.pivot import scale_of
     wanted = CLOSE_UP / max(float(scale_of(head)[0]), 1e-3) * max(width, height) / min(width, height)
     return round(min(max(wanted, PHOTO_SIDES[0]), PHOTO_SIDES[1]))
 

@@ -86,8 +86,8 @@ class Editor:
     def model(self, name: Any) -> Any:
         """The EditorModel of a known name; Refused for any other."""
         from ..caphuman_core.check import InputError
-        from ..caphuman_core.choices import BUILT_IN
-        from ..caphuman_core.head.editor_wire import EditorModel
+        from ..caphuman_core.head.edit.editor_wire import EditorModel
+        from ..caphuman_core.head.options import BUILT_IN
         from . import host, loaders
         with self._loading:
             if not isinstance(name, str) or name == host.NO_FILE or name not in loaders.head_model_names():
@@ -106,7 +106,7 @@ class Editor:
 
     def new_head(self, request: dict[str, Any]) -> dict[str, Any]:
         """A neutral head as JSON."""
-        from ..caphuman_core.head.editor_wire import head_json, picture_side
+        from ..caphuman_core.head.edit.editor_wire import head_json, picture_side
         from ..caphuman_core.head.new import new_head
         model = self.model(request.get("model")).model
         size = [picture_side(name, request.get(name)) for name in ("width", "height")]
@@ -114,18 +114,18 @@ class Editor:
 
     def mesh(self, name: Any) -> tuple[str, bytes]:
         """A mark of the model, and its mesh."""
-        from ..caphuman_core.head.editor_wire import mesh_message
+        from ..caphuman_core.head.edit.editor_wire import mesh_message
         model = self.model(name).model
         return hashlib.sha256(model.fingerprint.encode()).hexdigest(), mesh_message(model)
 
     def texture(self, request: dict[str, Any]) -> bytes:
         """The albedo of a texture code."""
-        from ..caphuman_core.head.editor_wire import texture_message
+        from ..caphuman_core.head.edit.editor_wire import texture_message
         return texture_message(self.model(request.get("model")).model, request)
 
     def vertices(self, request: dict[str, Any]) -> bytes:
         """The posed vertices of a head and an edit."""
-        from ..caphuman_core.head.editor_wire import vertices_message
+        from ..caphuman_core.head.edit.editor_wire import vertices_message
         return vertices_message(self.model(request.get("model")), request)
 
 

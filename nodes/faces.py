@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.v0_0_2 import io
 
 from ..caphuman_core.check import require_image
-from ..caphuman_core.choices import FACE_ORDERS, IF_NO_FACE
+from ..caphuman_core.face.options import FACE_ORDERS, IF_NO_FACE
 from . import host, wires
 
 if TYPE_CHECKING:
-    from ..caphuman_core.face.detector import Detector
+    from ..caphuman_core.face.detection import Detector
 
 CATEGORY = "CapHuman/faces"
 
@@ -63,7 +63,7 @@ class DetectFaces(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, detector, min_confidence, max_faces, order, if_none) -> io.NodeOutput:
-        from ..caphuman_core.face.detector import detect
+        from ..caphuman_core.face.detection import detect
         from ..caphuman_core.face.preview import draw_faces
         require_image("image", image)
         photos = host.rgb01(image)
@@ -100,7 +100,7 @@ class SelectFace(io.ComfyNode):
 
     @classmethod
     def execute(cls, faces, index) -> io.NodeOutput:
-        from ..caphuman_core.face.detector import select
+        from ..caphuman_core.face.detection import select
         return io.NodeOutput(select(faces, index))
 
 

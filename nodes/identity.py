@@ -1,4 +1,4 @@
-"""Nodes that read, mix, keep and compare identities."""
+"""Nodes that read, mix and compare identities."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -9,9 +9,8 @@ import torch
 from comfy_api.v0_0_2 import io, ui
 
 from ..caphuman_core.check import fail, require, require_image
-from ..caphuman_core.choices import CLIP_VIEWS, IDENTITY_SUFFIX
+from ..caphuman_core.identity.options import CLIP_VIEWS
 from . import host, wires
-from .from_file import FromSavedFile
 
 if TYPE_CHECKING:
     from ..caphuman_core.identity.encode import Views
@@ -29,56 +28,6 @@ class IdentityEncoder:
 
     patcher: Any                         # comfy.model_patcher.ModelPatcher of a FaceNet
     fingerprint: str
-
-
-@dataclass(frozen=True)
-class FaceParser:
-    """BiSeNet under the host's model management; travels on the FACE_PARSER wire."""
-
-    patcher: Any                         # comfy.model_patcher.ModelPatcher of a BiSeNet
-
-    def classes(self, photos):
-        """[B, 3, H, W], 0..1 -> [B, H, W] uint8 classes."""
-        from ..caphuman_core.face import parsing
-        host.load(self.patcher)
-        return parsing.parse(self.patcher.model, photos)
-
-    def whiten(self, photo):
-        """[3, H, W] -> the same with everything but the face white."""
-        from ..caphuman_core.face import parsing
-        return parsing.whitened(photo[None], self.classes(photo[None]))[0]
-
-
-class ParseFace(io.ComfyNode):
-    """Photos -> which part of a face each pixel shows."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="CapHumanParseFace", display_name="CapHuman Parse Face", category=CATEGORY,
-            description="Whitens everything but the face, as CapFace was trained with, and gives the face as a mask.",
-            search_aliases=["face parsing", "bisenet", "face mask", "remove background", "segment face"],
-            inputs=[
-                io.Image.Input("image", tooltip="One photo, or a batch."),
-                wires.FaceParser.Input("face_parser", tooltip="From CapHuman Load Face Parser."),
-            ],
-            outputs=[
-                io.Image.Output("whitened", display_name="image",
-                                tooltip="The photos with background, hair, ears, neck, clothes and hats white."),
-                io.Mask.Output("mask", display_name="mask", tooltip="1 on skin, brows, eyes, glasses, nose and mouth; else 0."),
-                io.Image.Output("class_map", display_name="class_map",
-                                tooltip="One colour per part of the face; the help page has the legend."),
-            ])
-
-    @classmethod
-    def execute(cls, image, face_parser) -> io.NodeOutput:
-        from ..caphuman_core.face import parsing
-        require_image("image", image)
-        photos = host.rgb01(image).cpu().float()
-        parts = [face_parser.classes(photo[None]) for photo in host.with_progress(list(photos))]
-        classes = torch.cat(parts)
-        mask = parsing.is_face(classes).float().to(host.intermediate_device())
-        return io.NodeOutput(host.to_image(parsing.whitened(photos, classes)), mask, host.to_image(parsing.coloured(classes)))
 
 
 class EncodeIdentity(io.ComfyNode):
@@ -152,7 +101,7 @@ def embed_faces(encoder: IdentityEncoder, views: Views, step) -> torch.Tensor:
 @torch.no_grad()
 def clip_tokens(clip_vision: Any, views: Views, step) -> torch.Tensor:
     """[N, 257, 1024] last hidden state, class token first, no final norm, on the CPU; zero where not present."""
-    from ..caphuman_core.identity.views import clip_pixels
+    from ..caphuman_core.identity.crops import clip_pixels
     comfy.model_management.load_models_gpu([clip_vision.patcher])
     rows = []
     for part in views.clip.split(CLIP_AT_ONCE):
@@ -174,7 +123,7 @@ def require_clip_l(clip_vision: Any) -> None:
 
 def clip_fingerprint(clip_vision: Any) -> str:
     """Identity of a tower by a few of its weights; the same for a file in half or full precision only if those agree."""
-    from ..caphuman_core.weights import fingerprint
+    from ..caphuman_core.files.weights import fingerprint
     keys = ("class_embedding", "position_embedding.weight")
     state = clip_vision.model.state_dict()
     return fingerprint({key: state[f"vision_model.embeddings.{key}"].float() for key in keys})
@@ -211,49 +160,6 @@ class CombineIdentities(io.ComfyNode):
         return io.NodeOutput(combine(identity_a, identity_b, weight))
 
 
-class SaveIdentity(io.ComfyNode):
-    """An identity to a file."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="CapHumanSaveIdentity", display_name="CapHuman Save Identity", category=CATEGORY,
-            description="Saves an identity in the output folder: about 1 MB of numbers per face, no photo inside.",
-            search_aliases=["save face", "export identity", "save embedding"], is_output_node=True,
-            inputs=[
-                wires.Identity.Input("identity", tooltip="The identity or batch of identities to save."),
-                io.String.Input("filename_prefix", default="caphuman/identity",
-                                tooltip="Name in the output folder; a number is added."),
-            ],
-            outputs=[])
-
-    @classmethod
-    def execute(cls, identity, filename_prefix) -> io.NodeOutput:
-        from ..caphuman_core.identity.storage import save_identity
-        with host.new_output_file(filename_prefix, IDENTITY_SUFFIX) as path:
-            save_identity(identity, path)
-        return io.NodeOutput()
-
-
-class LoadIdentity(FromSavedFile):
-    """An identity from a file."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="CapHumanLoadIdentity", display_name="CapHuman Load Identity", category=CATEGORY,
-            description="Loads an identity saved by CapHuman Save Identity; no photo and no identity models are needed.",
-            search_aliases=["load face", "import identity", "load embedding"],
-            inputs=[io.Combo.Input("name", options=host.saved_files(IDENTITY_SUFFIX),
-                                   tooltip="An .identity.safetensors file in the input or output folder.")],
-            outputs=[wires.Identity.Output("identity", display_name="identity", tooltip="The saved identity or batch.")])
-
-    @classmethod
-    def execute(cls, name) -> io.NodeOutput:
-        from ..caphuman_core.identity.storage import load_identity
-        return io.NodeOutput(load_identity(host.saved_path(name, IDENTITY_SUFFIX, "identity", "CapHuman Save Identity")))
-
-
 class CompareIdentity(io.ComfyNode):
     """How alike two identities are."""
 
@@ -280,4 +186,4 @@ class CompareIdentity(io.ComfyNode):
         return io.NodeOutput(*compare(identity_a, identity_b))
 
 
-NODES: list[type] = [ParseFace, EncodeIdentity, CombineIdentities, SaveIdentity, LoadIdentity, CompareIdentity]
+NODES: list[type] = [EncodeIdentity, CombineIdentities, CompareIdentity]

@@ -10,12 +10,14 @@ import torch
 from comfy_api.v0_0_2 import io
 
 from ..caphuman_core.check import fail
-from ..caphuman_core.choices import BUILT_IN, MTCNN_FILES
-from ..caphuman_core.face.backends import AUTO, BACKENDS, find_bundles, find_packs, make_detector
+from ..caphuman_core.face.detectors.index import AUTO, BACKENDS, find_bundles, find_packs, make_detector
+from ..caphuman_core.face.options import MTCNN_FILES
+from ..caphuman_core.head.options import BUILT_IN
 from . import host, wires
+from .face_parsing import FaceParser
 from .faces import FaceDetector
 from .from_file import FromModelFile
-from .identity import FaceParser, IdentityEncoder
+from .identity import IdentityEncoder
 
 CATEGORY = "CapHuman/loaders"
 CLIP_PREFIX = "control_cond_stage_model.transformer."
@@ -58,8 +60,8 @@ def head_model_names() -> list[str]:
 
 def load_head_model(name: str):
     """The HeadModel of that name, which it carries, so that the editor can ask for it again."""
-    from ..caphuman_core.head.files import find_flame_files, load_flame
-    from ..caphuman_core.head.model import load_builtin, load_file
+    from ..caphuman_core.head.model.flame_files import find_flame_files, load_flame
+    from ..caphuman_core.head.model.head_model import load_builtin, load_file
     if name == BUILT_IN:
         return load_builtin()
     path = host.model_path("flame", name, "head model", "get generic_model.pkl from flame.is.tue.mpg.de")
@@ -93,8 +95,8 @@ class LoadHeadFitter(FromModelFile):
 
     @classmethod
     def execute(cls, model_name) -> io.NodeOutput:
-        from ..caphuman_core.head.deca import build_encoder, is_encoder_key
-        from ..caphuman_core.weights import read_state_dict
+        from ..caphuman_core.files.weights import read_state_dict
+        from ..caphuman_core.head.fit.deca import build_encoder, is_encoder_key
         path = host.model_path("flame", model_name, "head fitter", "get deca_model.tar from the DECA project (registration needed)")
         state = read_state_dict(path, "head fitter", keep=is_encoder_key)
         return io.NodeOutput(HeadFitter(host.patcher(build_encoder(state, f"head fitter file '{path.name}'")), path.name))
@@ -121,8 +123,8 @@ class LoadCapFace(FromModelFile):
     @classmethod
     def execute(cls, capface_name) -> io.NodeOutput:
         from ..caphuman_core.capface.keys import read_capface
-        from .capface_control import CapFace
-        from .capface_network import build
+        from .capface.control import CapFace
+        from .capface.network import build
         path = host.model_path("capface", capface_name, "CapFace", "get caphuman.ckpt from the CapHuman project page")
         network, dtype = build(read_capface(path), f"CapFace file '{path.name}'")
         return io.NodeOutput(CapFace(network, host.patcher(network), dtype, path.name))
@@ -181,8 +183,8 @@ class LoadIdentityEncoder(FromModelFile):
 
     @classmethod
     def execute(cls, model_name) -> io.NodeOutput:
+        from ..caphuman_core.files.weights import fingerprint, read_state_dict
         from ..caphuman_core.identity.facenet import build_facenet
-        from ..caphuman_core.weights import fingerprint, read_state_dict
         path = host.model_path("facenet", model_name, "FaceNet", "get 20180402-114759-vggface2.pt from facenet-pytorch's releases")
         net = build_facenet(read_state_dict(path, "FaceNet"), f"FaceNet file '{path.name}'")
         known = fingerprint({name: value for name, value in net.state_dict().items() if name.startswith("last_")})
@@ -213,7 +215,7 @@ class LoadFaceParser(FromModelFile):
     @classmethod
     def execute(cls, model_name) -> io.NodeOutput:
         from ..caphuman_core.face.bisenet import build_bisenet
-        from ..caphuman_core.weights import read_state_dict
+        from ..caphuman_core.files.weights import read_state_dict
         path = host.model_path("face_parsing", model_name, "face parsing", "get 79999_iter.pth from face-parsing.PyTorch")
         net = build_bisenet(read_state_dict(path, "face parsing"), f"face parsing file '{path.name}'")
         return io.NodeOutput(FaceParser(host.patcher(net)))
@@ -237,7 +239,7 @@ class LoadCLIPVision(FromModelFile):
 
     @classmethod
     def execute(cls, capface_name) -> io.NodeOutput:
-        from ..caphuman_core.weights import read_state_dict, strip_prefix
+        from ..caphuman_core.files.weights import read_state_dict, strip_prefix
         path = host.model_path("capface", capface_name, "CapHuman checkpoint", "get caphuman.ckpt from the CapHuman project page")
         tower = read_state_dict(path, "CapHuman checkpoint", keep=lambda key: key.startswith(CLIP_PREFIX))
         state = strip_prefix(tower, CLIP_PREFIX)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from comfy_api.v0_0_2 import Types, io
 
-from ..caphuman_core.choices import FRAMINGS, MAX_SIDE
+from ..caphuman_core.head.options import FRAMINGS
+from ..caphuman_core.render.options import MAX_SIDE
 from . import host, wires
 
 if TYPE_CHECKING:

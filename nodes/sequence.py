@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from comfy_api.v0_0_2 import io
 
-from ..caphuman_core.choices import EASINGS
+from ..caphuman_core.easings import EASINGS
 from . import host, wires
 
 CATEGORY = "CapHuman/sequence"
@@ -34,7 +34,7 @@ class HeadKeyframe(io.ComfyNode):
 
     @classmethod
     def execute(cls, head, frame, easing, keyframes=None) -> io.NodeOutput:
-        from ..caphuman_core.head.sequence import Keyframe, Keyframes
+        from ..caphuman_core.head.edit.sequence import Keyframe, Keyframes
         return io.NodeOutput((keyframes or Keyframes()).with_key(Keyframe(head, frame, easing)))
 
 
@@ -65,8 +65,8 @@ class BlendHeads(io.ComfyNode):
 
     @classmethod
     def execute(cls, head_a=None, head_b=None, frames=8, easing="linear", keyframes=None, head_model=None) -> io.NodeOutput:
-        from ..caphuman_core.head.sequence import Keyframe, Keyframes, blend_keyframes
-        from ..caphuman_core.head.transfer import blend
+        from ..caphuman_core.head.edit.sequence import Keyframe, Keyframes, blend_keyframes
+        from ..caphuman_core.head.edit.transfer import blend
         if keyframes is None and head_a is not None and head_b is not None:
             heads = blend(head_a, head_b, frames, easing)
         else:
@@ -84,9 +84,8 @@ def strip_of(heads, head_model, filled: Sequence[bool] = ()):
 
     filled: which heads were made from their neighbours; the strip says so, and where there is no head at all.
     """
-    from ..caphuman_core.head.sequence import strip_frames
+    from ..caphuman_core.head.edit.sequence import strip_frames
     from ..caphuman_core.render.maps import render
-    from ..caphuman_core.render.overlay import take
     from ..caphuman_core.render.strip import strip, told
     if head_model is None:
         return host.to_image(told("connect head_model to see the heads here"))
@@ -96,7 +95,7 @@ def strip_of(heads, head_model, filled: Sequence[bool] = ()):
     done = host.progress_callback(len(numbers))
     pictures = []
     for shown, frame in enumerate(numbers, start=1):
-        pictures.append(render(take(heads, frame), head_model, *size, "stretch").shaded[0])
+        pictures.append(render(heads[frame], head_model, *size, "stretch").shaded[0])
         done(shown)
     notes = [" filled in" if filled and filled[frame] else "" if heads.present[frame] else " no face" for frame in numbers]
     return host.to_image(strip(pictures, [f"{frame}{note}" for frame, note in zip(numbers, notes, strict=True)]))

@@ -9,7 +9,7 @@ import torch
 from comfy_api.v0_0_2 import InputImpl, io
 
 from ..caphuman_core.check import fail, require, require_image
-from ..caphuman_core.choices import IF_FRAME_WITHOUT_FACE
+from ..caphuman_core.face.options import IF_FRAME_WITHOUT_FACE
 from . import host, wires
 from .sequence import CATEGORY, strip_of
 
@@ -85,8 +85,8 @@ class HeadsFromVideo(io.ComfyNode):
     @classmethod
     def execute(cls, detector, head_model, video=None, images=None, head_fitter=None, start_frame=0, every_nth=1, max_frames=0,
                 smoothing=0.3, if_no_face=IF_FRAME_WITHOUT_FACE[0], steady=True, with_overlay=False) -> io.NodeOutput:
-        from ..caphuman_core.head import sequence
-        from ..caphuman_core.head.fit import stack
+        from ..caphuman_core.flow import Head
+        from ..caphuman_core.head.edit import sequence
         require((video is None) != (images is None), "video", "or images must be connected, one of them",
                 "none" if video is None else "both", "connect a Load Video node, or a batch of images")
         clip, choice = _stills(images) if video is None else _filmed(video), (start_frame, every_nth, max_frames)
@@ -97,7 +97,7 @@ class HeadsFromVideo(io.ComfyNode):
             if with_overlay:
                 kept.append(photos)
         require(bool(heads), "video", f"must have a frame at start_frame {start_frame}", "a shorter clip", "lower start_frame")
-        seen = stack(heads)
+        seen = Head.stack(heads)
         batch = _without_gaps(seen, if_no_face, range(start_frame, start_frame + every_nth * len(seen), every_nth))
         batch = sequence.steady(batch) if steady else batch
         batch = sequence.smooth(batch, head_model, smoothing, rate)
@@ -107,7 +107,7 @@ class HeadsFromVideo(io.ComfyNode):
 
 def _without_gaps(heads, if_no_face: str, numbers: Sequence[int]):
     """The batch with frames without a face dealt with as asked; numbers: which frames of the clip they are."""
-    from ..caphuman_core.head import sequence
+    from ..caphuman_core.head.edit import sequence
     missing = [numbers[index] for index in (~heads.present).nonzero().flatten().tolist()]
     if missing and if_no_face == "error":
         more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
@@ -120,11 +120,11 @@ def _without_gaps(heads, if_no_face: str, numbers: Sequence[int]):
 
 def _fitted(frames: Iterator[torch.Tensor], detector, head_model, head_fitter, expected: int):
     """(photos [B, 3, H, W], heads) of the frames, AT_ONCE together; the face is followed from one piece to the next."""
-    from ..caphuman_core.face.detector import detect
+    from ..caphuman_core.face.detection import detect
     from ..caphuman_core.face.track import Track
-    from ..caphuman_core.head.fit import fit_faces
-    from ..caphuman_core.render.overlay import with_photo_light
-    from .head import deca_heads
+    from ..caphuman_core.head.fit.landmark_fit import fit_faces
+    from ..caphuman_core.head.fit.photo_light import with_photo_light
+    from .fit_head import deca_heads
     done, track, count, size = host.progress_callback(max(1, expected)), Track(), 0, None
     while piece := list(itertools.islice(frames, AT_ONCE)):
         size = size or piece[0].shape

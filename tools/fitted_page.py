@@ -20,12 +20,13 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from face_photos import package, photo  # pyright: ignore[reportMissingImports]
 
-from caphuman_core.face.backends import make_detector
-from caphuman_core.face.detector import detect
-from caphuman_core.head.fit import fit_faces
-from caphuman_core.head.model import load_builtin
+from caphuman_core.face.detection import detect
+from caphuman_core.face.detectors.index import make_detector
+from caphuman_core.head.fit.landmark_fit import fit_faces
+from caphuman_core.head.fit.photo_light import with_photo_light
+from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.render.maps import render
-from caphuman_core.render.overlay import blend_over, with_photo_light
+from caphuman_core.render.overlay import blend_over
 
 PHOTOS = ("astronaut", "woman_b", "woman_c", "woman_d_1", "woman_d_2", "woman_e")
 TILE = 240                   # pixels

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 
 sys.path.append(str(ROOT))          # last: its nodes/ would hide the host's
 
-from caphuman_core.head.recipes import EXPRESSIONS
+from caphuman_core.head.edit.recipes import EXPRESSIONS
 
 Prompt = dict[str, dict[str, Any]]
 Change = tuple[str, dict[str, Any]]          # class of the node that changes the head, its inputs beyond the demo's

@@ -18,8 +18,9 @@ sys.path.insert(0, str(ROOT))
 
 from caphuman_core.flow import Head  # noqa: E402
 from caphuman_core.head import light  # noqa: E402
-from caphuman_core.head.model import HeadModel, load_builtin  # noqa: E402
-from caphuman_core.head.new import move_pivot, new_head, scale_about_pivot  # noqa: E402
+from caphuman_core.head.model.head_model import HeadModel, load_builtin  # noqa: E402
+from caphuman_core.head.new import new_head  # noqa: E402
+from caphuman_core.head.pivot import move_pivot, scale_about_pivot  # noqa: E402
 from caphuman_core.head.rotations import axis_angle_from_matrix, matrix_from_yaw_pitch_roll  # noqa: E402
 from caphuman_core.render.maps import Render, render  # noqa: E402
 

@@ -17,11 +17,11 @@ from head_page import ROOT, over, shaded
 sys.path.insert(0, str(ROOT / "tests" / "golden"))
 
 from caphuman_core.flow import Head
-from caphuman_core.head.edit import Edit, edit_head
-from caphuman_core.head.files import find_flame_files, load_flame
-from caphuman_core.head.model import HeadModel, load_builtin
+from caphuman_core.head.edit.edit import Edit, edit_head
+from caphuman_core.head.edit.relight import relight
+from caphuman_core.head.model.flame_files import find_flame_files, load_flame
+from caphuman_core.head.model.head_model import HeadModel, load_builtin
 from caphuman_core.head.new import new_head
-from caphuman_core.head.relight import relight
 from caphuman_core.render.maps import render
 
 EDITS = {

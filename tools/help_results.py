@@ -13,19 +13,20 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from face_photos import package, photo  # pyright: ignore[reportMissingImports]
 
-from caphuman_core.face.backends import make_detector
-from caphuman_core.face.detector import Detector, detect, select
+from caphuman_core.face.detection import Detector, detect, select
+from caphuman_core.face.detectors.index import make_detector
 from caphuman_core.face.preview import draw_faces
 from caphuman_core.flow import Faces, Head
-from caphuman_core.head.edit import Edit, edit_head
-from caphuman_core.head.fit import fit_faces
-from caphuman_core.head.model import HeadModel, load_builtin
+from caphuman_core.head.edit.edit import Edit, edit_head
+from caphuman_core.head.edit.relight import relight
+from caphuman_core.head.edit.transfer import blend, transfer
+from caphuman_core.head.fit.landmark_fit import fit_faces
+from caphuman_core.head.fit.photo_light import with_photo_light
+from caphuman_core.head.model.head_model import HeadModel, load_builtin
 from caphuman_core.head.new import new_head
-from caphuman_core.head.relight import relight
-from caphuman_core.head.transfer import blend, transfer
-from caphuman_core.identity.views import face_crop, picture_of
+from caphuman_core.identity.crops import face_crop, picture_of
 from caphuman_core.render.maps import Render, render
-from caphuman_core.render.overlay import overlay, take, with_photo_light
+from caphuman_core.render.overlay import overlay
 
 Tile = tuple[str, Image.Image]
 SIDE = 384                   # pixels of a drawn head, before it is reduced to a tile
@@ -100,7 +101,7 @@ def _examined() -> list[Tile]:
     """The head of the doctor's report where nothing is there yet, and its last line."""
     from PIL import ImageDraw, ImageFont
 
-    from caphuman_core import doctor
+    from caphuman_core.files import doctor
     lines = doctor.report({}, "0.30.0", "a graphics card").splitlines()
     lines = [line if len(line) < 100 else f"{line[:97]}..." for line in (*lines[:12], "  ...", *lines[-6:])]
     sheet = Image.new("RGB", (640, 16 * len(lines) + 16), "#303238")
@@ -149,7 +150,7 @@ def _blended() -> list[Tile]:
     first = edit_head(_neutral(), model(), Edit(yaw_degrees=-45))
     last = edit_head(_neutral(), model(), Edit(yaw_degrees=45, expressions={"smile": 1.0}))
     batch = blend(first, last, 5)
-    return [(f"frame {i}", shaded(take(batch, i))) for i in range(len(batch))]
+    return [(f"frame {i}", shaded(batch[i])) for i in range(len(batch))]
 
 
 def _rendered() -> list[Tile]:

@@ -11,10 +11,10 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from caphuman_core.head.edit import Edit, edit_head  # noqa: E402
-from caphuman_core.head.model import HeadModel, load_builtin  # noqa: E402
+from caphuman_core.head.edit.edit import Edit, edit_head  # noqa: E402
+from caphuman_core.head.edit.relight import relight  # noqa: E402
+from caphuman_core.head.model.head_model import HeadModel, load_builtin  # noqa: E402
 from caphuman_core.head.new import new_head  # noqa: E402
-from caphuman_core.head.relight import relight  # noqa: E402
 from caphuman_core.render.maps import render  # noqa: E402
 
 BACKGROUND = (24, 27, 34)

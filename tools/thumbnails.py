@@ -21,18 +21,19 @@ sys.path.insert(0, str(ROOT / "tests"))
 import face_photos  # pyright: ignore[reportMissingImports]
 from workflow_files.templates.expression_sheet import SHEET
 
-from caphuman_core.face.backends import make_detector
-from caphuman_core.face.detector import detect
+from caphuman_core.face.detection import detect
+from caphuman_core.face.detectors.index import make_detector
 from caphuman_core.flow import Head
-from caphuman_core.head.edit import Edit, edit_head
-from caphuman_core.head.fit import fit_faces
-from caphuman_core.head.model import load_builtin
+from caphuman_core.head.edit.edit import Edit, edit_head
+from caphuman_core.head.edit.relight import relight
+from caphuman_core.head.edit.transfer import transfer
+from caphuman_core.head.fit.landmark_fit import fit_faces
+from caphuman_core.head.fit.photo_light import with_photo_light
+from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
-from caphuman_core.head.relight import relight
-from caphuman_core.head.transfer import transfer
 from caphuman_core.render.dots import draw_dots
 from caphuman_core.render.maps import render
-from caphuman_core.render.overlay import overlay, with_photo_light
+from caphuman_core.render.overlay import overlay
 
 SIDE, EDGE, GAP, ROUND = 640, 14, 10, 14            # pixels of a thumbnail, its rim, between tiles, of a tile's corner
 DRAWN = 600                                         # pixels of a rendered head

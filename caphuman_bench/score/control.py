@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from caphuman_core.flow import Faces, Head
-    from caphuman_core.head.model import HeadModel
+    from caphuman_core.head.model.head_model import HeadModel
 
 DECA_SOURCE = ("put deca_model.tar, generic_model.pkl, FLAME_texture.npz, landmark_embedding.npy and head_template.obj of the DECA "
                "and FLAME projects into the models folder 'flame'")
@@ -53,8 +53,8 @@ class LandmarkFitter:
     """The core's landmark fit with the light of the photo: for machines without DECA's weights."""
 
     def __init__(self, model: HeadModel | None = None) -> None:
-        from caphuman_core.head.model import load_builtin
-        from caphuman_core.head.small import landmark_model
+        from caphuman_core.head.model.head_model import load_builtin
+        from caphuman_core.head.model.reduced import landmark_model
         self.model = model or load_builtin()
         self._small = landmark_model(self.model)
         self._points = _dlib_points()
@@ -66,8 +66,8 @@ class LandmarkFitter:
         return [self._fit_one(one) for one in seen]
 
     def _fit_one(self, one: Seen) -> Fitted | None:
-        from caphuman_core.head.fit import fit_face
-        from caphuman_core.render.overlay import with_photo_light
+        from caphuman_core.head.fit.landmark_fit import fit_face
+        from caphuman_core.head.fit.photo_light import with_photo_light
         face = one.face
         if face is None or (face.points68 is None and face.points5 is None):
             return None
@@ -109,8 +109,8 @@ class DecaFitter:
     def _fit_one(self, one: Seen) -> Head:
         import torch
 
-        from caphuman_core.head.deca import crop_faces, head_of_codes
-        from caphuman_core.head.fit import predicted_points68
+        from caphuman_core.head.fit.deca import crop_faces, head_of_codes
+        from caphuman_core.head.fit.landmark_fit import predicted_points68
         faces = _faces_of(one)
         crops = crop_faces(one.picture[None], faces, predicted_points68(faces, self.model))
         with torch.inference_mode():
@@ -125,8 +125,8 @@ def _faces_of(one: Seen) -> Faces:
 
 
 def _deca(models: Path | None) -> tuple[HeadModel, Any, str]:
-    from caphuman_core.head.deca import build_encoder, is_encoder_key
-    from caphuman_core.weights import fingerprint, read_state_dict
+    from caphuman_core.files.weights import fingerprint, read_state_dict
+    from caphuman_core.head.fit.deca import build_encoder, is_encoder_key
     folder = models / "flame" if models else Path("flame")
     paths = sorted(path for path in folder.rglob("*") if path.is_file()) if models and folder.is_dir() else []
     model = next((found for path in paths if (found := _flame(path, folder))), None)
@@ -143,9 +143,9 @@ def _deca(models: Path | None) -> tuple[HeadModel, Any, str]:
 
 def _flame(path: Path, folder: Path) -> HeadModel | None:
     """The FLAME model in a file; None for files of another kind."""
-    from caphuman_core.head.deca import CODES
-    from caphuman_core.head.files import find_flame_files, load_flame
-    from caphuman_core.head.model import load_file
+    from caphuman_core.head.fit.deca import CODES
+    from caphuman_core.head.model.flame_files import find_flame_files, load_flame
+    from caphuman_core.head.model.head_model import load_file
     try:
         if path.suffix == ".pkl":
             model = load_flame(find_flame_files(path, [folder]))
@@ -189,8 +189,7 @@ def asked_head(base: Fitted, condition: HeadEntry, model: HeadModel, edits: bool
 
 def _with(base: Fitted, asked: Fitted) -> Fitted:
     """The person of `base` with the rest of `asked`; an expression code of another head model means nothing and is left out."""
-    from caphuman_core.render.overlay import take
-    head = take(asked.head, 0)
+    head = asked.head[0]
     changes = {name: getattr(head, name) for name in ("rotation_radians", "jaw_radians", "light")}
     if asked.knows_expression:
         changes["expression"] = head.expression
@@ -199,9 +198,9 @@ def _with(base: Fitted, asked: Fitted) -> Fitted:
 
 def edited(head: Head, model: HeadModel, values: Mapping[str, Any]) -> Head:
     """What CapHuman Edit Head makes of a head with these widget values (all of them, see lists.full_values)."""
-    from caphuman_core.head.edit import Edit, edit_head
-    from caphuman_core.head.recipes import EXPRESSIONS
-    from caphuman_core.head.relight import relight
+    from caphuman_core.head.edit.edit import Edit, edit_head
+    from caphuman_core.head.edit.recipes import EXPRESSIONS
+    from caphuman_core.head.edit.relight import relight
     edit = Edit(*(float(values[name]) for name in _PLACE), expressions={name: float(values[name]) for name in EXPRESSIONS})
     head = edit_head(head, model, edit, values["mode"], bool(values["turn_light"]))
     if not values["relight"]:

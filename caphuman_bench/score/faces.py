@@ -13,7 +13,7 @@ from caphuman_core.check import InputError, fail
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from caphuman_core.face.detector import Detector
+    from caphuman_core.face.detection import Detector
     from caphuman_core.flow import Face
 
 DETECTORS = ("mediapipe", "insightface", "mtcnn", "dlib")       # in order of preference: what tells most about a face
@@ -48,7 +48,7 @@ def choose_detector(name: str, models: Path | None) -> Detector:
 def _make(name: str, models: Path | None) -> Detector:
     if name == "dlib":
         return DlibFaces()
-    from caphuman_core.face.backends import AUTO, make_detector
+    from caphuman_core.face.detectors.index import AUTO, make_detector
     folders = {key: [models / key] if models else [] for key in ("facenet", "detection", "insightface")}
     return make_detector(name, AUTO, folders, _providers())
 
@@ -74,7 +74,7 @@ def look(detector: Detector, pictures: Sequence[Tensor]) -> list[Seen]:
     """The largest face of each picture; pictures of one size are looked at together."""
     import torch
 
-    from caphuman_core.face.detector import detect
+    from caphuman_core.face.detection import detect
     seen: list[Seen | None] = [None] * len(pictures)
     sizes: dict[tuple[int, ...], list[int]] = {}
     for number, picture in enumerate(pictures):
@@ -103,7 +103,7 @@ class DlibFaces:
         import torch
 
         from caphuman_core.flow import Face
-        from caphuman_core.head.landmarks import five_from_68
+        from caphuman_core.points import five_from_68
         boxes, scores, _ = self._find.run(pixels, 1 if max(pixels.shape) < 1000 else 0, 0.0)
         faces = []
         for box, score in zip(boxes, scores, strict=True):

@@ -72,8 +72,8 @@ def _facenet_view(one: Seen) -> Tensor:
 
 
 def _facenet(models: Path | None) -> tuple[Any, str]:
+    from caphuman_core.files.weights import fingerprint, read_state_dict
     from caphuman_core.identity.facenet import build_facenet
-    from caphuman_core.weights import fingerprint, read_state_dict
     folder = models / "facenet" if models else None
     for path in sorted(folder.rglob("*")) if folder and folder.is_dir() else ():
         if path.suffix not in (".pt", ".pth", ".safetensors"):
@@ -92,8 +92,8 @@ class ArcFaceJudge(_Cosine):
     key = "arcface"
 
     def __init__(self, models: Path | None) -> None:
-        from caphuman_core.face.backends import AUTO
-        from caphuman_core.face.insightface_detector import InsightFace
+        from caphuman_core.face.detectors.index import AUTO
+        from caphuman_core.face.detectors.insightface import InsightFace
 
         from .faces import _providers
         self._detector = InsightFace([models / "insightface"] if models else [], AUTO, _providers())

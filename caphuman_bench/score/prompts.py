@@ -74,7 +74,7 @@ class PromptJudge:
     def _embed_pictures(self, pictures: Sequence[Tensor]) -> NDArray[np.float64]:
         import torch
 
-        from caphuman_core.identity.views import picture_of
+        from caphuman_core.identity.crops import picture_of
         pixels = self._images(images=[picture_of(picture) for picture in pictures], return_tensors="pt").to(self._device)
         with torch.inference_mode():
             return _unit(self._model.get_image_features(pixel_values=pixels["pixel_values"]))
@@ -110,7 +110,7 @@ def _open(folder: Path | None) -> tuple[Any, Any, Any]:
 
 
 def _version(model: Any, folder: Path | None) -> str:
-    from caphuman_core.weights import fingerprint
+    from caphuman_core.files.weights import fingerprint
     vision = model.config.vision_config
     paper = all(getattr(vision, key) == value for key, value in PAPER.items())
     name = "CLIP ViT-L/14" if paper else f"CLIP, not ViT-L/14 (patch {vision.patch_size}, {vision.num_hidden_layers} layers)"

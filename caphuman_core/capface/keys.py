@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..check import fail
-from ..weights import read_state_dict
+from ..files.weights import read_state_dict
 
 if TYPE_CHECKING:
     from torch import Tensor

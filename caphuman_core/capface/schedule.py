@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ..check import fail, require
-from ..choices import EASINGS
+from ..easings import EASINGS
 from .frames import value_for_frames
 
 CURVES = {**EASINGS, "hold": lambda t: 0.0}             # hold stays at a point's value until the next point

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..check import fail
-from ..weights import load_strict
+from ..files.weights import load_strict
 
 CLASSES = 19
 

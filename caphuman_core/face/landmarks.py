@@ -1,8 +1,4 @@
-"""From the landmark sets of the back ends to the 68 points of 300-W / iBUG, and to MTCNN's five.
-
-iBUG order: jaw line 0-16 from the person's right ear (the viewer's left) over the chin, brows 17-26, nose 27-35,
-eyes 36-47, outer lips 48-59, inner lips 60-67.
-"""
+"""From the landmark sets of the back ends to the 68 points of 300-W / iBUG (caphuman_core/points.py)."""
 from __future__ import annotations
 
 from typing import Any
@@ -12,6 +8,7 @@ from torch import Tensor
 
 from ..check import fail
 from ..flow import Face, Faces
+from ..points import five_from_68
 
 # MediaPipe's mesh (its canonical face model's numbering) at the iBUG places.
 MEDIAPIPE_68 = (
@@ -44,19 +41,13 @@ def points68_of_106(points: Tensor) -> Tensor:
     return points[..., list(INSIGHTFACE_68), :]
 
 
-def points5_of_68(points: Tensor) -> Tensor:
-    """[..., 68, D] -> [..., 5, D]: eye centres, nose tip, mouth corners, the viewer's left first."""
-    eyes = [points[..., first:first + 6, :].mean(-2) for first in (36, 42)]
-    return torch.stack([*eyes, points[..., 30, :], points[..., 48, :], points[..., 54, :]], -2)
-
-
 def face_from_478(points478: Tensor, confidence: float, scores: dict[str, float] | None, head_matrix: Tensor | None,
                   box_xyxy: Tensor | None = None) -> Face:
     """A face of MediaPipe's landmarks. Its box, where none is given, is that of the landmarks themselves: brows to chin,
     which is close to what MTCNN draws."""
     points68 = points68_of_478(points478)
     box = torch.cat([points478.amin(0), points478.amax(0)]) if box_xyxy is None else box_xyxy
-    return Face(box, confidence, points5_of_68(points68), points68, points478=points478, expression_scores=scores,
+    return Face(box, confidence, five_from_68(points68), points68, points478=points478, expression_scores=scores,
                 head_matrix=head_matrix)
 
 

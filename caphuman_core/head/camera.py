@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ..check import fail, require
-from ..choices import FRAMINGS
 from ..flow import Head
+from .options import FRAMINGS
 
 CROP_SIZE = 224                          # pixels of DECA's crop; the camera's -1..1 spans it
 Framing = Literal["contain", "cover", "stretch"]

@@ -1,18 +1,13 @@
-"""A neutral head, and where a head sits in its picture."""
+"""A neutral head."""
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from ..check import require
 from ..flow import Head
 from . import camera, light
-from .model import HeadModel
-from .rotations import matrix_from_axis_angle
-from .small import rest_joints
-
-UNIT_METRES = 0.42           # at scale 1 the picture's shorter side spans this much world: a head fills three quarters
-EYES, JAW = (3, 4), 2        # joints
+from .model.head_model import HeadModel
+from .pivot import UNIT_METRES, move_pivot
 
 
 def new_head(model: HeadModel, width: int, height: int, batch: int = 1) -> Head:
@@ -30,35 +25,3 @@ def new_head(model: HeadModel, width: int, height: int, batch: int = 1) -> Head:
         crop_to_picture=camera.centred_placing(width, height, 1.0).expand(batch, 3, 3).clone(),
         width=width, height=height, present=torch.ones(batch, dtype=torch.bool))
     return move_pivot(head, model, torch.tensor([[width / 2, height / 2]]).expand(batch, 2))
-
-
-def pivot(head: Head, model: HeadModel) -> Tensor:
-    """Picture pixels [B, 2] of the point a head turns about when it is edited: midway between the eyes and the jaw
-    hinge, inside the skull. It moves with pose and identity, not with expression or jaw."""
-    joints = rest_joints(model, head.identity)
-    rest = (joints[:, list(EYES)].mean(1) + joints[:, JAW]) / 2
-    root = joints[:, 0]
-    turned = (matrix_from_axis_angle(head.rotation_radians) @ (rest - root)[..., None]).squeeze(-1) + root
-    return camera.to_picture(head, turned[:, None])[:, 0, :2]
-
-
-def move_pivot(head: Head, model: HeadModel, to_pixels: Tensor) -> Head:
-    """The head shifted in its picture so that its pivot lies at to_pixels [B, 2]."""
-    shift = to_pixels.to(head.camera) - pivot(head, model)
-    moved = head.crop_to_picture.clone()
-    moved[:, 2, :2] += shift
-    return head.replace(crop_to_picture=moved)
-
-
-def scale_about_pivot(head: Head, model: HeadModel, factor: Tensor) -> Head:
-    """The head enlarged by factor [B] about its pivot."""
-    centre = pivot(head, model)
-    scaled = head.crop_to_picture.clone()
-    scaled[:, :, :2] *= factor[:, None, None]
-    scaled[:, 2, :2] += centre * (1 - factor)[:, None]
-    return head.replace(crop_to_picture=scaled)
-
-
-def scale_of(head: Head) -> Tensor:
-    """Size of each head relative to a new one in the same picture, [B]."""
-    return camera.pixels_per_unit(head) * UNIT_METRES / min(head.width, head.height)

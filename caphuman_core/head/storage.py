@@ -7,9 +7,9 @@ from pathlib import Path
 from torch import Tensor
 
 from ..check import fail
+from ..files.shared_file import read_shared, whole_number
+from ..files.weights import write_safetensors
 from ..flow import Head
-from ..shared_file import read_shared, whole_number
-from ..weights import write_safetensors
 
 FORMAT = "caphuman-head-codes/1"
 MAX_BYTES = 64 << 20

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..choices import CLIP_VIEWS
-from ..face.views import quarter_turns_to_upright
+from ..face.turned import quarter_turns_to_upright
 from ..flow import Face, Faces
+from .crops import CLIP_SIDE, clip_view, face_crop, facenet_input, picture_of, turned
 from .facenet import SIDE
-from .views import CLIP_SIDE, clip_view, face_crop, facenet_input, picture_of, turned
+from .options import CLIP_VIEWS
 
 ARCFACE = 512                            # numbers of an ArcFace embedding
 Whiten = Callable[[Tensor], Tensor]      # photo [3, H, W] 0..1 -> the same with everything but the face white

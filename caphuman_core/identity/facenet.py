@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..check import fail
-from ..weights import load_strict
+from ..files.weights import load_strict
 
 SIDE = 160                               # pixels of an input picture
 EMBEDDING = 512

@@ -4,9 +4,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..check import fail
+from ..files.shared_file import read_shared
+from ..files.weights import write_safetensors
 from ..flow import Identity
-from ..shared_file import read_shared
-from ..weights import write_safetensors
 
 FORMAT = "caphuman-identity-1"
 MAX_BYTES = 256 << 20                    # about 240 faces

@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..check import fail, require
-from ..choices import MAX_SIDE
 from ..flow import Head, HeadHint
-from ..head import camera, light, texture
-from ..head.flame import PosedHead, pose_head
-from ..head.model import HeadModel
+from ..head import camera, light
+from ..head.model import texture
+from ..head.model.head_model import HeadModel
+from ..head.model.posing import PosedHead, pose_head
+from .options import MAX_SIDE
 from .raster import Fragments, rasterize
 
 DEPTH_SHIFT = 10.0           # added to z before rasterizing, as the released renderer does

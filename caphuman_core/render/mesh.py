@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ..flow import Head
-from ..head.model import HeadModel
-from ..head.texture import albedo_texture
+from ..head.model.head_model import HeadModel
+from ..head.model.texture import albedo_texture
 from .maps import pose
 
 

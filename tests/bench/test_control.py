@@ -12,9 +12,9 @@ from caphuman_bench.score.control import Fitted, LandmarkFitter, asked_head, edi
 from caphuman_bench.score.faces import Seen
 from caphuman_core.flow import Face
 from caphuman_core.head import camera
-from caphuman_core.head.edit import Edit, edit_head
-from caphuman_core.head.flame import pose_head
-from caphuman_core.head.model import load_builtin
+from caphuman_core.head.edit.edit import Edit, edit_head
+from caphuman_core.head.model.head_model import load_builtin
+from caphuman_core.head.model.posing import pose_head
 from caphuman_core.head.new import new_head
 from caphuman_core.head.rotations import matrix_from_axis_angle, yaw_pitch_roll_from_matrix
 from caphuman_core.head.storage import save_head

@@ -82,7 +82,7 @@ def test_arcface_judges_the_largest_face_it_finds(monkeypatch):
 
         def find(self, photos):
             return [() if float(photos.max()) == 0 else (small, large)]
-    monkeypatch.setattr("caphuman_core.face.insightface_detector.InsightFace", Pack)
+    monkeypatch.setattr("caphuman_core.face.detectors.insightface.InsightFace", Pack)
     judge = ArcFaceJudge(Path("nowhere"))
     found, none = judge.embed([Seen(torch.ones(3, 9, 9), None), Seen(torch.zeros(3, 9, 9), None)])
     assert found[0] == 1.0

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from caphuman_core.flow import Head
-from caphuman_core.head import editor_wire
-from caphuman_core.head.model import HeadModel
+from caphuman_core.head.edit import editor_wire
+from caphuman_core.head.model.head_model import HeadModel
 
 WEB = Path(__file__).resolve().parents[2] / "web" / "editor"
 ORIGIN = "http://editor.test"

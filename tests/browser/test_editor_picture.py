@@ -16,11 +16,11 @@ import head_pictures  # noqa: E402
 from frontend import SCREENSHOTS  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from caphuman_core.head.edit import Edit, edit_head  # noqa: E402
-from caphuman_core.head.files import FlameFiles, load_flame  # noqa: E402
-from caphuman_core.head.model import load_builtin  # noqa: E402
+from caphuman_core.head.edit.edit import Edit, edit_head  # noqa: E402
+from caphuman_core.head.edit.relight import relight  # noqa: E402
+from caphuman_core.head.model.flame_files import FlameFiles, load_flame  # noqa: E402
+from caphuman_core.head.model.head_model import load_builtin  # noqa: E402
 from caphuman_core.head.new import new_head  # noqa: E402
-from caphuman_core.head.relight import relight  # noqa: E402
 from caphuman_core.render.maps import render  # noqa: E402
 
 STILL = dict.fromkeys(("yaw_degrees", "pitch_degrees", "roll_degrees", "x", "y", "jaw_degrees"), 0.0)

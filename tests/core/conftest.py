@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from caphuman_core.flow import Head
-from caphuman_core.head.files import FlameFiles, load_flame
+from caphuman_core.head.model.flame_files import FlameFiles, load_flame
 
 
 @pytest.fixture(scope="session")

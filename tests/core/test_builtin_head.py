@@ -11,14 +11,14 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from caphuman_core.flow import Head
-from caphuman_core.head.flame import PosedHead, pose_head, skin
-from caphuman_core.head.landmarks import on_surface
-from caphuman_core.head.model import BUILT_IN, HeadModel, load_builtin
+from caphuman_core.head.model.head_model import BUILT_IN, HeadModel, load_builtin
+from caphuman_core.head.model.landmarks import on_surface
+from caphuman_core.head.model.posing import PosedHead, pose_head, skin
 from caphuman_core.head.new import new_head
 from caphuman_core.head.rotations import matrix_from_axis_angle
 from caphuman_core.render.maps import render
 
-FILE = Path(__file__).parents[2] / "caphuman_core/head/builtin_head.safetensors"
+FILE = Path(__file__).parents[2] / "caphuman_core/head/model/builtin_head.safetensors"
 ARKIT = (
     "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff",
     "cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight",

@@ -151,8 +151,8 @@ def test_frame_strengths():
 
 @pytest.mark.parametrize("prefix", ["control_model.", ""])
 def test_converted_file_holds_capface_alone(tmp_path, prefix, monkeypatch):
-    from caphuman_core import convert as module
-    from caphuman_core.convert import convert, find_jobs
+    from caphuman_core.files import convert as module
+    from caphuman_core.files.convert import convert, find_jobs
     first = "input_hint_block.0.weight"                    # its shape tells CapFace from an ordinary ControlNet
     small = {key: torch.zeros(value.shape if key.endswith(first) else 1) for key, value in _tiny(prefix).items()}
     _save(tmp_path / "caphuman.ckpt", {**small, "model.diffusion_model.out.2.bias": torch.zeros(4)})

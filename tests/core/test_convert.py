@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from caphuman_core.convert import main
-from caphuman_core.head.deca import build_encoder
-from caphuman_core.head.model import load_file
-from caphuman_core.weights import read_state_dict
+from caphuman_core.files.weights import read_state_dict
+from caphuman_core.head.fit.deca import build_encoder
+from caphuman_core.head.model.head_model import load_file
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 

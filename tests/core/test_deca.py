@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from caphuman_core.check import InputError
-from caphuman_core.head import deca
+from caphuman_core.head.fit import deca
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 

@@ -13,9 +13,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from caphuman_core import doctor, host_folders
-from caphuman_core.model_catalogue import CATALOGUE, by_key, downloads, known_checksum
-from caphuman_core.model_peek import peek
+from caphuman_core import doctor as command
+from caphuman_core.files import doctor, host_folders
+from caphuman_core.files.catalogue import CATALOGUE, by_key, downloads, known_checksum
+from caphuman_core.files.recognising import peek
 
 ROOT = Path(__file__).resolve().parents[2]
 def one():
@@ -187,13 +188,13 @@ def test_folders_are_those_of_comfyui_and_of_its_extra_paths(tmp_path):
     assert [path.resolve() for path in folders["capface"]] == [
         tmp_path / "more" / "capface", host / "models" / "capface", tmp_path / "disk" / "one", tmp_path / "disk" / "two"]
     (host / "extra_model_paths.yaml").write_text("a: [}")
-    assert doctor.main(["--comfyui", str(host)]) == 2
-    assert doctor.main(["--comfyui", str(tmp_path)]) == 2
+    assert command.main(["--comfyui", str(host)]) == 2
+    assert command.main(["--comfyui", str(tmp_path)]) == 2
 
 
 def test_without_a_comfyui_the_command_still_tells_and_says_how_to_name_one(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(doctor.host_folders, "find_comfyui", lambda given: None)
-    assert doctor.main([]) == 2
+    monkeypatch.setattr(command.host_folders, "find_comfyui", lambda given: None)
+    assert command.main([]) == 2
     out = capsys.readouterr().out
     assert "CapFace: missing, needed" in out
     assert "ComfyUI: not found" in out
@@ -219,7 +220,7 @@ def test_a_linked_pack_finds_the_comfyui_it_is_linked_into(tmp_path):
 def test_the_command_ends_with_the_next_step_and_tells_by_its_status(tmp_path, capsys):
     (tmp_path / "folder_paths.py").write_text("")
     (tmp_path / "comfyui_version.py").write_text('__version__ = "9.8.7"\n')
-    assert doctor.main(["--comfyui", str(tmp_path)]) == 1
+    assert command.main(["--comfyui", str(tmp_path)]) == 1
     out = capsys.readouterr().out
     assert "ComfyUI: 9.8.7" in out
     assert out.rstrip().splitlines()[-1].startswith("Next: ")

@@ -9,16 +9,17 @@ import pytest
 import torch
 
 from caphuman_core.check import InputError
-from caphuman_core.head import editor_wire
 from caphuman_core.head.camera import to_picture
-from caphuman_core.head.edit import Edit, edit_head
-from caphuman_core.head.files import load_flame
-from caphuman_core.head.flame import pose_head
-from caphuman_core.head.model import load_builtin
-from caphuman_core.head.new import new_head, pivot
-from caphuman_core.head.recipes import EXPRESSIONS
+from caphuman_core.head.edit import editor_wire
+from caphuman_core.head.edit.edit import Edit, edit_head
+from caphuman_core.head.edit.recipes import EXPRESSIONS
+from caphuman_core.head.model.flame_files import load_flame
+from caphuman_core.head.model.head_model import load_builtin
+from caphuman_core.head.model.posing import pose_head
+from caphuman_core.head.model.texture import albedo_texture
+from caphuman_core.head.new import new_head
+from caphuman_core.head.pivot import pivot
 from caphuman_core.head.rotations import matrix_from_axis_angle
-from caphuman_core.head.texture import albedo_texture
 
 MOST_BYTES = 80_000                      # of a vertices message, by the editor's promise
 

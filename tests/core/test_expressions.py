@@ -8,7 +8,7 @@ import torch
 
 from caphuman_core.check import InputError
 from caphuman_core.flow import Face, Faces
-from caphuman_core.head.expressions import (
+from caphuman_core.head.edit.expressions import (
     EXPRESSIONS,
     JAW_OPEN_RADIANS,
     code_of_actions,
@@ -18,9 +18,9 @@ from caphuman_core.head.expressions import (
     pose_of_scores,
     unit_expression,
 )
-from caphuman_core.head.fit import fit_faces
-from caphuman_core.head.flame import pose_head
-from caphuman_core.head.model import load_builtin
+from caphuman_core.head.fit.landmark_fit import fit_faces
+from caphuman_core.head.model.head_model import load_builtin
+from caphuman_core.head.model.posing import pose_head
 from caphuman_core.head.new import new_head
 from caphuman_core.render.maps import render
 

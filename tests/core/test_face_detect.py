@@ -6,10 +6,10 @@ import torch
 from face_photos import golden_photo
 
 from caphuman_core.check import InputError
-from caphuman_core.choices import FACE_ORDERS, IF_NO_FACE
-from caphuman_core.face import views
-from caphuman_core.face.detector import detect, select
-from caphuman_core.face.mtcnn import Mtcnn
+from caphuman_core.face import turned as views
+from caphuman_core.face.detection import detect, select
+from caphuman_core.face.detectors.mtcnn import Mtcnn
+from caphuman_core.face.options import FACE_ORDERS, IF_NO_FACE
 from caphuman_core.face.preview import draw_faces
 from caphuman_core.flow import Face
 

@@ -8,10 +8,10 @@ from face_photos import package, photo
 
 from caphuman_core.check import InputError
 from caphuman_core.face import landmarks
-from caphuman_core.face.backends import find_bundles, make_detector
-from caphuman_core.face.detector import detect
-from caphuman_core.face.mtcnn import Mtcnn
-from caphuman_core.face.views import turned_back
+from caphuman_core.face.detection import detect
+from caphuman_core.face.detectors.index import find_bundles, make_detector
+from caphuman_core.face.detectors.mtcnn import Mtcnn
+from caphuman_core.face.turned import turned_back
 
 FRONTAL = ("astronaut", "woman_c", "man_a_1", "man_a_2", "man_b_1")
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caphuman_core.check import InputError
-from caphuman_core.choices import MTCNN_FILES
-from caphuman_core.face import boxes, mtcnn, mtcnn_nets
+from caphuman_core.face.detectors import mtcnn, mtcnn_nets
+from caphuman_core.face.detectors import mtcnn_boxes as boxes
+from caphuman_core.face.options import MTCNN_FILES
 
 PHOTOS = ("astronaut", "camera_rgb", "astronaut_300x400", "two_faces")
 

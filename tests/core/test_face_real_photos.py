@@ -8,8 +8,8 @@ import pytest
 import torch
 from face_photos import IDENTITIES, group_photo, package, photo
 
-from caphuman_core.face.detector import detect
-from caphuman_core.face.mtcnn import Mtcnn
+from caphuman_core.face.detection import detect
+from caphuman_core.face.detectors.mtcnn import Mtcnn
 from caphuman_core.identity.encode import look
 
 NAMES = [name for names in IDENTITIES.values() for name in names]

@@ -10,12 +10,13 @@ import torch
 from PIL import Image
 
 from caphuman_core.flow import Face, Faces
-from caphuman_core.head.fit import fit_faces
-from caphuman_core.head.landmarks import five_from_68
-from caphuman_core.head.model import load_builtin
+from caphuman_core.head.fit.landmark_fit import fit_faces
+from caphuman_core.head.fit.photo_light import with_photo_light
+from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.rotations import matrix_from_axis_angle, yaw_pitch_roll_from_matrix
+from caphuman_core.points import five_from_68
 from caphuman_core.render.maps import render
-from caphuman_core.render.overlay import overlay, with_photo_light
+from caphuman_core.render.overlay import overlay
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 

@@ -14,18 +14,19 @@ from hypothesis import strategies as st
 from caphuman_core.check import InputError
 from caphuman_core.flow import Face, Faces
 from caphuman_core.head import camera, rotations
-from caphuman_core.head.edit import Edit, edit_head
-from caphuman_core.head.expressions import EXPRESSIONS
-from caphuman_core.head.files import FlameFiles, find_flame_files, load_flame
-from caphuman_core.head.fit import fit_faces
-from caphuman_core.head.flame import pose_head
-from caphuman_core.head.landmarks import five_from_68
+from caphuman_core.head.edit.edit import Edit, edit_head
+from caphuman_core.head.edit.expressions import EXPRESSIONS
+from caphuman_core.head.edit.relight import relight, turn_light
+from caphuman_core.head.edit.transfer import blend, transfer
+from caphuman_core.head.fit.landmark_fit import fit_faces
 from caphuman_core.head.light import CONSTANTS, directional, shade
-from caphuman_core.head.new import new_head, pivot, scale_of
-from caphuman_core.head.relight import relight, turn_light
-from caphuman_core.head.small import landmark_model
+from caphuman_core.head.model.flame_files import FlameFiles, find_flame_files, load_flame
+from caphuman_core.head.model.posing import pose_head
+from caphuman_core.head.model.reduced import landmark_model
+from caphuman_core.head.new import new_head
+from caphuman_core.head.pivot import pivot, scale_of
 from caphuman_core.head.storage import load_head, save_head
-from caphuman_core.head.transfer import blend, transfer
+from caphuman_core.points import five_from_68
 from caphuman_core.render.maps import pose, render
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"

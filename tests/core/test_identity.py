@@ -12,15 +12,16 @@ from face_photos import GOLDEN, golden_photo
 from PIL import Image
 
 from caphuman_core.check import InputError
-from caphuman_core.choices import CLIP_VIEWS, IDENTITY_SUFFIX
-from caphuman_core.face.detector import detect
-from caphuman_core.face.mtcnn import Mtcnn
+from caphuman_core.face.detection import detect
+from caphuman_core.face.detectors.mtcnn import Mtcnn
 from caphuman_core.flow import Face, Faces, Identity
-from caphuman_core.identity import storage, views
+from caphuman_core.identity import crops as views
+from caphuman_core.identity import storage
 from caphuman_core.identity.combine import average, combine
 from caphuman_core.identity.compare import compare
 from caphuman_core.identity.encode import look
 from caphuman_core.identity.facenet import build_facenet
+from caphuman_core.identity.options import CLIP_VIEWS, IDENTITY_SUFFIX
 
 WHOLE = Face(torch.tensor([0.0, 0, 240, 300]), 0.0)
 
@@ -218,7 +219,7 @@ def test_other_files_are_no_identities(tmp_path, content):
 
 
 def test_an_identity_with_a_missing_part_is_refused(tmp_path):
-    from caphuman_core.weights import write_safetensors
+    from caphuman_core.files.weights import write_safetensors
     path = tmp_path / f"a{IDENTITY_SUFFIX}"
     write_safetensors(path, {"present": torch.ones(1, dtype=torch.bool)}, {"format": storage.FORMAT})
     with pytest.raises(InputError, match=r"must hold global_embedding, local_tokens, present, but got no global_embedding"):

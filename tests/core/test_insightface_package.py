@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from caphuman_core.face.backends import make_detector
-from caphuman_core.face.detector import detect
+from caphuman_core.face.detection import detect
+from caphuman_core.face.detectors.index import make_detector
 
 pytestmark = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("insightface", "onnxruntime", "onnx")),

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from caphuman_core import pickles
 from caphuman_core.check import InputError
-from caphuman_core.head.files import find_flame_files, load_flame
-from caphuman_core.weights import read_state_dict
+from caphuman_core.files import pickles
+from caphuman_core.files.weights import read_state_dict
+from caphuman_core.head.model.flame_files import find_flame_files, load_flame
 
 
 class Calls:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from caphuman_core.model_catalogue import CATALOGUE
+from caphuman_core.files.catalogue import CATALOGUE
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")          # Python 3.10 has no reader for it

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from caphuman_core.head import camera
-from caphuman_core.head.flame import pose_head
-from caphuman_core.head.texture import albedo_texture
+from caphuman_core.head.model.posing import pose_head
+from caphuman_core.head.model.texture import albedo_texture
 from caphuman_core.render.dots import draw_dots
 from caphuman_core.render.maps import pose, raster_vertices, render
 from caphuman_core.render.raster import rasterize, rasterize_plain

@@ -9,15 +9,15 @@ import torch
 
 from caphuman_core.check import InputError
 from caphuman_core.face.track import Track
-from caphuman_core.flow import Face, Faces
+from caphuman_core.flow import Face, Faces, Head
 from caphuman_core.head.camera import pixels_per_unit
-from caphuman_core.head.edit import Edit, edit_head
-from caphuman_core.head.fit import stack
-from caphuman_core.head.model import load_builtin
-from caphuman_core.head.new import new_head, pivot
+from caphuman_core.head.edit.edit import Edit, edit_head
+from caphuman_core.head.edit.sequence import Keyframe, Keyframes, blend_keyframes, fill_gaps, smooth, steady, strip_frames
+from caphuman_core.head.edit.transfer import blend
+from caphuman_core.head.model.head_model import load_builtin
+from caphuman_core.head.new import new_head
+from caphuman_core.head.pivot import pivot
 from caphuman_core.head.rotations import matrix_from_axis_angle, yaw_pitch_roll_from_matrix
-from caphuman_core.head.sequence import Keyframe, Keyframes, blend_keyframes, fill_gaps, smooth, steady, strip_frames
-from caphuman_core.head.transfer import blend
 
 FPS = 25.0
 
@@ -73,7 +73,7 @@ def test_one_keyframe_holds_throughout(posed):
 
 @pytest.mark.parametrize(("change", "words"), [
     (lambda keys, posed: keys.with_key(Keyframe(posed(1), 4)), "different frames"),
-    (lambda keys, posed: keys.with_key(Keyframe(stack([posed(1), posed(2)]), 5)), "single head"),
+    (lambda keys, posed: keys.with_key(Keyframe(Head.stack([posed(1), posed(2)]), 5)), "single head"),
     (lambda keys, posed: keys.with_key(Keyframe(posed(1), -1)), "0 or more"),
     (lambda keys, posed: keys.with_key(Keyframe(posed(1), 5, "wobble")), "easing"),
     (lambda keys, posed: keys.with_key(Keyframe(posed(1).replace(width=999), 5)), "one size"),
@@ -89,7 +89,7 @@ def test_a_timeline_that_cannot_be_is_refused_in_a_sentence(posed, change, words
 # --- gaps
 
 def test_a_gap_is_crossed_on_the_shortest_way_and_ends_hold(posed):
-    heads = stack([posed(yaw) for yaw in (99, 0, 99, 99, 30, 99)])
+    heads = Head.stack([posed(yaw) for yaw in (99, 0, 99, 99, 30, 99)])
     heads = heads.replace(present=torch.tensor([False, True, False, False, True, False]))
     filled = fill_gaps(heads)
     assert bool(filled.present.all())
@@ -105,7 +105,7 @@ def test_a_clip_without_any_face_is_refused(posed):
 
 def track(posed, count=41, jitter=0.0):
     noise = torch.randn(count, 3, generator=torch.Generator().manual_seed(3)) * jitter
-    return stack([posed(yaw=20 * math.sin(i / 6) + 8 * n[0], x=0.1 * math.sin(i / 8) + 0.02 * n[1], scale=1 + 0.05 * n[2])
+    return Head.stack([posed(yaw=20 * math.sin(i / 6) + 8 * n[0], x=0.1 * math.sin(i / 8) + 0.02 * n[1], scale=1 + 0.05 * n[2])
                   for i, n in enumerate(noise.tolist())])
 
 
@@ -115,7 +115,7 @@ def test_smoothing_nothing_changes_nothing(posed, model):
 
 
 def test_a_still_head_stays_still(posed, model):
-    heads = stack([posed(25, 0.1, 1.2, 0.5)] * 15)
+    heads = Head.stack([posed(25, 0.1, 1.2, 0.5)] * 15)
     still = smooth(heads, model, 0.7, FPS)
     same(still, heads, 1e-4)                                # float32 placing at 256 pixels
 
@@ -142,21 +142,21 @@ def test_smoothing_takes_jitter_and_leaves_the_movement(posed, model):
 
 
 def test_averaged_rotations_are_rotations(posed, model):
-    heads = stack([posed(yaw, pitch=pitch) for yaw, pitch in ((-170, 0), (170, 20), (90, -60), (0, 0), (100, 45))])
+    heads = Head.stack([posed(yaw, pitch=pitch) for yaw, pitch in ((-170, 0), (170, 20), (90, -60), (0, 0), (100, 45))])
     matrices = matrix_from_axis_angle(smooth(heads, model, 1.0, FPS).rotation_radians)
     torch.testing.assert_close(matrices @ matrices.transpose(1, 2), torch.eye(3).expand_as(matrices), atol=1e-5, rtol=0)
     assert torch.linalg.det(matrices).min() > 0.999
 
 
 def test_absent_frames_weigh_nothing(posed, model):
-    heads = stack([posed(10), posed(10), posed(-80), posed(10), posed(10)])
+    heads = Head.stack([posed(10), posed(10), posed(-80), posed(10), posed(10)])
     heads = heads.replace(present=torch.tensor([True, True, False, True, True]))
     assert yaws(smooth(heads, model, 1.0, FPS)).tolist() == pytest.approx([10, 10, -80, 10, 10], abs=1e-2)
 
 
 def test_an_empty_stretch_longer_than_the_averaging_stays_as_it_is(posed, model):
     """What the codes of an absent head hold, NaN included, reaches no other frame and breaks nothing."""
-    heads = stack([posed(10)] * 3 + [posed(0)] * 40 + [posed(10)] * 3)
+    heads = Head.stack([posed(10)] * 3 + [posed(0)] * 40 + [posed(10)] * 3)
     heads = heads.replace(present=torch.tensor([True] * 3 + [False] * 40 + [True] * 3))
     heads.expression[5:10] = math.nan
     calm = smooth(heads, model, 0.3, FPS)
@@ -168,14 +168,14 @@ def test_an_empty_stretch_longer_than_the_averaging_stays_as_it_is(posed, model)
 
 
 def test_several_gaps_are_filled_each_from_its_own_neighbours(posed):
-    heads = stack([posed(0), posed(30)] * 4)
+    heads = Head.stack([posed(0), posed(30)] * 4)
     holes = heads.replace(present=torch.arange(8) % 4 != 2)
     filled = fill_gaps(holes)
     assert yaws(filled).tolist() == pytest.approx([0, 30, 30, 30, 0, 30, 30, 30], abs=1e-3)
 
 
 def test_a_shot_has_one_person_in_one_light(posed):
-    heads = stack([posed()] * 5)
+    heads = Head.stack([posed()] * 5)
     heads = heads.replace(identity=heads.identity + torch.tensor([0.0, 0.1, 0.2, 0.3, 50.0])[:, None])
     still = steady(heads)
     assert torch.allclose(still.identity, torch.full_like(still.identity, 0.2)), "one wild frame moves a median little"

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from caphuman_core.check import InputError, fail
 from caphuman_core.head import storage as heads
-from caphuman_core.head.edit import Edit, edit_head
-from caphuman_core.head.model import load_builtin
+from caphuman_core.head.edit.edit import Edit, edit_head
+from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
 from caphuman_core.identity import storage as identities
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from caphuman_core import model_catalogue
+from caphuman_core.files import catalogue as model_catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))

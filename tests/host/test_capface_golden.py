@@ -24,14 +24,14 @@ def _no_gradients():
 
 @pytest.fixture(scope="module")
 def part(pack):
-    """part("nodes.capface_control") -> that module of the loaded pack."""
+    """part("nodes.capface.control") -> that module of the loaded pack."""
     return lambda name: importlib.import_module(f"{pack.__name__}.{name}")
 
 
 @pytest.fixture(scope="module")
 def capface(part):
-    net = nets.capface(part("nodes.capface_network"))
-    return part("nodes.capface_control").CapFace(net, part("nodes.host").patcher(net), torch.float32, "golden")
+    net = nets.capface(part("nodes.capface.network"))
+    return part("nodes.capface.control").CapFace(net, part("nodes.host").patcher(net), torch.float32, "golden")
 
 
 @pytest.mark.parametrize("case", ["capface_16x16_t601", "capface_24x16_t21"])
@@ -39,7 +39,7 @@ def test_capface_forward(case, capface, part, golden):
     entry, want = nets.index()["cases"][case], golden(f"diffusion_{case}")
     person = {key: nets.tensor(value) for key, value in entry["inputs"]["persons"][0].items() if key in ("hint", "clip", "id")}
     x, t = nets.tensor(entry["inputs"]["x"]), torch.tensor(entry["timesteps"])
-    net, network = capface.network, part("nodes.capface_network")
+    net, network = capface.network, part("nodes.capface.network")
     nets.assert_close(net.embed_time(t, torch.float32), want["time_embedding"], *CONSTANT, "time embedding")
     guided, mask = net.encode_hint(person["hint"])
     nets.assert_close(guided, want["guided_hint"], *CONSTANT, "guided hint")
@@ -163,7 +163,7 @@ def test_ddim_run(case, call, part, capface, golden):
 def chain(control, part):
     """The CapFace objects of a chain of control objects."""
     while control is not None:
-        if isinstance(control, part("nodes.capface_control").CapFaceControl):
+        if isinstance(control, part("nodes.capface.control").CapFaceControl):
             yield control
         control = control.previous_controlnet
 
@@ -179,7 +179,7 @@ def test_ddim_schedule_is_the_hosts(host, golden):
 def test_half_precision_stays_near(dtype, distance, capface, part, golden):
     """Distance in rel rms; about eight times the type's rounding (2^-11, 2^-8), which 40 layers in a row add up to."""
     import comfy.ops
-    network, want = part("nodes.capface_network"), golden("diffusion_capface_16x16_t601")
+    network, want = part("nodes.capface.network"), golden("diffusion_capface_16x16_t601")
     entry = nets.index()["cases"]["capface_16x16_t601"]["inputs"]
     half = network.CapFaceNet(dtype, torch.device("cpu"), comfy.ops.disable_weight_init).requires_grad_(False)
     half.load_state_dict(capface.network.state_dict())

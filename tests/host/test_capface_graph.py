@@ -24,8 +24,8 @@ def stage(pack, host, monkeypatch):
     """Test nodes that put narrow networks into a graph, and a list of the latents that come out."""
     def part(name):
         return importlib.import_module(f"{pack.__name__}.{name}")
-    net, control, flow = nets.capface(part("nodes.capface_network")), part("nodes.capface_control"), part("caphuman_core.flow")
-    monkeypatch.setitem(part("nodes.capface_base").SHAPE, "model_channels", nets.WIDTH)
+    net, control, flow = nets.capface(part("nodes.capface.network")), part("nodes.capface.control"), part("caphuman_core.flow")
+    monkeypatch.setitem(part("nodes.capface.base_model").SHAPE, "model_channels", nets.WIDTH)
     capface = control.CapFace(net, part("nodes.host").patcher(net), torch.float32, "narrow")
     models = {name: nets.base_model() for name in ("a", "b")}
     nets.seeded(models["b"].model.diffusion_model, 8)

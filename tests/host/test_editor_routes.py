@@ -166,7 +166,7 @@ def test_registering_twice_adds_nothing(routes, monkeypatch):
 def edited(pack, host, **values):
     node = host.NODE_CLASS_MAPPINGS["CapHumanEditHead"]
     core = importlib.import_module(f"{pack.__name__}.caphuman_core.head.new")
-    model = importlib.import_module(f"{pack.__name__}.caphuman_core.head.model").load_builtin()
+    model = importlib.import_module(f"{pack.__name__}.caphuman_core.head.model.head_model").load_builtin()
     given = {entry.id: entry.default for entry in node.GET_SCHEMA().inputs if entry.id not in ("head", "head_model", "photo")}
     return node.execute(**{**given, "head": core.new_head(model, 96, 64), "head_model": model, **values})
 
@@ -215,7 +215,7 @@ def test_the_photo_of_a_small_head_is_sharp_in_the_close_up(pack, host):
     import folder_paths
     from PIL import Image
     core = importlib.import_module(f"{pack.__name__}.caphuman_core.head.new")
-    model = importlib.import_module(f"{pack.__name__}.caphuman_core.head.model").load_builtin()
+    model = importlib.import_module(f"{pack.__name__}.caphuman_core.head.model.head_model").load_builtin()
     large, photo = core.new_head(model, 3000, 2000), torch.rand(1, 2000, 3000, 3)
     sides = []
     for factor in (1.0, 0.3, 0.01):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from caphuman_core import model_catalogue
+from caphuman_core.files import catalogue as model_catalogue
 
 
 def _name(key: str) -> str:

@@ -1,5 +1,5 @@
 /**
- * Where an edited head lies: the same arithmetic as caphuman_core/head/{rotations,camera,new,edit,light,relight}.py.
+ * Where an edited head lies: the same arithmetic as caphuman_core/head/{rotations,camera,pivot,light}.py and edit/{edit,relight}.py.
  *
  * Matrices are row-major arrays of 9. World: metres, x to the person's left, y up, z towards the viewer. Picture: pixels, y down.
  */

@@ -36,8 +36,8 @@ def part(pack):
 @pytest.fixture(scope="module")
 def world(part):
     """Networks, and a count of what CapFace computes."""
-    net = nets.capface(part("nodes.capface_network"))
-    control = part("nodes.capface_control")
+    net = nets.capface(part("nodes.capface.network"))
+    control = part("nodes.capface.control")
     counts = {"forward": 0, "rows": 0, "hint": 0, "project": 0, "keys": 0}
 
     def count(module, name):
@@ -53,5 +53,5 @@ def world(part):
 
 @pytest.fixture(autouse=True)
 def _fresh(world, part, monkeypatch):
-    monkeypatch.setitem(part("nodes.capface_base").SHAPE, "model_channels", nets.WIDTH)
+    monkeypatch.setitem(part("nodes.capface.base_model").SHAPE, "model_channels", nets.WIDTH)
     world.counts.update(dict.fromkeys(world.counts, 0))

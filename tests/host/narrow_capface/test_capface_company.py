@@ -146,7 +146,7 @@ def test_low_memory_loading_gives_the_same(call, world):
 def test_eight_bit_weights_compute_in_float32(call, world, part):
     """--fp8_e4m3fn-unet: three bits of mantissa, 2^-4 each, over 40 layers."""
     import comfy.ops
-    network, x = part("nodes.capface_network"), noise(1, 4, 8, 8)
+    network, x = part("nodes.capface.network"), noise(1, 4, 8, 8)
     small = network.CapFaceNet(torch.float8_e4m3fn, torch.device("cpu"), comfy.ops.manual_cast, width=nets.WIDTH)
     small.load_state_dict(world.capface.network.state_dict())
     capface = world.control.CapFace(small, part("nodes.host").patcher(small), torch.float32, "small")

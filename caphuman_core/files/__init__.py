@@ -1,0 +1,1 @@
+"""Model files: reading them safely, recognising them, where they belong, and what is missing."""

@@ -1,0 +1,1 @@
+"""Changing a head: edits, expressions, light, transfer, sequences."""

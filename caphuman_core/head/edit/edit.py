@@ -1,0 +1,94 @@
+"""Editing a head by hand: turn, move, scale, open the jaw, and named expressions."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+import torch
+
+from ...check import fail, require
+from ...flow import Head
+from ..model.head_model import HeadModel
+from ..options import EDIT_MODES
+from ..pivot import move_pivot, pivot, scale_about_pivot, scale_of
+from ..rotations import axis_angle_from_matrix, matrix_from_axis_angle, matrix_from_yaw_pitch_roll, yaw_pitch_roll_from_matrix
+from .expressions import expression_change
+from .relight import turn_light
+
+Mode = Literal["add", "set"]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One edit. Signs: see `rotations`. Lengths are in units of the picture's shorter side."""
+
+    yaw_degrees: float = 0.0             # positive: the face turns to the picture's right
+    pitch_degrees: float = 0.0           # positive: looks up
+    roll_degrees: float = 0.0            # positive: tilts clockwise in the picture
+    x: float = 0.0                       # positive: to the right
+    y: float = 0.0                       # positive: down
+    scale: float = 1.0                   # factor; in mode set, relative to a new head
+    jaw_degrees: float = 0.0             # positive: opens
+    expressions: dict[str, float] = field(default_factory=dict)
+
+
+def edit_head(head: Head, model: HeadModel, edit: Edit, mode: Mode = "add", follow_light: bool = False) -> Head:
+    """The edited head; every head of the batch is edited alike.
+
+    add: angles, shifts, jaw and expressions are added to what the head has, the scale multiplies. The head turns on the
+    spot, about its pivot. An edit and its negative (scale: its inverse) cancel while |pitch| stays below 90 degrees.
+    follow_light: the light turns along with the head instead of staying where it is.
+    set: pose, place (0, 0: the picture's centre), scale, jaw and expression become exactly the edit's.
+    """
+    _check(edit, mode)
+    _check_codes(head, model)
+    anchored = pivot(head, model)
+    head = _turn(head, edit, mode, follow_light)
+    head = _express(head, model, edit, mode)
+    short = min(head.width, head.height)
+    step = torch.tensor([edit.x * short, edit.y * short])
+    if mode == "add":
+        head = move_pivot(head, model, anchored)
+        head = scale_about_pivot(head, model, torch.full((len(head),), edit.scale))
+        return move_pivot(head, model, pivot(head, model) + step)
+    head = scale_about_pivot(head, model, edit.scale / scale_of(head))
+    return move_pivot(head, model, (torch.tensor([head.width / 2, head.height / 2]) + step).expand(len(head), 2))
+
+
+def _turn(head: Head, edit: Edit, mode: Mode, follow_light: bool) -> Head:
+    asked = torch.tensor([edit.yaw_degrees, edit.pitch_degrees, edit.roll_degrees]).expand(len(head), 3)
+    if mode == "add":
+        if not asked.any():
+            return head                  # exactly as it was, not merely up to rounding
+        asked = asked + torch.stack(yaw_pitch_roll_from_matrix(matrix_from_axis_angle(head.rotation_radians)), -1)
+    turned = matrix_from_yaw_pitch_roll(*asked.unbind(-1))
+    if follow_light:
+        before = matrix_from_axis_angle(head.rotation_radians)
+        head = head.replace(light=turn_light(head.light, axis_angle_from_matrix(turned @ before.transpose(-1, -2))))
+    return head.replace(rotation_radians=axis_angle_from_matrix(turned))
+
+
+def _express(head: Head, model: HeadModel, edit: Edit, mode: Mode) -> Head:
+    code, jaw = expression_change(model, edit.expressions)
+    jaw = jaw + torch.tensor([math.radians(edit.jaw_degrees), 0.0, 0.0])
+    keep = 1.0 if mode == "add" else 0.0
+    return head.replace(expression=head.expression * keep + code, jaw_radians=head.jaw_radians * keep + jaw)
+
+
+def _check_codes(head: Head, model: HeadModel) -> None:
+    """A file may claim this head model and hold codes of another."""
+    shape, expression = model.identity_basis.shape[0], model.expression_basis.shape[0]
+    codes = (head.identity.shape[1], head.expression.shape[1])
+    require(codes[0] <= shape and codes[1] == expression, "head",
+            f"must have its head model's {shape} shape and {expression} expression numbers", f"{codes[0]} and {codes[1]}",
+            "use a head that was made with this head model")
+
+
+def _check(edit: Edit, mode: Mode) -> None:
+    if mode not in EDIT_MODES:
+        fail("mode", f"must be {' or '.join(EDIT_MODES)}", repr(mode), "choose one of them")
+    numbers = {f.name: getattr(edit, f.name) for f in fields(edit) if f.name != "expressions"} | edit.expressions
+    for name, value in numbers.items():
+        require(math.isfinite(value), name, "must be a finite number", value, "type a number")
+    require(edit.scale > 0, "scale", "must be greater than 0", edit.scale, "use 1 to keep the size")

@@ -1,0 +1,150 @@
+"""What travels between the head editor in the browser and the server: heads as JSON, meshes and vertices as bytes.
+
+A binary message is a little-endian uint32 with the length of a JSON header, the header (padded with spaces to a multiple of
+four bytes), then the arrays the header names. Nothing here knows who asks: a request holds all it needs.
+"""
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...check import fail, require
+from ...flow import Head
+from ...render.options import MAX_SIDE
+from ..model.head_model import HeadModel
+from ..model.posing import pose_head
+from ..model.reduced import rest_joints
+from ..model.texture import albedo_texture
+from ..options import EDIT_MODES
+from ..pivot import EYES, JAW
+from .expressions import unit_expression
+from .recipes import EXPRESSIONS
+
+LARGEST = 1e3                # of any code: far outside every real head, far inside float32
+LEVELS = 65535               # of a quantised coordinate
+
+
+class EditorModel:
+    """A head model with what the editor asks again and again already worked out."""
+
+    def __init__(self, model: HeadModel) -> None:
+        self.model = model
+        self._units: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def expression_change(self, amounts: dict[str, float]) -> tuple[Tensor, Tensor]:
+        """Code [E] and jaw_radians [3] of a mixture of named expressions, as `expressions.expression_change`."""
+        code, jaw = torch.zeros(self.model.expression_basis.shape[0]), torch.zeros(3)
+        for name, amount in amounts.items():
+            if name not in self._units:
+                self._units[name] = unit_expression(self.model, name)
+            unit_code, unit_jaw = self._units[name]
+            code, jaw = code + amount * unit_code, jaw + amount * unit_jaw
+        return code, jaw
+
+
+def head_json(head: Head, model_name: str) -> dict[str, Any]:
+    """The first head of a batch as plain numbers; names as in `flow.Head`."""
+    numbers = {name: getattr(head, name)[0].tolist() for name in
+               ("identity", "expression", "texture", "rotation_radians", "jaw_radians", "light", "camera", "crop_to_picture")}
+    return {"model": model_name, "fingerprint": head.model_fingerprint, "width": head.width, "height": head.height, **numbers}
+
+
+def mesh_message(model: HeadModel) -> bytes:
+    """Topology: uvs float32 [N, 2] (v up), faces and uv_faces [F, 3], uint16 or uint32 as `index_bytes` says."""
+    wide = max(model.template.shape[0], model.uvs.shape[0]) > 65536
+    kind = "<u4" if wide else "<u2"
+    header = {"fingerprint": model.fingerprint, "vertices": model.template.shape[0], "uvs": model.uvs.shape[0],
+              "triangles": model.faces.shape[0], "index_bytes": 4 if wide else 2}
+    return _message(header, model.uvs.numpy().astype("<f4"), model.faces.numpy().astype(kind), model.uv_faces.numpy().astype(kind))
+
+
+def texture_message(model: HeadModel, request: dict[str, Any]) -> bytes:
+    """The albedo texture of a code `texture`: uint8 [H, W, 3], red first, row 0 at v = 1."""
+    code = numbers(request, "texture", model.texture_basis.shape[0])
+    image = albedo_texture(model, code[None])[0].clamp(0, 1)
+    pixels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
+    return _message({"width": pixels.shape[1], "height": pixels.shape[0]}, pixels.numpy())
+
+
+def vertices_message(editor: EditorModel, request: dict[str, Any]) -> bytes:
+    """The posed head before its global rotation: uint16 [V, 3], a vertex being low + step * value, metres.
+
+    request: identity, expression, jaw_radians of the incoming head; mode, jaw_degrees and expressions {name: amount} of the edit.
+    The header also carries root (what the global rotation turns about), pivot and pivot_root (see `new.pivot`), metres.
+    """
+    model = editor.model
+    identity = numbers(request, "identity", model.identity_basis.shape[0])
+    expression, jaw = _expressed(editor, request)
+    zero = torch.zeros(1, 3)
+    verts = pose_head(model, identity[None], expression[None], zero, jaw[None]).verts[0]
+    joints = rest_joints(model, identity[None])[0]
+    low, high = verts.amin(0), verts.amax(0)
+    step = ((high - low) / LEVELS).clamp(min=1e-12)
+    header = {"fingerprint": model.fingerprint, "vertices": len(verts), "low": low.tolist(), "step": step.tolist(),
+              "root": _root(model, identity, expression).tolist(), "pivot_root": joints[0].tolist(),
+              "pivot": ((joints[list(EYES)].mean(0) + joints[JAW]) / 2).tolist()}
+    return _message(header, ((verts - low) / step).round().clamp(0, LEVELS).numpy().astype("<u2"))
+
+
+def _expressed(editor: EditorModel, request: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Expression code [E] and jaw_radians [3] after the edit, as `edit.edit_head` makes them."""
+    size = editor.model.expression_basis.shape[0]
+    before = numbers(request, "expression", size)
+    jaw_before = numbers(request, "jaw_radians", 3, exactly=True)
+    mode = request.get("mode", "add")
+    if mode not in EDIT_MODES:
+        fail("mode", f"must be {' or '.join(EDIT_MODES)}", repr(mode)[:40], "choose one of them")
+    code, jaw = editor.expression_change(_amounts(request.get("expressions", {})))
+    jaw = jaw + torch.tensor([math.radians(number("jaw_degrees", request.get("jaw_degrees", 0.0))), 0.0, 0.0])
+    keep = 1.0 if mode == "add" else 0.0
+    code[:len(before)] += before * keep
+    return code, jaw_before * keep + jaw
+
+
+def _root(model: HeadModel, identity: Tensor, expression: Tensor) -> Tensor:
+    """The root joint of the shaped head, [3] metres: skinning places joints with identity and expression in them."""
+    regress = model.joint_regressor[0]
+    shaped = regress @ model.template
+    for code, basis in ((identity, model.identity_basis), (expression, model.expression_basis)):
+        shaped = shaped + torch.einsum("k,kvc,v->c", code, basis[:len(code)], regress)
+    return shaped
+
+
+def _amounts(given: Any) -> dict[str, float]:
+    require(isinstance(given, dict), "expressions", "must be names with amounts", type(given).__name__, "send an object")
+    for name in given:
+        require(name in EXPRESSIONS, "expressions", "must hold known names", repr(name)[:40], f"use {', '.join(EXPRESSIONS)}")
+    return {name: number(name, value) for name, value in given.items()}
+
+
+def picture_side(name: str, value: Any) -> int:
+    """A whole number of pixels, 1 to 8192."""
+    require(type(value) is int and 1 <= value <= MAX_SIDE, name, f"must be from 1 to {MAX_SIDE} pixels", repr(value)[:40],
+            "choose a size in that range")
+    return value
+
+
+def number(name: str, value: Any) -> float:
+    """A finite JSON number of reasonable size."""
+    require(type(value) in (int, float) and abs(value) <= LARGEST, name, f"must be a number within {LARGEST:g}", repr(value)[:40],
+            "type a number")
+    return float(value)
+
+
+def numbers(request: dict[str, Any], name: str, most: int, exactly: bool = False) -> Tensor:
+    """A list of at most (or exactly) so many finite numbers -> float32 [N]."""
+    given = request.get(name, [])
+    fits = isinstance(given, list) and (len(given) == most if exactly else len(given) <= most)
+    require(fits, name, f"must be a list of {'' if exactly else 'at most '}{most} numbers",
+            f"{len(given)} entries" if isinstance(given, list) else type(given).__name__, "send the head as it came")
+    return torch.tensor([number(name, value) for value in given], dtype=torch.float32)
+
+
+def _message(header: dict[str, Any], *arrays: Any) -> bytes:
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    return len(text).to_bytes(4, "little") + text + b"".join(array.tobytes() for array in arrays)

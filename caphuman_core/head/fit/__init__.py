@@ -1,0 +1,1 @@
+"""From a photo to a head: landmarks, DECA, the photo's light."""

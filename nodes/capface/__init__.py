@@ -1,0 +1,1 @@
+"""CapFace inside ComfyUI: the node, the control object, the network on the host's blocks."""
