@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import opencv
 from .catalogue import CATALOGUE, ModelFile, advice, by_key, known_checksum, plain
 from .recognising import Peek, model_files, peek, printable
 
@@ -80,6 +81,7 @@ def missing(found: Sequence[Found], needed_only: bool = True) -> list[ModelFile]
 def next_step(found: Sequence[Found], folders: Folders) -> str:
     """One sentence: what to do now."""
     lacking = [name for name in PACKAGES if not _version(name)]
+    lacking += [] if opencv.installed_builds() else [opencv.INSTALL.rpartition(" ")[2]]
     if "torch" in lacking:
         return f"this Python has no {', '.join(lacking)}: run this again with ComfyUI's own Python."
     if lacking:
@@ -187,10 +189,20 @@ def _checksum(path: Path) -> str:
 def _package_lines() -> list[str]:
     lines = [f"[x] {name} {version}" if (version := _version(name)) else f"[ ] {name}: missing, needed; pip install {name}"
              for name in PACKAGES]
+    lines += _opencv_lines()
     for names, use, install in OPTIONAL_PACKAGES:
         have = next((f"{name} {version}" for name in names if (version := _version(name))), None)
         lines.append(f"[x] {have}" if have else f"[-] {names[0]}: not there, optional ({use}); {install}")
     return lines
+
+
+def _opencv_lines() -> list[str]:
+    """OpenCV's row: any one build serves, and two overwrite each other's files."""
+    builds = opencv.installed_builds()
+    if not builds:
+        return [f"[ ] OpenCV (cv2): missing, needed; {opencv.INSTALL} (any other build of it serves as well)"]
+    two = f"; these share one folder: uninstall all but one, then pip install --force-reinstall {builds[0].split()[0]}"
+    return [f"[x] {' and '.join(builds)}{two if builds[1:] else ''}"]
 
 
 def _version(name: str) -> str | None:
