@@ -15,11 +15,12 @@ DIRECTORIES = tuple(dict.fromkeys(entry.directory for entry in CATALOGUE))
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "tqdm")
 OPTIONAL_PACKAGES = (                    # distribution names, what for, install line
     (("facenet-pytorch",), "MTCNN's weights", "pip install --no-deps facenet-pytorch"),
-    (("mediapipe",), "face detector back end mediapipe", "pip install mediapipe"),
-    (("insightface",), "face detector back end insightface", "pip install insightface onnxruntime"),
+    (("mediapipe",), "face detector back end mediapipe", 'pip install mediapipe, or ".[mediapipe]" in this pack\'s folder'),
+    (("insightface",), "face detector back end insightface",
+     'pip install insightface onnxruntime, or ".[insightface]" in this pack\'s folder'),
     (("onnxruntime", "onnxruntime-gpu"), "face detector back end insightface", "pip install onnxruntime"),
     (("pytorch3d", "easypytorch3d"), "rasterizer pytorch3d",
-     "pip install --no-deps easypytorch3d iopath portalocker (Linux, Python 3.11), or build pytorch3d for your torch"),
+     'pip install easypytorch3d, or ".[pytorch3d]" in this pack\'s folder (Linux, Python 3.11), or build it for your torch'),
 )
 Folders = Mapping[str, Sequence[Path]]
 MOST_LINES = 6                           # files listed for one entry; the others are counted
