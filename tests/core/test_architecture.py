@@ -56,6 +56,7 @@ def test_the_core_knows_neither_host_nor_nodes_nor_programs():
 
 def test_each_folder_has_its_line_on_the_page():
     page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    folders = {path.parent.relative_to(ROOT).as_posix() for folder in ("caphuman_core", "nodes") for path in sources(folder).values()}
+    paths = [*sources("caphuman_core").values(), *sources("nodes").values()]
+    folders = {path.parent.relative_to(ROOT).as_posix() for path in paths}
     missing = [folder for folder in folders if f"`{folder}/`" not in page]
     assert not missing, f"docs/ARCHITECTURE.md says nothing of {', '.join(missing)}"
