@@ -47,10 +47,8 @@ def grid(rows: Sequence[Sequence[Tile]], look: Look, title: str = "") -> Image.I
 
 def picture(pixels: Any) -> Image.Image:
     """A tensor [3, H, W] or [H, W] of 0..1 as a picture."""
-    import numpy as np
-    planes = pixels if pixels.dim() == 3 else pixels.expand(3, -1, -1)
-    levels = (planes.clamp(0, 1) * 255).round().movedim(0, -1).cpu().numpy()
-    return Image.fromarray(levels.astype(np.uint8))
+    from caphuman_core.pixels import image_of
+    return image_of(pixels if pixels.dim() == 3 else pixels.expand(3, -1, -1))
 
 
 def to_height(tile: Image.Image, height: int) -> Image.Image:
