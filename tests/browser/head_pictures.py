@@ -36,7 +36,7 @@ DRAW = """async ([mesh64, texture64, vertices64, head, values, width, height, re
     const times = [];
     for (let i = 0; i < repeats; i++) {
         const start = performance.now();
-        raster.project(verts, normals, root, placement(head, v.header, values), width / head.width, height / head.height);
+        raster.project({ verts, root }, normals, placement(head, v.header, values), { x: 0, y: 0, width: head.width, height: head.height });
         raster.scan(mesh.faces);
         raster.paintShaded(mesh, texture, polynomial(lightOf(head, values)), shaded);
         times.push(performance.now() - start);

@@ -20,9 +20,11 @@ export function around(head, { centre, scale }) {
   return { x: clamped(centre[0] - side / 2, head.width - side), y: clamped(centre[1] - side / 2, head.height - side), width: side, height: side };
 }
 
+const middle = (part) => [part.x + part.width / 2, part.y + part.height / 2];
+
 /** Whether the head still lies well in a square that was made for it before. */
 export function suits(part, wanted) {
-  const ratio = wanted.width / part.width, middle = (at) => [at.x + at.width / 2, at.y + at.height / 2];
+  const ratio = wanted.width / part.width;
   const off = Math.max(...middle(wanted).map((value, k) => Math.abs(value - middle(part)[k])));
   return ratio < GROWN && ratio > 1 / GROWN && off < ASTRAY * part.width;
 }

@@ -29,25 +29,28 @@ function stopped(event) {
   event.stopPropagation();
 }
 
-/**
- * One hand on the view.
- * hooks: read() the values; shortPixels(); drag(changes); settle(); nudge(changes, ms) settles when no more comes; focus(); focused(); reset().
- */
+/** One hand on the view. */
 export class Gestures {
   #canvas;
-  #hooks;
+  #actions;
+  #stage;
   #pointers = new Map();             // pointer id -> {x, y} on the screen
   #start = null;                     // {values, x, y, spread, kind} when the present set of pointers began
 
-  constructor(canvas, hooks) {
+  /**
+   * @param {import("./actions.js").Actions} actions
+   * @param {{focus: () => void, focused: boolean, shortPixels: number}} stage the view that the canvas is in
+   */
+  constructor(canvas, actions, stage) {
     this.#canvas = canvas;
-    this.#hooks = hooks;
+    this.#actions = actions;
+    this.#stage = stage;
     const on = (type, handler, options) => canvas.addEventListener(type, handler, options);
     on("pointerdown", (event) => this.#press(event));
     on("pointermove", (event) => this.#move(event));
     for (const type of ["pointerup", "pointercancel", "lostpointercapture"]) on(type, (event) => this.#release(event));
     on("wheel", (event) => this.#wheel(event), { passive: false });
-    on("dblclick", (event) => { event.stopPropagation(); hooks.reset(); });
+    on("dblclick", (event) => { event.stopPropagation(); actions.resetPlace(); });
     on("contextmenu", (event) => { event.preventDefault(); event.stopPropagation(); });
   }
 
@@ -66,7 +69,7 @@ export class Gestures {
     if (event.button === 1) return classic() ? forwardPress(event) : undefined;
     event.preventDefault();
     event.stopPropagation();
-    this.#hooks.focus();
+    this.#stage.focus();
     this.#canvas.setPointerCapture(event.pointerId);
     this.#pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     this.#keepTouches(true);
@@ -74,7 +77,7 @@ export class Gestures {
   }
 
   #begin(kind) {
-    this.#start = { kind: this.#pointers.size > 1 ? "pinch" : kind, values: this.#hooks.read(), ...this.#hand() };
+    this.#start = { kind: this.#pointers.size > 1 ? "pinch" : kind, values: this.#actions.read(), ...this.#hand() };
   }
 
   /** Centre and spread of the fingers, screen pixels. */
@@ -89,7 +92,7 @@ export class Gestures {
     event.stopPropagation();
     Object.assign(pointer, { x: event.clientX, y: event.clientY });
     const changes = this.#changes();
-    if (changes) this.#hooks.drag(changes);
+    if (changes) this.#actions.drag(changes);
   }
 
   #changes() {
@@ -98,7 +101,7 @@ export class Gestures {
     const box = this.#canvas.getBoundingClientRect(), view = Math.min(box.width, box.height);
     if (kind === "turn") return turned(values, right, down, view);
     if (kind === "tilt") return tilted(values, right, view);
-    const place = moved(values, right, down, this.#hooks.shortPixels());
+    const place = moved(values, right, down, this.#stage.shortPixels);
     return kind === "pinch" ? { ...place, ...scaled(values, hand.spread / spread) } : place;
   }
 
@@ -107,19 +110,19 @@ export class Gestures {
     if (this.#pointers.size) this.#begin("turn");        // the finger that stays goes on from here, without a jump
     else {
       this.#keepTouches(false);
-      this.#hooks.settle();
+      this.#actions.settle();
     }
   }
 
   #wheel(event) {
     const gesture = event.ctrlKey || event.metaKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
-    if (gesture || !this.#hooks.focused()) {
+    if (gesture || !this.#stage.focused) {
       if (classic()) forwardWheel(event);
       return;
     }
     event.preventDefault();
     event.stopPropagation();
     const pixels = event.deltaY * (event.deltaMode ? LINE_PIXELS : 1);
-    this.#hooks.nudge(scaled(this.#hooks.read(), Math.exp(-pixels * WHEEL_RATE)), WHEEL_PAUSE);
+    this.#actions.nudge(scaled(this.#actions.read(), Math.exp(-pixels * WHEEL_RATE)), WHEEL_PAUSE);
   }
 }

@@ -10,7 +10,7 @@ const UNIT_METRES = 0.42;            // at scale 1 the picture's shorter side sp
 const CONSTANTS = [0.28209479, 1.02332671, 1.02332671, 1.02332671, 0.85808553, 0.85808553, 0.85808553, 0.42904277, 0.24770796];
 
 export function multiply(a, b) {
-  const out = new Array(9);
+  const out = [];
   for (let row = 0; row < 3; row++) {
     for (let column = 0; column < 3; column++) {
       out[row * 3 + column] = a[row * 3] * b[column] + a[row * 3 + 1] * b[column + 3] + a[row * 3 + 2] * b[column + 6];

@@ -134,8 +134,8 @@ export class HeadView {
 
   #drawHead(mesh, shape, place, values, look) {
     if (!this.#normals) vertexNormals(shape.verts, mesh.faces, this.#normals = new Float32Array(shape.verts.length));
-    const { width, height } = this.#image, raster = this.#raster, head = this.#head, part = this.part;
-    raster.project(shape.verts, this.#normals, shape.root, place, width / part.width, height / part.height, part.x, part.y);
+    const raster = this.#raster, head = this.#head;
+    raster.project(shape, this.#normals, place, this.part);
     raster.scan(mesh.faces);
     if (look === "normal") raster.paintNormals(mesh.faces, this.#image.data);
     else raster.paintShaded(mesh, this.#texture, polynomial(lightOf(head, values)), this.#image.data);

@@ -1,17 +1,16 @@
 /** The tabs under the view: every value of the node. */
 import { button, el, marked } from "./dom.js";
 import { LightBall } from "./light_ball.js";
-import { EXPRESSIONS, LIGHT, POSE, starts } from "./pose_values.js";
+import { DIRECTION, EXPRESSIONS, LIGHT, POSE } from "./pose_values.js";
 import { PresetPanel } from "./preset_panel.js";
 import { Slider } from "./slider.js";
 import { TEXT } from "./text.js";
 
 const TABS = ["pose", "expression", "light", "presets"];
 const MODES = ["add", "set"];
-const LIGHT_DIRECTION = ["light_azimuth", "light_elevation"];
 
 export class Panel {
-  #hooks;
+  #actions;
   #sliders = {};
   #checks = {};
   #modes = {};
@@ -21,11 +20,11 @@ export class Panel {
   #ball;
   #presets;
 
-  /** @param {object} hooks read, drag, settle, put (see Slider); apply(values) for presets */
-  constructor(hooks) {
-    this.#hooks = hooks;
-    this.#ball = new LightBall({ ...hooks, reset: () => hooks.put({ ...starts(LIGHT_DIRECTION), relight: true }) });
-    this.#presets = new PresetPanel(hooks);
+  /** @param {import("./actions.js").Actions} actions */
+  constructor(actions) {
+    this.#actions = actions;
+    this.#ball = new LightBall(actions);
+    this.#presets = new PresetPanel(actions);
     this.#pages = { pose: this.#posePage(), expression: this.#page("expression", ...this.#rows(EXPRESSIONS)),
       light: this.#lightPage(), presets: this.#page("presets", this.#presets.element) };
     for (const name of TABS) this.#tabs[name] = this.#tab(name);
@@ -35,7 +34,7 @@ export class Panel {
   }
 
   #rows(names) {
-    for (const name of names) this.#sliders[name] = new Slider(name, this.#hooks);
+    for (const name of names) this.#sliders[name] = new Slider(name, this.#actions);
     return names.map((name) => this.#sliders[name].element);
   }
 
@@ -62,22 +61,22 @@ export class Panel {
 
   #posePage() {
     for (const name of MODES) {
-      this.#modes[name] = button(`mode-${name}`, TEXT.modeHints[name], () => this.#hooks.put({ mode: name }), TEXT.modes[name]);
+      this.#modes[name] = button(`mode-${name}`, TEXT.modeHints[name], () => this.#actions.put({ mode: name }), TEXT.modes[name]);
     }
     const modes = el("div", { class: "caphuman-group caphuman-segments", role: "group", "aria-label": TEXT.modeLabel }, ...Object.values(this.#modes));
     return this.#page("pose", el("div", { class: "caphuman-line", ...marked("row-mode") }, el("span", {}, TEXT.modeLabel), modes), ...this.#rows(POSE));
   }
 
   #check(name) {
-    const box = el("input", { type: "checkbox", ...marked(`check-${name}`), onchange: () => this.#hooks.put({ [name]: box.checked }) });
+    const box = el("input", { type: "checkbox", ...marked(`check-${name}`), onchange: () => this.#actions.put({ [name]: box.checked }) });
     this.#checks[name] = box;
     return el("label", { class: "caphuman-line", ...marked(`row-${name}`) }, box, TEXT.values[name]);
   }
 
   #lightPage() {
-    const settle = () => this.#hooks.settle();
+    const settle = () => this.#actions.settle();
     this.#colour = el("input", { type: "color", ...marked("light_colour", TEXT.values.light_colour),
-      oninput: () => this.#hooks.drag({ light_colour: this.#colour.value, relight: true }), onchange: settle, onblur: settle });
+      oninput: () => this.#actions.drag({ light_colour: this.#colour.value, relight: true }), onchange: settle, onblur: settle });
     const colour = el("label", { class: "caphuman-line", ...marked("row-light_colour") }, TEXT.values.light_colour, this.#colour);
     return this.#page("light", el("div", { class: "caphuman-lamp" }, this.#ball.element),
       el("div", { class: "caphuman-column" }, this.#check("relight"), ...this.#rows(LIGHT), colour, this.#check("turn_light")));
@@ -104,7 +103,7 @@ export class Panel {
     Object.assign(this.#colour, { value: values.light_colour, disabled: linked("light_colour") });
     for (const name of ["mode", "light_colour", "relight", "turn_light"]) this.#markLinked(name, linked(name));
     this.#pages.light.classList.toggle("caphuman-unlit", !values.relight);
-    this.#ball.show(values, LIGHT_DIRECTION.some(linked));
+    this.#ball.show(values, DIRECTION.some(linked));
   }
 
   #markLinked(name, is) {

@@ -15,7 +15,8 @@ export const PLACE = ["x", "y", "scale"];
 export const POSE = [...TURN, ...PLACE, "jaw_degrees"];
 export const EXPRESSIONS = ["smile", "frown", "brows_up", "brows_down", "blink_left", "blink_right", "squint", "mouth_open",
   "jaw_left", "jaw_right", "pucker", "wide_mouth", "sneer", "cheek_puff", "surprise", "anger", "sadness", "disgust", "fear"];
-export const LIGHT = ["light_azimuth", "light_elevation", "light_intensity", "light_ambient"];
+export const DIRECTION = ["light_azimuth", "light_elevation"];
+export const LIGHT = [...DIRECTION, "light_intensity", "light_ambient"];
 
 /** Widget name -> its kind, range and default. */
 export const FIELDS = Object.freeze({

@@ -8,13 +8,13 @@ import { TEXT } from "./text.js";
 const FILE_NAME = "caphuman_presets.json";
 
 export class PresetPanel {
-  #hooks;
+  #actions;
   #list;
   #file;
 
-  /** @param {{read: () => object, apply: (values: object) => void}} hooks */
-  constructor(hooks) {
-    this.#hooks = hooks;
+  /** @param {import("./actions.js").Actions} actions */
+  constructor(actions) {
+    this.#actions = actions;
     this.#list = el("div", { class: "caphuman-presets", role: "list" });
     this.#file = el("input", { type: "file", accept: ".json,application/json", hidden: true, ...marked("preset-file"), onchange: () => this.#import() });
     this.element = el("div", { class: "caphuman-preset-page" }, this.#list, el("div", { class: "caphuman-line" },
@@ -49,14 +49,14 @@ export class PresetPanel {
 
   #row({ name, values }) {
     const row = el("div", { class: "caphuman-preset", role: "listitem", ...marked("user-preset"), "data-name": name },
-      button("preset-apply", name, () => this.#hooks.apply(values), el("bdi", {}, name)),
+      button("preset-apply", name, () => this.#actions.put(values), el("bdi", {}, name)),
       button("preset-rename", TEXT.renamePreset, () => this.#ask(row, name, (to) => changePresets((all) => withName(all, name, to))), icon("rename")),
       button("preset-delete", TEXT.deletePreset, () => this.#guard(() => changePresets((all) => all.filter((each) => each.name !== name))), icon("delete")));
     return row;
   }
 
   #save() {
-    const values = this.#hooks.read(), row = el("div", { class: "caphuman-preset" });
+    const values = this.#actions.read(), row = el("div", { class: "caphuman-preset" });
     this.#list.prepend(row);
     this.#ask(row, TEXT.newPresetName, (name) => changePresets((all) => withPreset(all, name, values)));
   }

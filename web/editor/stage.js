@@ -1,0 +1,76 @@
+/** The view with what lies over it: the canvas, the keyboard's target, the close-up button, and one line of notice. */
+import { button, el, icon, marked } from "./dom.js";
+import { Gestures } from "./gestures.js";
+import { HeadView } from "./head_view.js";
+import { keyTarget } from "./keys.js";
+import { TEXT } from "./text.js";
+
+export class Stage {
+  #canvas = el("canvas", { class: "caphuman-canvas", tabindex: -1, ...marked("view", TEXT.viewHint) });
+  #notice = el("div", { class: "caphuman-notice", role: "status", ...marked("notice"), hidden: true });
+  #keys;
+  #closeUp;
+  #gestures;
+  #view;
+  #head = null;
+
+  /** @param {import("./actions.js").Actions} actions; @param {() => void} changed told when something waited for has come */
+  constructor(actions, changed) {
+    this.#keys = keyTarget(actions, this);
+    this.#closeUp = button("close-up", TEXT.closeUp, () => actions.closeUp(), icon("closeUp"));
+    this.element = el("div", { class: "caphuman-view", "data-capture-wheel": "true" }, this.#canvas, this.#keys, this.#closeUp, this.#notice);
+    this.#canvas.addEventListener("focus", () => this.focus());
+    this.#gestures = new Gestures(this.#canvas, actions, this);
+    this.#view = new HeadView(this.#canvas);
+    this.#view.onChange = changed;
+  }
+
+  /** Why the head cannot be shown as it is, in one sentence, or nothing. */
+  get problem() {
+    return this.#view.problem;
+  }
+
+  focus() {
+    this.#keys.focus({ preventScroll: true });
+  }
+
+  get focused() {
+    return this.element.contains(document.activeElement);
+  }
+
+  /** The share of the picture's shorter side that the view shows. */
+  get span() {
+    const { part } = this.#view, head = this.#head;
+    return part && head ? Math.min(part.width, part.height) / Math.min(head.width, head.height) : 1;
+  }
+
+  /** Screen pixels of the shorter side of the picture, whose part is fitted into the canvas. */
+  get shortPixels() {
+    const box = this.#canvas.getBoundingClientRect(), { width = 1, height = 1 } = this.#view.part ?? {};
+    return Math.max(1, Math.min(box.width / width, box.height / height) * Math.min(width, height) / this.span);
+  }
+
+  /** @param {import("./shown_head.js").ShownHead} shown; @param {import("./view_state.js").ViewState} state; @param {boolean} held a hand is at work */
+  draw(values, shown, state, held) {
+    this.#head = shown.head;
+    if (!shown.head) return;
+    this.#view.setHead(shown.head);
+    this.#view.setPhoto(shown.photo);
+    this.#view.draw(values, { look: state.look, closeUp: state.closeUp, held });
+  }
+
+  show(state) {
+    this.#closeUp.setAttribute("aria-pressed", state.closeUp);
+  }
+
+  /** One line over the view; hidden when empty. */
+  tell(sentence) {
+    this.#notice.textContent = sentence;
+    this.#notice.hidden = !sentence;
+  }
+
+  dispose() {
+    this.#gestures.dispose();
+    this.#view.dispose();
+  }
+}

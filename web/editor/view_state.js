@@ -1,0 +1,44 @@
+/** What a view shows. It is no part of the node's state, but outlives the node that the graph's undo replaces. */
+import { isSmall } from "./close_up.js";
+
+export class ViewState {
+  #shown;
+  #memory;
+  #changed;
+
+  /**
+   * @param {import("./shown_head.js").ShownHead} shown
+   * @param {() => object} memory of the node, see memory.js
+   * @param {() => void} changed
+   */
+  constructor(shown, memory, changed) {
+    this.#shown = shown;
+    this.#memory = memory;
+    this.#changed = changed;
+  }
+
+  #choose(choice) {
+    Object.assign(this.#memory(), choice);
+    this.#changed();
+  }
+
+  /** shaded, normal or photo; where there is a photo it is shown unless the user says otherwise. */
+  get look() {
+    const { photo } = this.#shown, { look } = this.#memory();
+    return look === "photo" && !photo ? "shaded" : look ?? (photo ? "photo" : "shaded");
+  }
+
+  set look(look) {
+    this.#choose({ look });
+  }
+
+  /** Whether the head is shown alone; a small one is unless the user says otherwise. */
+  get closeUp() {
+    const { head } = this.#shown;
+    return this.#memory().closeUp ?? Boolean(head && isSmall(head));
+  }
+
+  set closeUp(closeUp) {
+    this.#choose({ closeUp });
+  }
+}
