@@ -3,7 +3,7 @@
  *
  * All state is in the node's ordinary widgets. Elements that tests and other code may rely on carry data-testid:
  *   caphuman-editor             the whole editor; data-node-id, data-head ("new" or "fitted"), data-model
- *   caphuman-view               the canvas of the 3-D view; data-drawn counts its drawings
+ *   caphuman-view               the canvas of the 3-D view; data-drawn counts its drawings, data-painted is the size the head had in the last
  *   caphuman-keys               the invisible input that holds the keyboard focus of the view (clicking the view focuses it)
  *   caphuman-notice             one line over the view (a vanished head model, repaired values); hidden when empty
  *   caphuman-undo -redo -mirror -reset -copy -paste -inputs       tool buttons (inputs: shows the node's own widgets)
@@ -26,7 +26,7 @@ import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
 import { addStyle } from "./dom.js";
 import { HeadEditor } from "./head_editor.js";
-import { chain } from "./host.js";
+import { chain, onZoom } from "./host.js";
 import { keepingEditor, tuckAway } from "./native_widgets.js";
 
 const NODE = "CapHumanEditHead";
@@ -63,12 +63,17 @@ function hook(node, editor) {
   chain(node, "onExecuted", () => editor.refresh());
 }
 
+function refreshAll() {
+  for (const editor of live) editor.refresh();
+}
+
 app.registerExtension({
   name: "CapHuman.editor",
   setup() {
     addStyle();
     // Values that change elsewhere: a linked node, a subgraph's promoted widget, the loader's model. A server that is back.
-    for (const event of ["graphChanged", "reconnected"]) api.addEventListener(event, () => live.forEach((editor) => editor.refresh()));
+    for (const event of ["graphChanged", "reconnected"]) api.addEventListener(event, refreshAll);
+    onZoom(refreshAll);
   },
   nodeCreated(node) {
     if (node.comfyClass === NODE && node.addDOMWidget) addEditor(node);

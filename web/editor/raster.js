@@ -3,7 +3,7 @@
  * an edge belongs to no face; normals interpolated and not renormalised, texture bilinear, light evaluated at each pixel.
  */
 
-/** Area-weighted vertex normals, unit length. verts [V*3], faces [F*3] -> out [V*3]. */
+/** Area-weighted vertex normals, unit length. verts [V*3], faces [F*3] -> out [V*3], which is returned. */
 export function vertexNormals(verts, faces, out) {
   out.fill(0);
   for (let f = 0; f < faces.length; f += 3) {
@@ -19,26 +19,34 @@ export function vertexNormals(verts, faces, out) {
     const length = Math.hypot(out[v], out[v + 1], out[v + 2]) || 1;
     out[v] /= length; out[v + 1] /= length; out[v + 2] /= length;
   }
+  return out;
 }
 
 const NORMAL = 3, SKIN = 6;          // places in Raster.here
 
-/** Buffers for one picture size; drawing allocates nothing. */
+/** Buffers that grow to the largest picture; drawing allocates nothing. */
 export class Raster {
-  constructor(width, height, vertices) {
-    this.width = width;
-    this.height = height;
-    this.depth = new Float32Array(width * height);
-    this.face = new Int32Array(width * height);
-    this.first = new Float32Array(width * height);       // barycentric weights of the face's first two corners
-    this.second = new Float32Array(width * height);
-    this.screen = new Float64Array(vertices * 3);        // x, y in pixels, z smaller is nearer
-    this.turned = new Float32Array(vertices * 3);        // normals
-    this.here = new Float64Array(9);                     // at the pixel being painted: three weights, normal, skin colour
+  here = new Float64Array(9);        // at the pixel being painted: three weights, normal, skin colour
+
+  constructor() {
+    this.#take(0);
+    this.resize(0, 0, 0);
   }
 
-  fits(width, height, vertices) {
-    return this.width === width && this.height === height && this.screen.length === vertices * 3;
+  #take(pixels) {
+    this.depth = new Float32Array(pixels);
+    this.face = new Int32Array(pixels);
+    this.first = new Float32Array(pixels);               // barycentric weights of the face's first two corners
+    this.second = new Float32Array(pixels);
+  }
+
+  /** Gets ready for pictures of this size and meshes of so many vertices. */
+  resize(width, height, vertices) {
+    Object.assign(this, { width, height });
+    if (this.face.length < width * height) this.#take(width * height);
+    if (this.screen?.length === vertices * 3) return;
+    this.screen = new Float64Array(vertices * 3);        // x, y in pixels, z smaller is nearer
+    this.turned = new Float32Array(vertices * 3);        // normals
   }
 
   /**
@@ -65,8 +73,8 @@ export class Raster {
 
   /** Finds the nearest face at each pixel. */
   scan(faces) {
-    this.depth.fill(Infinity);
-    this.face.fill(-1);
+    this.depth.fill(Infinity, 0, this.width * this.height);
+    this.face.fill(-1, 0, this.width * this.height);
     for (let f = 0; f < faces.length; f += 3) this.#triangle(faces, f);
   }
 
@@ -100,7 +108,7 @@ export class Raster {
   paintNormals(faces, pixels) {
     const { face, here } = this;
     pixels.fill(0);
-    for (let i = 0, at = 0; i < face.length; i++, at += 4) {
+    for (let i = 0, at = 0; at < pixels.length; i++, at += 4) {
       if (face[i] < 0) continue;
       this.#look(i, faces);
       for (let c = 0; c < 3; c++) pixels[at + c] = (here[NORMAL + c] * 0.5 + 0.5) * 255;
@@ -112,7 +120,7 @@ export class Raster {
   paintShaded(mesh, texture, light, pixels) {
     const { face, here } = this;
     pixels.fill(0);
-    for (let i = 0, at = 0; i < face.length; i++, at += 4) {
+    for (let i = 0, at = 0; at < pixels.length; i++, at += 4) {
       if (face[i] < 0) continue;
       this.#look(i, mesh.faces);
       this.#skin(mesh, face[i], texture);
