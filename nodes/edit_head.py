@@ -81,6 +81,10 @@ class EditHead(io.ComfyNode):
                 *_light_sliders(),
                 io.Color.Input("light_colour", display_name="light colour", default="#ffffff", optional=True,
                                tooltip="Colour of the light, as #rrggbb; used when relight is on."),
+                io.Boolean.Input("frame", display_name="frame", default=False, optional=True,
+                                 tooltip="Off: the head stays where it is and as large as it is. On: whatever head comes in, it is "
+                                         "brought to a portrait's size and place first, its pose kept; x, y and scale count from "
+                                         "there."),
             ],
             outputs=[
                 wires.Head.Output("head", display_name="head", tooltip="The edited head."),
@@ -93,7 +97,7 @@ class EditHead(io.ComfyNode):
                 smile, frown, brows_up, brows_down, blink_left, blink_right, squint, mouth_open, jaw_left, jaw_right,
                 pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear, mode,
                 turn_light=False, photo=None, relight=False, light_azimuth=30.0, light_elevation=25.0, light_intensity=0.6,
-                light_ambient=0.7, light_colour="#ffffff") -> io.NodeOutput:
+                light_ambient=0.7, light_colour="#ffffff", frame=False) -> io.NodeOutput:
         from ..caphuman_core.head.edit.edit import Edit, edit_head
         from ..caphuman_core.head.edit.editor_wire import head_json
         from ..caphuman_core.head.edit.relight import relight as lit
@@ -105,7 +109,7 @@ class EditHead(io.ComfyNode):
                    pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear)
         edit = Edit(yaw_degrees, pitch_degrees, roll_degrees, x, y, scale, jaw_degrees,
                     dict(zip(EXPRESSIONS, amounts, strict=True)))
-        edited = edit_head(head, head_model, edit, mode, turn_light)
+        edited = edit_head(head, head_model, edit, mode, turn_light, frame)
         if relight:
             edited = lit(edited, light_azimuth, light_elevation, light_intensity, light_ambient, rgb01_of(light_colour))
         shown = {**head_json(head, head_model.name), "photo": None if photo is None else _shown_photo(photo, head)}

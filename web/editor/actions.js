@@ -1,10 +1,15 @@
 /** What the buttons, keys and gestures of one editor can ask for, by name. */
+import { HOME, moved, nearer } from "./camera.js";
 import { copyPose, pastedPose } from "./clipboard.js";
+import { drawnPicture } from "./drawn_picture.js";
 import { fromAxisAngle, yawPitchRoll } from "./head_math.js";
 import { holdStill, toast } from "./host.js";
 import { toggleNative } from "./native_widgets.js";
+import { converted, portrait } from "./place_values.js";
 import { mirrored, PLACE, starts, TURN, turnTo } from "./pose_values.js";
 import { TEXT } from "./text.js";
+
+const ZOOM = 1.25;                   // of one key press
 
 export class Actions {
   #node;
@@ -12,14 +17,19 @@ export class Actions {
   #pose;
   #shown;
   #state;
+  #shape;
 
-  /** @param {{node, element, pose, shown, state}} parts of the editor: see pose_edit.js, shown_head.js, view_state.js */
-  constructor({ node, element, pose, shown, state }) {
+  /**
+   * Parts of the editor: see pose_edit.js, shown_head.js, view_state.js.
+   * @param {() => object | null} shape of the head with its present expression (head_client.js), as soon as it is there
+   */
+  constructor({ node, element, pose, shown, state, shape }) {
     this.#node = node;
     this.#element = element;
     this.#pose = pose;
     this.#shown = shown;
     this.#state = state;
+    this.#shape = shape;
   }
 
   // --- the values
@@ -66,6 +76,18 @@ export class Actions {
     this.put(starts([...TURN, ...PLACE]));
   }
 
+  /** Add or set; the head stays as it is. */
+  mode(name) {
+    const { head } = this.#shown;
+    this.put(head ? converted(head, this.#shape(), this.read(), name) : { mode: name });
+  }
+
+  /** Brings the head to a portrait's size and place in the picture that is drawn; its pose stays. */
+  frame() {
+    const { head } = this.#shown, shape = this.#shape();
+    if (head && shape) this.put(portrait(head, shape, this.read(), drawnPicture(this.#node) ?? head));
+  }
+
   /** Turns the head to one of the built-in views. */
   turnTo(view) {
     const { head } = this.#shown, adds = this.read().mode === "add";
@@ -96,6 +118,42 @@ export class Actions {
 
   closeUp() {
     this.#state.closeUp = !this.#state.closeUp;
+  }
+
+  /** Shows the head, or the whole picture if the head is shown already. */
+  showHead() {
+    this.#state.closeUp = !this.#state.framed;
+  }
+
+  showPicture() {
+    this.#state.closeUp = false;
+  }
+
+  /** Sets the view's zoom and place back. */
+  resetCamera() {
+    this.#state.camera = HOME;
+  }
+
+  /** @param {number} factor of the view's zoom; @param {number[]} at what stays in place: right and down, shares of the view from its middle */
+  zoom(factor, at = [0, 0]) {
+    this.#state.camera = nearer(this.#state.camera, factor, at);
+  }
+
+  zoomIn() {
+    this.zoom(ZOOM);
+  }
+
+  zoomOut() {
+    this.zoom(1 / ZOOM);
+  }
+
+  /** @param {object} camera from which the hand began; @param {number[]} way of the hand: right and down, shares of the view */
+  pan(camera, way) {
+    this.#state.camera = moved(camera, way);
+  }
+
+  get camera() {
+    return this.#state.camera;
   }
 
   /** Shows or hides the node's own widgets. */

@@ -14,7 +14,9 @@
  *   caphuman-number-NAME        <input type=text> of the same value, in the widget's own units; Enter or leaving it applies
  *   caphuman-row-NAME           the row of both; data-linked="true" when the input is linked
  *   caphuman-mode-add -mode-set                                   mode; aria-pressed
- *   caphuman-check-turn_light -check-relight                      checkboxes
+ *   caphuman-check-turn_light -check-relight -check-frame         checkboxes
+ *   caphuman-frame              brings the head to a portrait's size and place
+ *   caphuman-zoom               the view's zoom, hidden at 1; a click sets the view's camera back
  *   caphuman-ball               the light ball (canvas)
  *   caphuman-light_colour       <input type=color>
  *   caphuman-preset-ID          ID: frontal three_quarter_left three_quarter_right profile_left profile_right looking_up looking_down

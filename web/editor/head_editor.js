@@ -1,12 +1,14 @@
 /** One editor: the view, its tools and panels, tied to the widgets of one node for as long as that is in a graph. */
 import { Actions } from "./actions.js";
 import { el, marked } from "./dom.js";
+import { drawnPicture } from "./drawn_picture.js";
 import { FocusKeeper } from "./focus_keeper.js";
 import { isIdle } from "./host.js";
 import { memoryOf } from "./memory.js";
 import { placeSlots } from "./native_widgets.js";
 import { NodeValues } from "./node_values.js";
 import { Panel } from "./panel.js";
+import { faceHeight, LEAST_FACE } from "./place_values.js";
 import { PoseEdit } from "./pose_edit.js";
 import { ShownHead } from "./shown_head.js";
 import { Stage } from "./stage.js";
@@ -38,7 +40,8 @@ export class HeadEditor {
     this.#state = new ViewState(this.#shown, memory, refresh);
     this.#pose = new PoseEdit(this.#values, () => memory().history,
       { dragged: () => this.#touched(), settled: refresh, put: () => this.#showControls(this.#values.read()) });
-    this.#actions = new Actions({ node, element: this.element, pose: this.#pose, shown: this.#shown, state: this.#state });
+    this.#actions = new Actions({ node, element: this.element, pose: this.#pose, shown: this.#shown, state: this.#state,
+      shape: () => this.#parts?.stage.shape ?? null });
     this.#focus = new FocusKeeper(this.element, this.#actions);
   }
 
@@ -120,6 +123,13 @@ export class HeadEditor {
   #showNotice() {
     if (!this.#parts) return;
     const { stage } = this.#parts;
-    stage.tell(this.#shown.problem || stage.problem || this.#repaired || (this.#shown.head ? "" : TEXT.loading));
+    stage.tell(this.#shown.problem || stage.problem || this.#repaired || (this.#shown.head ? this.#smallFace() : TEXT.loading));
+  }
+
+  /** What to do about a face that comes out too small, or nothing. */
+  #smallFace() {
+    const { head } = this.#shown, { place } = this.#parts.stage, picture = drawnPicture(this.#node) ?? head;
+    const pixels = place ? faceHeight(head, place.scale, picture) : LEAST_FACE;
+    return pixels < LEAST_FACE ? TEXT.smallFace(Math.floor(pixels), LEAST_FACE, picture) : "";
   }
 }

@@ -84,7 +84,7 @@ function turnedAbout(turn, point, centre) {
  */
 export function placement(head, shape, values) {
   const turn = turnOf(head, values), map = pictureMap(head), short = Math.min(head.width, head.height);
-  const set = values.mode === "set";
+  const set = values.mode === "set" || values.frame;
   const had = scaleOf(head), factor = set ? values.scale / had : values.scale;
   const anchor = set ? [head.width / 2, head.height / 2]
     : mapped(map, turnedAbout(fromAxisAngle(head.rotation_radians), shape.pivot, shape.pivot_root));

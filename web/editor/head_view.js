@@ -1,5 +1,6 @@
 /** The picture of a head on a canvas: what CapHuman Render Head would draw, in the head's own frame, as the hand moves. */
 import { Backdrop } from "./backdrop.js";
+import { HOME, seen } from "./camera.js";
 import { around, suits, whole } from "./close_up.js";
 import { meshOf, textureOf, verticesRequest, VertexSource } from "./head_client.js";
 import { placement } from "./head_math.js";
@@ -8,6 +9,7 @@ import { EXPRESSIONS } from "./pose_values.js";
 import { measured, paintSize, screenSize } from "./sharpness.js";
 import { TEXT } from "./text.js";
 
+const OUTSIDE = "rgb(70 70 70 / 0.7)", BORDER = "rgb(255 255 255 / 0.5)";       // around the picture
 const STILL = 150;                   // milliseconds without a change of size before the view is drawn in full
 
 export class HeadView {
@@ -18,6 +20,10 @@ export class HeadView {
   get problem() { return this.#unloaded || this.#refused; }
   /** The part of the picture that is shown, see close_up.js; null before the first drawing. */
   part = null;
+  /** Where the head lies in the picture, see head_math.placement; null before the first drawing. */
+  place = null;
+  get shape() { return this.#shape; }
+  #base = null;                      // that part before the camera is moved
   #canvas;
   #context;
   #backdrop = new Backdrop();
@@ -34,7 +40,7 @@ export class HeadView {
   #unloaded = "";                    // why mesh or texture are not there
   #refused = "";                     // why the present vertices are not
   #source = new VertexSource((shape, milliseconds) => this.#took(shape, milliseconds), (sentence) => this.#refuse(sentence));
-  #sizes = new ResizeObserver(() => this.#resized());
+  #sizes = new ResizeObserver(() => this.#quickly());
 
   constructor(canvas) {
     this.#canvas = canvas;
@@ -47,7 +53,7 @@ export class HeadView {
     if (head === this.#head) return;
     const same = head && this.#head && head.fingerprint === this.#head.fingerprint && head.model === this.#head.model;
     this.#head = head;
-    this.part = this.#subject = null;
+    this.part = this.place = this.#base = this.#subject = null;
     if (!same) this.#mesh = this.#texture = this.#shape = null;
     if (head) this.#load(head);
   }
@@ -60,12 +66,14 @@ export class HeadView {
 
   /**
    * Draws the head with these widget values. look: shaded, normal or photo; closeUp: only the square around the head;
-   * held: a hand is at work: the square stays where it is, and speed goes before sharpness.
+   * camera: see camera.js; held: a hand is at work: the square stays where it is, and speed goes before sharpness.
    */
-  draw(values, { look = "shaded", closeUp = false, held = false } = {}) {
-    this.#asked = { values: { ...values }, look, closeUp, held };
+  draw(values, { look = "shaded", closeUp = false, camera = HOME, held = false } = {}) {
+    const moves = this.#asked && camera !== this.#asked.camera;
+    this.#asked = { values: { ...values }, look, closeUp, camera, held };
     if (this.#head) this.#source.want(verticesRequest(this.#head, values, EXPRESSIONS));
-    this.#paint(held);
+    if (moves) this.#quickly();
+    else this.#paint(held);
   }
 
   dispose() {
@@ -116,8 +124,8 @@ export class HeadView {
     });
   }
 
-  /** The node grows or shrinks under the hand, or came into sight: quickly now, in full when it is still. */
-  #resized() {
+  /** The camera moves, or the node grows, or it came into sight: quickly now, in full when it is still. */
+  #quickly() {
     if (!this.#asked) return;
     this.#paint(true);
     clearTimeout(this.#timer);
@@ -137,7 +145,8 @@ export class HeadView {
   #paint(quick) {
     if (!this.#ready()) return;
     const { values } = this.#asked;
-    this.#choosePart(this.#head, placement(this.#head, this.#shape, values));
+    this.place = placement(this.#head, this.#shape, values);
+    this.#choosePart();
     const size = screenSize(this.#canvas.getBoundingClientRect(), this.part.width / this.part.height);
     if (!size) return;
     const key = JSON.stringify([this.#asked, this.part, size]);
@@ -146,10 +155,11 @@ export class HeadView {
     this.#show(size, paintSize(size, quick));
   }
 
-  #choosePart(head, place) {
-    const { closeUp, held } = this.#asked, close = around(head, place), before = this.part;
-    if (!closeUp) this.part = before && !before.closeUp ? before : whole(head);
-    else if (!before?.closeUp || !(held || suits(before, close))) this.part = { ...close, closeUp };
+  #choosePart() {
+    const { closeUp, camera, held } = this.#asked, close = around(this.#head, this.place), before = this.#base;
+    if (!closeUp) this.#base = before && !before.closeUp ? before : whole(this.#head);
+    else if (!before?.closeUp || !(held || suits(before, close))) this.#base = { ...close, closeUp };
+    this.part = seen(this.#base, camera);
   }
 
   #show(size, painted) {
@@ -161,7 +171,23 @@ export class HeadView {
     context.fillRect(0, 0, width, height);
     if (look === "photo" && this.#photo) context.drawImage(this.#backdrop.of(this.#photo, this.#head, this.part, size), 0, 0);
     context.drawImage(head, 0, 0, width, height);
+    this.#dimOutside(size);
     this.#tell(performance.now() - start, painted);
+  }
+
+  /** What lies outside the picture is seen, but is no part of it. */
+  #dimOutside([width, height]) {
+    const context = this.#context, { part } = this, across = width / part.width, down = height / part.height;
+    const left = -part.x * across, top = -part.y * down, right = this.#head.width * across, bottom = this.#head.height * down;
+    if (left <= 0 && top <= 0 && left + right >= width && top + bottom >= height) return;
+    context.fillStyle = OUTSIDE;
+    context.beginPath();
+    context.rect(0, 0, width, height);
+    context.rect(left, top, right, bottom);
+    context.fill("evenodd");
+    context.strokeStyle = BORDER;
+    context.lineWidth = Math.max(1, devicePixelRatio);
+    context.strokeRect(left, top, right, bottom);
   }
 
   #tell(drawMs, painted) {

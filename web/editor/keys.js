@@ -11,7 +11,7 @@ const LEAST_SHIFT = 0.001;                            // picture sides: the widg
 const PAUSE = 500;                                    // milliseconds that end a row of key presses
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const GROWTH = { "+": GROW, "=": GROW, "-": 1 / GROW, _: 1 / GROW };
-const COMMANDS = { m: "mirror", r: "resetPlace", home: "resetPlace", f: "closeUp" };      // names of actions
+const COMMANDS = { m: "mirror", r: "resetPlace", f: "showHead", home: "showPicture", pageup: "zoomIn", pagedown: "zoomOut" };      // names of actions
 
 /** What an arrow, plus or minus key changes, or null. span: share of the picture's shorter side that is in sight. */
 export function nudged(values, key, shift, span = 1) {
@@ -41,16 +41,18 @@ function plain(event, actions, span) {
   return Boolean(changes || command);
 }
 
-/** @param {import("./actions.js").Actions} actions; @param {{span: number}} stage the view whose keys these are */
+/** @param {import("./actions.js").Actions} actions; @param {{span: number, panning: boolean}} stage the view whose keys these are */
 export function keyTarget(actions, stage) {
+  const letGo = () => { stage.panning = false; };
   const onkeydown = (event) => {
+    if (event.key === " ") stage.panning = true;
     const step = stepAsked(event), modified = event.ctrlKey || event.metaKey || event.altKey;
     if (step) actions[step]();
-    if (!step && (modified || !plain(event, actions, stage.span))) return;
+    if (!step && !stage.panning && (modified || !plain(event, actions, stage.span))) return;
     stopped(event);
   };
   return el("input", { type: "text", readonly: true, inputmode: "none", class: "caphuman-keys", role: "application",
-    ...marked("keys"), "aria-label": TEXT.keysLabel, onkeydown, ...clipboardListeners(actions) });
+    ...marked("keys"), "aria-label": TEXT.keysLabel, onkeydown, onkeyup: letGo, onblur: letGo, ...clipboardListeners(actions) });
 }
 
 function stopped(event) {

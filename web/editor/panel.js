@@ -61,10 +61,12 @@ export class Panel {
 
   #posePage() {
     for (const name of MODES) {
-      this.#modes[name] = button(`mode-${name}`, TEXT.modeHints[name], () => this.#actions.put({ mode: name }), TEXT.modes[name]);
+      this.#modes[name] = button(`mode-${name}`, TEXT.modeHints[name], () => this.#actions.mode(name), TEXT.modes[name]);
     }
     const modes = el("div", { class: "caphuman-group caphuman-segments", role: "group", "aria-label": TEXT.modeLabel }, ...Object.values(this.#modes));
-    return this.#page("pose", el("div", { class: "caphuman-line", ...marked("row-mode") }, el("span", {}, TEXT.modeLabel), modes), ...this.#rows(POSE));
+    return this.#page("pose", el("div", { class: "caphuman-line", ...marked("row-mode") }, el("span", {}, TEXT.modeLabel), modes),
+      el("div", { class: "caphuman-line" }, this.#check("frame"), button("frame", TEXT.frameNow[1], () => this.#actions.frame(), TEXT.frameNow[0])),
+      ...this.#rows(POSE));
   }
 
   #check(name) {
@@ -101,7 +103,7 @@ export class Panel {
       this.#modes[name].disabled = linked("mode");
     }
     Object.assign(this.#colour, { value: values.light_colour, disabled: linked("light_colour") });
-    for (const name of ["mode", "light_colour", "relight", "turn_light"]) this.#markLinked(name, linked(name));
+    for (const name of ["mode", "light_colour", "relight", "turn_light", "frame"]) this.#markLinked(name, linked(name));
     this.#pages.light.classList.toggle("caphuman-unlit", !values.relight);
     this.#ball.show(values, DIRECTION.some(linked));
   }

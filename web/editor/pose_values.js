@@ -36,6 +36,7 @@ export const FIELDS = Object.freeze({
   light_intensity: number(0, 4, 0.01, 0.6),
   light_ambient: number(0, 4, 0.01, 0.7),
   light_colour: { kind: "colour", start: "#ffffff" },
+  frame: flag(),
 });
 
 const THOUSANDTH = 1000;         // the widgets round to 0.001

@@ -1,4 +1,5 @@
 /** The view with what lies over it: the canvas, the keyboard's target, the close-up button, and one line of notice. */
+import { isHome } from "./camera.js";
 import { button, el, icon, marked } from "./dom.js";
 import { Gestures } from "./gestures.js";
 import { HeadView } from "./head_view.js";
@@ -13,12 +14,15 @@ export class Stage {
   #gestures;
   #view;
   #head = null;
+  #zoom = button("zoom", TEXT.resetCamera, () => this.#resetCamera());
+  #resetCamera;
 
   /** @param {import("./actions.js").Actions} actions; @param {() => void} changed told when something waited for has come */
   constructor(actions, changed) {
+    this.#resetCamera = () => actions.resetCamera();
     this.#keys = keyTarget(actions, this);
     this.#closeUp = button("close-up", TEXT.closeUp, () => actions.closeUp(), icon("closeUp"));
-    this.element = el("div", { class: "caphuman-view", "data-capture-wheel": "true" }, this.#canvas, this.#keys, this.#closeUp, this.#notice);
+    this.element = el("div", { class: "caphuman-view", "data-capture-wheel": "true" }, this.#canvas, this.#keys, this.#closeUp, this.#zoom, this.#notice);
     this.#canvas.addEventListener("focus", () => this.focus());
     this.#gestures = new Gestures(this.#canvas, actions, this);
     this.#view = new HeadView(this.#canvas);
@@ -28,6 +32,16 @@ export class Stage {
   /** Why the head cannot be shown as it is, in one sentence, or nothing. */
   get problem() {
     return this.#view.problem;
+  }
+
+  /** The head's shape, see head_client.js, or null while it is not there. */
+  get shape() {
+    return this.#view.shape;
+  }
+
+  /** Where the edited head lies, see head_math.placement; null while that is not known. */
+  get place() {
+    return this.#view.place;
   }
 
   focus() {
@@ -44,6 +58,28 @@ export class Stage {
     return part && head ? Math.min(part.width, part.height) / Math.min(head.width, head.height) : 1;
   }
 
+  /** Whether the next drag moves the view and not the head. */
+  get panning() {
+    return this.element.classList.contains("caphuman-panning");
+  }
+
+  set panning(is) {
+    this.element.classList.toggle("caphuman-panning", is);
+  }
+
+  /** A place or way on the screen, pixels, as shares of what is shown. */
+  shares(right, down) {
+    const box = this.#canvas.getBoundingClientRect(), { width = 1, height = 1 } = this.#view.part ?? {};
+    const pixels = Math.min(box.width / width, box.height / height) || 1;
+    return [right / pixels / width, down / pixels / height];
+  }
+
+  /** A point of the screen, in shares of what is shown from its middle. */
+  fromMiddle({ clientX, clientY }) {
+    const box = this.#canvas.getBoundingClientRect();
+    return this.shares(clientX - box.left - box.width / 2, clientY - box.top - box.height / 2);
+  }
+
   /** Screen pixels of the shorter side of the picture, whose part is fitted into the canvas. */
   get shortPixels() {
     const box = this.#canvas.getBoundingClientRect(), { width = 1, height = 1 } = this.#view.part ?? {};
@@ -56,11 +92,13 @@ export class Stage {
     if (!shown.head) return;
     this.#view.setHead(shown.head);
     this.#view.setPhoto(shown.photo);
-    this.#view.draw(values, { look: state.look, closeUp: state.closeUp, held });
+    this.#view.draw(values, { look: state.look, closeUp: state.closeUp, camera: state.camera, held });
   }
 
   show(state) {
     this.#closeUp.setAttribute("aria-pressed", state.closeUp);
+    this.#zoom.hidden = isHome(state.camera);
+    this.#zoom.textContent = `${Number(state.camera.zoom.toPrecision(2))} ×`;
   }
 
   /** One line over the view; hidden when empty. */

@@ -1,20 +1,24 @@
 /** Every word the editor shows, in one place. Left and right of expressions are the person's own, of presets the picture's. */
 
 export const TEXT = {
-  keysLabel: "Head view. Arrow keys turn, Shift and arrow keys move, plus and minus scale, M mirrors, R resets, F shows a close-up.",
-  viewHint: "Drag to turn · Shift-drag to move · wheel to scale · double-click to reset",
+  keysLabel: "Head view. Arrow keys turn, Shift and arrow keys move, plus and minus scale, M mirrors, R resets, F shows the head close up, Home the whole picture, Page Up and Page Down zoom the view.",
+  viewHint: "Drag to turn · Shift-drag to move · Shift-wheel to scale · wheel to zoom the view, Space-drag to move it · double-click to reset",
   loading: "Loading the head …",
   tools: {
     undo: "Undo in this editor (Ctrl+Z)", redo: "Redo in this editor (Ctrl+Shift+Z)", mirror: "Mirror left and right (M)",
     reset: "Set every value back", copy: "Copy the pose (Ctrl+C)", paste: "Paste a pose (Ctrl+V)",
     inputs: "Show the plain inputs, to link them or to type exact numbers",
   },
+  resetCamera: "Zoom of the view: a click sets it back",
   closeUp: "Close-up of the head, or the whole picture (F)",
   looks: { shaded: "Shaded", normal: "Normals", photo: "Photo" },
   lookHints: { shaded: "The head in its light", normal: "The directions of its surface, as CapFace sees them",
     photo: "The head over the photo; there after a run with a photo linked" },
   tabs: { pose: "Pose", expression: "Expression", light: "Light", presets: "Presets" },
   modes: { add: "Add", set: "Set" },
+  frameNow: ["Frame", "Brings the head to a portrait's size and place in the picture; its pose stays"],
+  smallFace: (pixels, least, { width, height }) => `The face is ${pixels} pixels high in a picture of ${width} × ${height}; below ${least} it cannot be
+    drawn well: press Frame, or make the picture larger.`.replace(/\s+/g, " "),
   modeLabel: "Mode",
   modeHints: { add: "On top of the incoming head", set: "Exactly these values, whatever head comes in" },
   values: {
@@ -22,7 +26,7 @@ export const TEXT = {
     smile: "Smile", frown: "Frown", brows_up: "Brows up", brows_down: "Brows down", blink_left: "Blink left",
     blink_right: "Blink right", squint: "Squint", mouth_open: "Mouth open", jaw_left: "Jaw left", jaw_right: "Jaw right",
     pucker: "Pucker", wide_mouth: "Wide mouth", sneer: "Sneer", cheek_puff: "Cheek puff", surprise: "Surprise", anger: "Anger",
-    sadness: "Sadness", disgust: "Disgust", fear: "Fear", turn_light: "Light turns with the head", relight: "Relight",
+    sadness: "Sadness", disgust: "Disgust", fear: "Fear", frame: "Frame every head that comes in", turn_light: "Light turns with the head", relight: "Relight",
     light_azimuth: "Azimuth", light_elevation: "Elevation", light_intensity: "Intensity", light_ambient: "Ambient",
     light_colour: "Colour",
   },

@@ -1,4 +1,5 @@
 /** What a view shows. It is no part of the node's state, but outlives the node that the graph's undo replaces. */
+import { HOME, isHome } from "./camera.js";
 import { isSmall } from "./close_up.js";
 
 export class ViewState {
@@ -39,6 +40,20 @@ export class ViewState {
   }
 
   set closeUp(closeUp) {
-    this.#choose({ closeUp });
+    this.#choose({ closeUp, camera: HOME });
+  }
+
+  /** See camera.js. */
+  get camera() {
+    return this.#memory().camera ?? HOME;
+  }
+
+  set camera(camera) {
+    this.#choose({ camera });
+  }
+
+  /** Whether the head is shown alone and nothing but it. */
+  get framed() {
+    return this.closeUp && isHome(this.camera);
   }
 }
