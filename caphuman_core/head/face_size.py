@@ -20,5 +20,5 @@ def small_face_note(head: Head, width: int, height: int, framing: Framing = "con
     smallest = float(face_pixels(reframe(head, width, height, framing)).min())
     if smallest >= LEAST_PIXELS:
         return None
-    return (f"The face is {smallest:.0f} pixels high in a picture of {width} x {height}; below {LEAST_PIXELS} it cannot be drawn "
+    return (f"The face is {int(smallest)} pixels high in a picture of {width} x {height}; below {LEAST_PIXELS} it cannot be drawn "
             "well: press Frame in CapHuman Edit Head, scale the head up, or make the picture larger.")

@@ -32,7 +32,7 @@ def test_the_note_names_the_size_in_the_picture_that_is_drawn(model):
     assert small_face_note(head, 1024, 1024) is None
     small = float(face_pixels(reframe(head, 512, 512))[0])
     assert 62 < small < 64
-    assert f"{small:.0f} pixels" in small_face_note(head, 512, 512)
+    assert f"{int(small)} pixels" in small_face_note(head, 512, 512)
     assert small_face_note(head, 512, 1024, "contain") is not None
     assert small_face_note(head, 512, 1024, "cover") is None
 

@@ -3,7 +3,7 @@ import { HOME, moved, nearer } from "./camera.js";
 import { copyPose, pastedPose } from "./clipboard.js";
 import { drawnPicture } from "./drawn_picture.js";
 import { fromAxisAngle, yawPitchRoll } from "./head_math.js";
-import { holdStill, toast } from "./host.js";
+import { holdStill, runGraph, toast } from "./host.js";
 import { toggleNative } from "./native_widgets.js";
 import { converted, portrait } from "./place_values.js";
 import { mirrored, PLACE, starts, TURN, turnTo } from "./pose_values.js";
@@ -116,6 +116,16 @@ export class Actions {
     this.#state.look = name;
   }
 
+  /** @param {number} share of the head over the photo, 0 to 1 */
+  opacity(share) {
+    this.#state.opacity = share;
+  }
+
+  /** @param {boolean} on the photo alone is shown */
+  compare(on) {
+    this.#state.comparing = on;
+  }
+
   closeUp() {
     this.#state.closeUp = !this.#state.closeUp;
   }
@@ -154,6 +164,11 @@ export class Actions {
 
   get camera() {
     return this.#state.camera;
+  }
+
+  /** Runs the graph. */
+  run() {
+    runGraph();
   }
 
   /** Shows or hides the node's own widgets. */

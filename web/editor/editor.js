@@ -16,6 +16,8 @@
  *   caphuman-mode-add -mode-set                                   mode; aria-pressed
  *   caphuman-check-turn_light -check-relight -check-frame         checkboxes
  *   caphuman-frame              brings the head to a portrait's size and place
+ *   caphuman-badge              that the head is a placeholder, or not of the present inputs; hidden when it is what a run would give; a click runs
+ *   caphuman-opacity -compare   of the head over its photo (range); the photo alone while the button is held
  *   caphuman-zoom               the view's zoom, hidden at 1; a click sets the view's camera back
  *   caphuman-ball               the light ball (canvas)
  *   caphuman-light_colour       <input type=color>
@@ -62,7 +64,7 @@ function hook(node, editor) {
     if (!app.configuringGraph) keepingEditor(node, () => {});
     editor.refresh();
   });
-  chain(node, "onExecuted", () => editor.refresh());
+  chain(node, "onExecuted", () => editor.executed());
 }
 
 function refreshAll() {

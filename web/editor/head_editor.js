@@ -12,6 +12,7 @@ import { faceHeight, LEAST_FACE } from "./place_values.js";
 import { PoseEdit } from "./pose_edit.js";
 import { ShownHead } from "./shown_head.js";
 import { Stage } from "./stage.js";
+import { changedSince, follow, isPlain, ranWith } from "./staleness.js";
 import { TEXT } from "./text.js";
 import { Toolbar, viewChips } from "./toolbar.js";
 import { ViewState } from "./view_state.js";
@@ -30,6 +31,7 @@ export class HeadEditor {
   #memory = null;
   #parts = null;                     // { stage, toolbar, panel, unfollow } while the node is in a graph
   #repaired = "";
+  #badgeNow = "";
   #frame = 0;
 
   constructor(node) {
@@ -59,7 +61,7 @@ export class HeadEditor {
     this.#frame = 0;
     this.#pose.drop();
     this.#focus.dispose();
-    this.#parts?.unfollow();
+    for (const end of this.#parts?.unfollow ?? []) end();
     this.#parts?.stage.dispose();
     this.#parts = null;
     this.element.replaceChildren();    // the host may keep the node for long; its canvases and listeners need not stay
@@ -97,7 +99,7 @@ export class HeadEditor {
       el("div", { class: "caphuman-stage" }, stage.element, viewChips((view) => actions.turnTo(view))), panel.element));
     this.#focus.follow(inside);
     this.element.append(inside);
-    return { stage, toolbar, panel, unfollow: panel.follow() };
+    return { stage, toolbar, panel, unfollow: [panel.follow(), follow(this.#node)] };
   }
 
   #draw() {
@@ -115,7 +117,7 @@ export class HeadEditor {
     const { toolbar, panel, stage } = this.#parts, { head, kind, photo } = this.#shown, { history } = this.#mine();
     toolbar.show({ undo: history.canUndo, redo: history.canRedo, inputs: Boolean(this.#node.showAdvanced), look: this.#state.look,
       photo: Boolean(photo) });
-    stage.show(this.#state);
+    stage.show(this.#state, Boolean(photo), this.#badge());
     panel.show(values, (name) => this.#values.linked(name));
     Object.assign(this.element.dataset, { nodeId: this.#node.id, head: kind, model: head?.model ?? "", idle: isIdle(this.#node) });
   }
@@ -124,6 +126,21 @@ export class HeadEditor {
     if (!this.#parts) return;
     const { stage } = this.#parts;
     stage.tell(this.#shown.problem || stage.problem || this.#repaired || (this.#shown.head ? this.#smallFace() : TEXT.loading));
+  }
+
+  /** Takes note of what led to the head that the node has just been given. */
+  executed() {
+    this.#mine().before = ranWith(this.#node);
+    this.refresh();
+  }
+
+  /** What is to be known about the head in the view: it is no more than a placeholder, or the graph has changed since. */
+  #badge() {
+    const { head, kind } = this.#shown, memory = this.#mine();
+    if (!head || this.#pose.open) return this.#badgeNow;
+    if (kind === "new") this.#badgeNow = isPlain(this.#node) ? "" : TEXT.badges.generic;
+    else this.#badgeNow = TEXT.badges[changedSince(this.#node, (memory.before ??= ranWith(this.#node)))] ?? "";
+    return this.#badgeNow;
   }
 
   /** What to do about a face that comes out too small, or nothing. */

@@ -66,11 +66,11 @@ export class HeadView {
 
   /**
    * Draws the head with these widget values. look: shaded, normal or photo; closeUp: only the square around the head;
-   * camera: see camera.js; held: a hand is at work: the square stays where it is, and speed goes before sharpness.
+   * camera: see camera.js; opacity: of the head over the photo; held: a hand is at work: the square stays where it is, and speed goes before sharpness.
    */
-  draw(values, { look = "shaded", closeUp = false, camera = HOME, held = false } = {}) {
+  draw(values, { look = "shaded", closeUp = false, camera = HOME, held = false, opacity = 1 } = {}) {
     const moves = this.#asked && camera !== this.#asked.camera;
-    this.#asked = { values: { ...values }, look, closeUp, camera, held };
+    this.#asked = { values: { ...values }, look, closeUp, camera, held, opacity };
     if (this.#head) this.#source.want(verticesRequest(this.#head, values, EXPRESSIONS));
     if (moves) this.#quickly();
     else this.#paint(held);
@@ -170,7 +170,9 @@ export class HeadView {
     context.fillStyle = "#000";
     context.fillRect(0, 0, width, height);
     if (look === "photo" && this.#photo) context.drawImage(this.#backdrop.of(this.#photo, this.#head, this.part, size), 0, 0);
+    context.globalAlpha = look === "photo" && this.#photo ? this.#asked.opacity : 1;
     context.drawImage(head, 0, 0, width, height);
+    context.globalAlpha = 1;
     this.#dimOutside(size);
     this.#tell(performance.now() - start, painted);
   }

@@ -24,6 +24,8 @@ export function toast(severity, summary, detail) {
   app.extensionManager?.toast?.add?.({ severity, summary, detail, life: severity === "error" ? 9000 : 2500 });
 }
 
+export const runGraph = () => app.extensionManager?.command?.execute?.("Comfy.QueuePrompt");
+
 export const redrawGraph = () => app.canvas?.setDirty?.(true, true);
 
 const SETTLED = 180;                 // milliseconds without a change of the zoom

@@ -11,6 +11,7 @@ const LEAST_SHIFT = 0.001;                            // picture sides: the widg
 const PAUSE = 500;                                    // milliseconds that end a row of key presses
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const GROWTH = { "+": GROW, "=": GROW, "-": 1 / GROW, _: 1 / GROW };
+const COMPARE = "c";                 // held
 const COMMANDS = { m: "mirror", r: "resetPlace", f: "showHead", home: "showPicture", pageup: "zoomIn", pagedown: "zoomOut" };      // names of actions
 
 /** What an arrow, plus or minus key changes, or null. span: share of the picture's shorter side that is in sight. */
@@ -43,9 +44,10 @@ function plain(event, actions, span) {
 
 /** @param {import("./actions.js").Actions} actions; @param {{span: number, panning: boolean}} stage the view whose keys these are */
 export function keyTarget(actions, stage) {
-  const letGo = () => { stage.panning = false; };
+  const letGo = () => { stage.panning = false; actions.compare(false); };
   const onkeydown = (event) => {
     if (event.key === " ") stage.panning = true;
+    else if (event.key.toLowerCase() === COMPARE && !event.ctrlKey && !event.metaKey && !event.altKey) return compared(event, actions);
     const step = stepAsked(event), modified = event.ctrlKey || event.metaKey || event.altKey;
     if (step) actions[step]();
     if (!step && !stage.panning && (modified || !plain(event, actions, stage.span))) return;
@@ -53,6 +55,11 @@ export function keyTarget(actions, stage) {
   };
   return el("input", { type: "text", readonly: true, inputmode: "none", class: "caphuman-keys", role: "application",
     ...marked("keys"), "aria-label": TEXT.keysLabel, onkeydown, onkeyup: letGo, onblur: letGo, ...clipboardListeners(actions) });
+}
+
+function compared(event, actions) {
+  stopped(event);
+  actions.compare(true);
 }
 
 function stopped(event) {

@@ -4,6 +4,7 @@ import { button, el, icon, marked } from "./dom.js";
 import { Gestures } from "./gestures.js";
 import { HeadView } from "./head_view.js";
 import { keyTarget } from "./keys.js";
+import { PhotoTools } from "./photo_tools.js";
 import { TEXT } from "./text.js";
 
 export class Stage {
@@ -16,13 +17,18 @@ export class Stage {
   #head = null;
   #zoom = button("zoom", TEXT.resetCamera, () => this.#resetCamera());
   #resetCamera;
+  #photoTools;
+  #badge;
 
   /** @param {import("./actions.js").Actions} actions; @param {() => void} changed told when something waited for has come */
   constructor(actions, changed) {
     this.#resetCamera = () => actions.resetCamera();
     this.#keys = keyTarget(actions, this);
     this.#closeUp = button("close-up", TEXT.closeUp, () => actions.closeUp(), icon("closeUp"));
-    this.element = el("div", { class: "caphuman-view", "data-capture-wheel": "true" }, this.#canvas, this.#keys, this.#closeUp, this.#zoom, this.#notice);
+    this.#photoTools = new PhotoTools(actions);
+    this.#badge = button("badge", TEXT.badgeHint, () => actions.run());
+    this.element = el("div", { class: "caphuman-view", "data-capture-wheel": "true" }, this.#canvas, this.#keys, this.#closeUp, this.#zoom, this.#badge,
+      this.#photoTools.element, this.#notice);
     this.#canvas.addEventListener("focus", () => this.focus());
     this.#gestures = new Gestures(this.#canvas, actions, this);
     this.#view = new HeadView(this.#canvas);
@@ -92,10 +98,15 @@ export class Stage {
     if (!shown.head) return;
     this.#view.setHead(shown.head);
     this.#view.setPhoto(shown.photo);
-    this.#view.draw(values, { look: state.look, closeUp: state.closeUp, camera: state.camera, held });
+    const { look, closeUp, camera, comparing } = state;
+    this.#view.draw(values, { look: comparing ? "photo" : look, closeUp, camera, held, opacity: comparing ? 0 : state.opacity });
   }
 
-  show(state) {
+  /** @param {import("./view_state.js").ViewState} state; @param {boolean} photo is there; @param {string} badge what is to be known about the head */
+  show(state, photo, badge) {
+    this.#photoTools.show(state, photo);
+    this.#badge.textContent = badge;
+    this.#badge.hidden = !badge;
     this.#closeUp.setAttribute("aria-pressed", state.closeUp);
     this.#zoom.hidden = isHome(state.camera);
     this.#zoom.textContent = `${Number(state.camera.zoom.toPrecision(2))} ×`;

@@ -6,6 +6,7 @@ export class ViewState {
   #shown;
   #memory;
   #changed;
+  #comparing = false;
 
   /**
    * @param {import("./shown_head.js").ShownHead} shown
@@ -50,6 +51,26 @@ export class ViewState {
 
   set camera(camera) {
     this.#choose({ camera });
+  }
+
+  /** Of the head over the photo, 0 to 1. */
+  get opacity() {
+    return this.#memory().opacity ?? 1;
+  }
+
+  set opacity(opacity) {
+    this.#choose({ opacity });
+  }
+
+  /** Whether the photo alone is shown, for as long as a hand asks for it. */
+  get comparing() {
+    return this.#comparing && Boolean(this.#shown.photo);
+  }
+
+  set comparing(is) {
+    if (is === this.#comparing) return;
+    this.#comparing = is;
+    this.#changed();
   }
 
   /** Whether the head is shown alone and nothing but it. */
