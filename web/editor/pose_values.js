@@ -16,7 +16,7 @@ export const POSE = [...TURN, ...PLACE, "jaw_degrees"];
 export const EXPRESSIONS = ["smile", "frown", "brows_up", "brows_down", "blink_left", "blink_right", "squint", "mouth_open",
   "jaw_left", "jaw_right", "pucker", "wide_mouth", "sneer", "cheek_puff", "surprise", "anger", "sadness", "disgust", "fear"];
 export const DIRECTION = ["light_azimuth", "light_elevation"];
-export const LIGHT = [...DIRECTION, "light_intensity", "light_ambient"];
+export const LIGHT = [...DIRECTION, "light_intensity", "light_ambient", "light_fill", "light_rim"];
 
 /** Widget name -> its kind, range and default. */
 export const FIELDS = Object.freeze({
@@ -37,6 +37,8 @@ export const FIELDS = Object.freeze({
   light_ambient: number(0, 4, 0.01, 0.7),
   light_colour: { kind: "colour", start: "#ffffff" },
   frame: flag(),
+  light_fill: number(0, 4, 0.01),
+  light_rim: number(0, 4, 0.01),
 });
 
 const THOUSANDTH = 1000;         // the widgets round to 0.001

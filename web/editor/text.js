@@ -31,7 +31,7 @@ export const TEXT = {
     blink_right: "Blink right", squint: "Squint", mouth_open: "Mouth open", jaw_left: "Jaw left", jaw_right: "Jaw right",
     pucker: "Pucker", wide_mouth: "Wide mouth", sneer: "Sneer", cheek_puff: "Cheek puff", surprise: "Surprise", anger: "Anger",
     sadness: "Sadness", disgust: "Disgust", fear: "Fear", frame: "Frame every head that comes in", turn_light: "Light turns with the head", relight: "Relight",
-    light_azimuth: "Azimuth", light_elevation: "Elevation", light_intensity: "Intensity", light_ambient: "Ambient",
+    light_azimuth: "Azimuth", light_elevation: "Elevation", light_intensity: "Intensity", light_ambient: "Ambient", light_fill: "Fill", light_rim: "Rim",
     light_colour: "Colour",
   },
   sliderHint: "Drag, or type the number; double-click sets it back",
