@@ -4,9 +4,10 @@ import { copyPose, pastedPose } from "./clipboard.js";
 import { drawnPicture } from "./drawn_picture.js";
 import { fromAxisAngle, yawPitchRoll } from "./head_math.js";
 import { holdStill, runGraph, toast } from "./host.js";
+import { POSES } from "./looks.js";
 import { toggleNative } from "./native_widgets.js";
 import { converted, portrait } from "./place_values.js";
-import { mirrored, PLACE, starts, TURN, turnTo } from "./pose_values.js";
+import { mirrored, PLACE, starts, TURN, turnsTo, VIEWS } from "./pose_values.js";
 import { TEXT } from "./text.js";
 
 const ZOOM = 1.25;                   // of one key press
@@ -88,10 +89,21 @@ export class Actions {
     if (head && shape) this.put(portrait(head, shape, this.read(), drawnPicture(this.#node) ?? head));
   }
 
+  /** Yaw, pitch, roll in degrees that the incoming head has already and that the values come on top of. */
+  #ownTurn() {
+    const { head } = this.#shown;
+    return head && this.read().mode === "add" ? yawPitchRoll(fromAxisAngle(head.rotation_radians)) : [0, 0, 0];
+  }
+
   /** Turns the head to one of the built-in views. */
   turnTo(view) {
-    const { head } = this.#shown, adds = this.read().mode === "add";
-    this.put(turnTo(view, adds && head ? yawPitchRoll(fromAxisAngle(head.rotation_radians)) : [0, 0, 0]));
+    this.put(turnsTo(VIEWS[view], this.#ownTurn()));
+  }
+
+  /** Gives the head one of the ready-made poses, as it is seen in its picture. */
+  pose(name) {
+    const values = POSES[name];
+    this.put({ ...values, ...turnsTo(TURN.map((angle) => values[angle]), this.#ownTurn()) });
   }
 
   /** @param {DataTransfer} [data] of a copy event */

@@ -21,6 +21,10 @@
  *   caphuman-zoom               the view's zoom, hidden at 1; a click sets the view's camera back
  *   caphuman-ball               the light ball (canvas)
  *   caphuman-light_colour       <input type=color>
+ *   caphuman-expression-NAME    picture of an expression; a click gives it in full or takes it away; data-pictured when it is drawn
+ *   caphuman-handle-POINT       on the face while that tab is open: mouth_left mouth_right brow_left brow_right lid_left lid_right chin
+ *   caphuman-light-SETUP        picture of a set-up of light: daylight rembrandt butterfly loop split back rim high_key
+ *   caphuman-look-POSE          picture of a ready-made pose: passport portrait warm_smile laugh over_shoulder thoughtful ...
  *   caphuman-preset-ID          ID: frontal three_quarter_left three_quarter_right profile_left profile_right looking_up looking_down
  *   caphuman-preset-save -preset-export -preset-import -preset-file   user presets (preset-file: the hidden <input type=file>)
  *   caphuman-user-preset        one row per user preset, data-name; inside: caphuman-preset-apply -preset-rename -preset-delete

@@ -94,7 +94,8 @@ export class HeadEditor {
   }
 
   #build() {
-    const actions = this.#actions, stage = new Stage(actions, () => this.#showNotice()), toolbar = new Toolbar(actions), panel = new Panel(actions);
+    const actions = this.#actions, stage = new Stage(actions, () => this.#showNotice()), toolbar = new Toolbar(actions), 
+      panel = new Panel(actions, (page) => stage.handle(page === "expression"));
     const inside = el("div", { class: "caphuman-inside" }, toolbar.element, el("div", { class: "caphuman-body" },
       el("div", { class: "caphuman-stage" }, stage.element, viewChips((view) => actions.turnTo(view))), panel.element));
     this.#focus.follow(inside);
@@ -118,7 +119,7 @@ export class HeadEditor {
     toolbar.show({ undo: history.canUndo, redo: history.canRedo, inputs: Boolean(this.#node.showAdvanced), look: this.#state.look,
       photo: Boolean(photo) });
     stage.show(this.#state, Boolean(photo), this.#badge());
-    panel.show(values, (name) => this.#values.linked(name));
+    panel.show(values, (name) => this.#values.linked(name), head);
     Object.assign(this.element.dataset, { nodeId: this.#node.id, head: kind, model: head?.model ?? "", idle: isIdle(this.#node) });
   }
 

@@ -5,7 +5,6 @@ import { around, suits, whole } from "./close_up.js";
 import { meshOf, textureOf, verticesRequest, VertexSource } from "./head_client.js";
 import { placement } from "./head_math.js";
 import { paint, subject } from "./painter.js";
-import { EXPRESSIONS } from "./pose_values.js";
 import { measured, paintSize, screenSize } from "./sharpness.js";
 import { TEXT } from "./text.js";
 
@@ -17,6 +16,8 @@ export class HeadView {
   stats = { drawMs: 0, vertexMs: 0, triangles: 0, width: 0, height: 0 };
   /** Called when something arrived that was waited for, or cannot be had: `problem` says what, in one sentence. */
   onChange = () => {};
+  /** Called after each drawing. */
+  onDrawn = () => {};
   get problem() { return this.#unloaded || this.#refused; }
   /** The part of the picture that is shown, see close_up.js; null before the first drawing. */
   part = null;
@@ -71,7 +72,7 @@ export class HeadView {
   draw(values, { look = "shaded", closeUp = false, camera = HOME, held = false, opacity = 1 } = {}) {
     const moves = this.#asked && camera !== this.#asked.camera;
     this.#asked = { values: { ...values }, look, closeUp, camera, held, opacity };
-    if (this.#head) this.#source.want(verticesRequest(this.#head, values, EXPRESSIONS));
+    if (this.#head) this.#source.want(verticesRequest(this.#head, values));
     if (moves) this.#quickly();
     else this.#paint(held);
   }
@@ -198,5 +199,6 @@ export class HeadView {
     this.#canvas.dataset.drawn = Number(this.#canvas.dataset.drawn ?? 0) + 1;
     this.#canvas.dataset.painted = painted.join("x");
     this.#canvas.dataset.drawMs = drawMs.toFixed(2);
+    this.onDrawn();
   }
 }

@@ -100,12 +100,12 @@ export const VIEWS = Object.freeze({
 });
 
 /**
- * The turn that brings a head to a view.
- * @param {string} view a key of VIEWS
- * @param {number[]} own yaw, pitch, roll in degrees that the incoming head has already (mode add), else zeros
+ * The values of a turn that brings a head to how it is to be seen.
+ * @param {number[]} wanted yaw, pitch, roll in degrees, as in VIEWS
+ * @param {number[]} own those that the incoming head has already (mode add), else zeros
  */
-export function turnTo(view, own) {
-  return Object.fromEntries(TURN.map((name, i) => [name, bounded(name, rounded(VIEWS[view][i] - own[i]))]));
+export function turnsTo(wanted, own) {
+  return Object.fromEntries(TURN.map((name, i) => [name, bounded(name, rounded(wanted[i] - own[i]))]));
 }
 
 /** Whether two sets of values are the same, name by name of the first. */

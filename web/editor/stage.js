@@ -2,6 +2,7 @@
 import { isHome } from "./camera.js";
 import { button, el, icon, marked } from "./dom.js";
 import { Gestures } from "./gestures.js";
+import { Handles } from "./handles.js";
 import { HeadView } from "./head_view.js";
 import { keyTarget } from "./keys.js";
 import { PhotoTools } from "./photo_tools.js";
@@ -19,6 +20,8 @@ export class Stage {
   #resetCamera;
   #photoTools;
   #badge;
+  #handles;
+  #handled = false;
 
   /** @param {import("./actions.js").Actions} actions; @param {() => void} changed told when something waited for has come */
   constructor(actions, changed) {
@@ -26,13 +29,15 @@ export class Stage {
     this.#keys = keyTarget(actions, this);
     this.#closeUp = button("close-up", TEXT.closeUp, () => actions.closeUp(), icon("closeUp"));
     this.#photoTools = new PhotoTools(actions);
+    this.#handles = new Handles(actions, this);
     this.#badge = button("badge", TEXT.badgeHint, () => actions.run());
-    this.element = el("div", { class: "caphuman-view", "data-capture-wheel": "true" }, this.#canvas, this.#keys, this.#closeUp, this.#zoom, this.#badge,
+    this.element = el("div", { class: "caphuman-view", "data-capture-wheel": "true" }, this.#canvas, this.#handles.element, this.#keys, this.#closeUp, this.#zoom, this.#badge,
       this.#photoTools.element, this.#notice);
     this.#canvas.addEventListener("focus", () => this.focus());
     this.#gestures = new Gestures(this.#canvas, actions, this);
     this.#view = new HeadView(this.#canvas);
     this.#view.onChange = changed;
+    this.#view.onDrawn = () => this.#handles.show(this.#handled);
   }
 
   /** Why the head cannot be shown as it is, in one sentence, or nothing. */
@@ -73,6 +78,12 @@ export class Stage {
     this.element.classList.toggle("caphuman-panning", is);
   }
 
+  /** A point of the picture, pixels, as percents of the element's width and height. */
+  percent([x, y]) {
+    const { clientWidth: across, clientHeight: down } = this.#canvas, { part } = this.#view, pixels = Math.min(across / part.width, down / part.height);
+    return [50 + (x - part.x - part.width / 2) * pixels / across * 100, 50 + (y - part.y - part.height / 2) * pixels / down * 100];
+  }
+
   /** A place or way on the screen, pixels, as shares of what is shown. */
   shares(right, down) {
     const box = this.#canvas.getBoundingClientRect(), { width = 1, height = 1 } = this.#view.part ?? {};
@@ -110,6 +121,12 @@ export class Stage {
     this.#closeUp.setAttribute("aria-pressed", state.closeUp);
     this.#zoom.hidden = isHome(state.camera);
     this.#zoom.textContent = `${Number(state.camera.zoom.toPrecision(2))} ×`;
+  }
+
+  /** Whether the points of the face are there to be taken hold of. */
+  handle(on) {
+    this.#handled = on;
+    this.#handles.show(on);
   }
 
   /** One line over the view; hidden when empty. */
