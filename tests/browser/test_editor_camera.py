@@ -55,18 +55,17 @@ def test_the_wheel_zooms_the_view_towards_the_pointer_and_leaves_the_head(page):
     page.screenshot(f"editor_camera_{'vue' if page.vue else 'classic'}")
 
 
-def test_space_or_the_middle_button_pans_as_far_as_the_hand_goes(page):
+def test_space_and_a_drag_pan_as_far_as_the_hand_goes(page):
     editor = normals(page)
     values, graph = editor.values(), page.page.evaluate("() => [...app.canvas.ds.offset, app.canvas.ds.scale]")
     editor.focus()
     editor.wheel(200)
     page.wait(lambda: editor.part("zoom").is_visible())
     view = min(editor.box()[2:]) / editor.box()[2]      # the square picture's share of the view's width
-    for how in ({"key": " "}, {"button": "middle"}):
-        before = shown(editor)
-        with editor.redrawn():
-            editor.drag(0.1 * view, 0.0, **how)
-        page.wait(lambda before=before: shown(editor)[0] - before[0] == pytest.approx(0.1, abs=0.02), lambda: shown(editor))
+    before = shown(editor)
+    with editor.redrawn():
+        editor.drag(0.1 * view, 0.0, key=" ")
+    page.wait(lambda: shown(editor)[0] - before[0] == pytest.approx(0.1, abs=0.02), lambda: shown(editor))
     assert editor.values() == values
     assert page.page.evaluate("() => [...app.canvas.ds.offset, app.canvas.ds.scale]") == graph
 
@@ -93,8 +92,7 @@ def test_outside_the_picture_is_marked_and_a_hand_moves_the_head_as_far_as_itsel
     editor.focus()
     editor.wheel(400)
     page.wait(lambda: shown(editor)[2] < 0.2)
-    corner = editor.pixels()[6, 6, :3]
-    assert corner.max() > 30                            # not the picture's black
+    assert editor.pixels()[6, 6, 3] < 128               # fainter than the picture's black
     before = shown(editor)
     view = min(editor.box()[2:]) / editor.box()[2]
     with editor.redrawn():

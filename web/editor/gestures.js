@@ -72,14 +72,13 @@ export class Gestures {
   }
 
   #press(event) {
-    const pans = this.#stage.panning || (event.button === 1 && this.#stage.focused);
-    if (event.button === 1 && !pans) return classic() ? forwardPress(event) : undefined;
+    if (event.button === 1) return classic() ? forwardPress(event) : undefined;
     stopped(event);
     this.#stage.focus();
     this.#canvas.setPointerCapture(event.pointerId);
     this.#pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     this.#keepTouches(true);
-    this.#begin(pans ? "pan" : kindOf(event));
+    this.#begin(this.#stage.panning ? "pan" : kindOf(event));
   }
 
   #begin(kind) {

@@ -8,7 +8,7 @@ import { paint, subject } from "./painter.js";
 import { measured, paintSize, screenSize } from "./sharpness.js";
 import { TEXT } from "./text.js";
 
-const OUTSIDE = "rgb(70 70 70 / 0.7)", BORDER = "rgb(255 255 255 / 0.5)";       // around the picture
+const OUTSIDE = "rgb(0 0 0 / 0.75)", BORDER = "rgb(255 255 255 / 0.5)";       // around the picture
 const STILL = 150;                   // milliseconds without a change of size before the view is drawn in full
 
 export class HeadView {
@@ -183,11 +183,13 @@ export class HeadView {
     const context = this.#context, { part } = this, across = width / part.width, down = height / part.height;
     const left = -part.x * across, top = -part.y * down, right = this.#head.width * across, bottom = this.#head.height * down;
     if (left <= 0 && top <= 0 && left + right >= width && top + bottom >= height) return;
+    context.globalCompositeOperation = "destination-out";
     context.fillStyle = OUTSIDE;
     context.beginPath();
     context.rect(0, 0, width, height);
     context.rect(left, top, right, bottom);
     context.fill("evenodd");
+    context.globalCompositeOperation = "source-over";
     context.strokeStyle = BORDER;
     context.lineWidth = Math.max(1, devicePixelRatio);
     context.strokeRect(left, top, right, bottom);

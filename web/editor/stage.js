@@ -23,7 +23,7 @@ export class Stage {
   #handles;
   #handled = false;
 
-  /** @param {import("./actions.js").Actions} actions; @param {() => void} changed told when something waited for has come */
+  /** @param {import("./actions.js").Actions} actions; @param {() => void} changed told when something waited for has come, and after each drawing */
   constructor(actions, changed) {
     this.#resetCamera = () => actions.resetCamera();
     this.#keys = keyTarget(actions, this);
@@ -37,7 +37,10 @@ export class Stage {
     this.#gestures = new Gestures(this.#canvas, actions, this);
     this.#view = new HeadView(this.#canvas);
     this.#view.onChange = changed;
-    this.#view.onDrawn = () => this.#handles.show(this.#handled);
+    this.#view.onDrawn = () => {
+      this.#handles.show(this.#handled);
+      changed();
+    };
   }
 
   /** Why the head cannot be shown as it is, in one sentence, or nothing. */
