@@ -80,7 +80,7 @@ class EditHead(io.ComfyNode):
                 *_light_sliders(),
                 io.Color.Input("light_colour", display_name="light colour", default="#ffffff", optional=True,
                                tooltip="Colour of the light, as #rrggbb; used when relight is on."),
-                io.Boolean.Input("frame", display_name="frame", default=False, optional=True,
+                io.Boolean.Input("frame", display_name="framed", default=False, optional=True,
                                  tooltip="Off: the head stays where it is and as large as it is. On: whatever head comes in, it is "
                                          "brought to a portrait's size and place first, its pose kept; x, y and scale count from "
                                          "there."),
