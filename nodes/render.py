@@ -52,7 +52,7 @@ class RenderHead(io.ComfyNode):
                 io.Image.Output("landmarks", display_name="landmarks",
                                 tooltip="68 white dots on black, for an openpose face ControlNet."),
                 io.Mesh.Output("mesh", display_name="mesh",
-                               tooltip="The posed head with its texture, metres, for Preview 3D and Save GLB."),
+                               tooltip="The posed head with its texture, metres, for Save 3D Model."),
                 io.Image.Output("depth", display_name="depth", tooltip="Depth of the head, white near, black far and outside."),
             ])
 

@@ -12,7 +12,7 @@ export const SETUPS = Object.freeze({
   loop: light(32, 30, 1.05, 0.32, [0.15, 0.2]),
   split: light(90, 5, 1.5, 0.12),
   back: light(165, 30, 1.6, 0.22, [0.1, 0]),
-  rim: light(-35, 20, 0.55, 0.25, [0.1, 1.7]),
+  rim: light(-35, 20, 0.5, 0.2, [0.1, 2.4]),
   high_key: light(0, 15, 0.35, 0.95, [0.15, 0.3]),
 });
 

@@ -21,8 +21,8 @@ export const TEXT = {
   tabs: { pose: "Pose", expression: "Expression", light: "Light", presets: "Presets" },
   modes: { add: "Add", set: "Set" },
   frameNow: ["Frame", "Brings the head to a portrait's size and place in the picture; its pose stays"],
-  smallFace: (pixels, least, { width, height }) => `The face is ${pixels} pixels high in a picture of ${width} × ${height}; below ${least} it cannot be
-    drawn well: press Frame, or make the picture larger.`.replace(/\s+/g, " "),
+  smallFace: (pixels, least, { width, height }) =>
+    `The face will be ${pixels} pixels high (${width} × ${height}), under ${least} it blurs: press Frame, or make the picture larger.`,
   modeLabel: "Mode",
   modeHints: { add: "On top of the incoming head", set: "Exactly these values, whatever head comes in" },
   values: {

@@ -6,10 +6,10 @@ import { paint, subject } from "./painter.js";
 import { starts } from "./pose_values.js";
 
 const SIDE = 256;                    // pixels of the new head's picture that the pictures are parts of
-const SHOWN = 72;                    // of a picture, on the screen
+const SHOWN = 72;                    // pixels of the height of a picture, on the screen
 const SMOOTHED = 2;                  // samples a pixel along each side
 /** Parts of the new head's picture: the face, and the whole head. */
-export const FACE = { x: 56, y: 56, width: 144, height: 144 }, HEAD = { x: 14, y: 14, width: 228, height: 228 };
+export const FACE = { x: 58, y: 92, width: 140, height: 104 }, HEAD = { x: 14, y: 14, width: 228, height: 228 };
 
 const turn = () => new Promise((done) => { setTimeout(done, 0); });
 
@@ -20,10 +20,10 @@ async function sitter(head) {
 }
 
 /** The canvas of a place, made when it is needed. */
-function canvasIn(place) {
-  const known = place.querySelector("canvas"), side = Math.round(SHOWN * Math.max(1, devicePixelRatio));
+function canvasIn(place, part) {
+  const known = place.querySelector("canvas"), height = Math.round(SHOWN * Math.max(1, devicePixelRatio));
   if (known) return known;
-  const canvas = el("canvas", { class: "caphuman-thumb", width: side, height: side });
+  const canvas = el("canvas", { class: "caphuman-thumb", width: Math.round(height * part.width / part.height), height });
   place.prepend(canvas);
   return canvas;
 }
@@ -31,7 +31,7 @@ function canvasIn(place) {
 async function draw(place, head, values, part) {
   const [mesh, texture, shape] = await Promise.all([meshOf(head), textureOf(head), verticesOf(head, values)]);
   if (shape.vertices !== mesh.vertices) return;
-  const canvas = canvasIn(place);
+  const canvas = canvasIn(place, part);
   const size = [canvas.width * SMOOTHED, canvas.height * SMOOTHED], context = canvas.getContext("2d");
   const painted = paint(subject(head, mesh, texture, shape), values, { look: "shaded", part }, size);
   context.clearRect(0, 0, canvas.width, canvas.height);
