@@ -48,7 +48,8 @@ def choose_detector(name: str, models: Path | None) -> Detector:
 def _make(name: str, models: Path | None) -> Detector:
     if name == "dlib":
         return DlibFaces()
-    from caphuman_core.face.detectors.index import AUTO, make_detector
+    from caphuman_core.face.detectors.index import make_detector
+    from caphuman_core.face.detectors.model_files import AUTO
     folders = {key: [models / key] if models else [] for key in ("facenet", "detection", "insightface")}
     return make_detector(name, AUTO, folders, _providers())
 
