@@ -52,7 +52,8 @@ class EditHead(io.ComfyNode):
             node_id="CapHumanEditHead", display_name="CapHuman Edit Head", category=CATEGORY,
             description="Turns, moves, scales and expresses the head.",
             search_aliases=["pose head", "rotate head", "head editor", "expression editor", "turn head", "smile", "pose",
-                            "facial expression", "yaw pitch roll", "live portrait", "gaze", "pose editor", "face rig", "expression"],
+                            "facial expression", "yaw pitch roll", "live portrait", "gaze", "pose editor", "face rig",
+                            "expression"],
             has_intermediate_output=True,        # a run that finds all in the cache still tells the editor its head
             inputs=[
                 wires.Head.Input("head", tooltip="The head to edit; it is not changed itself."),
