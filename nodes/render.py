@@ -1,6 +1,7 @@
 """Rendering nodes."""
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from comfy_api.v0_0_2 import Types, io
@@ -12,6 +13,7 @@ from . import host, wires
 if TYPE_CHECKING:
     from ..caphuman_core.head.camera import Framing
 
+log = logging.getLogger(__name__)
 RASTERIZERS = ("auto", "torch", "pytorch3d")
 
 
@@ -50,12 +52,13 @@ class RenderHead(io.ComfyNode):
                 io.Image.Output("landmarks", display_name="landmarks",
                                 tooltip="68 white dots on black, for an openpose face ControlNet."),
                 io.Mesh.Output("mesh", display_name="mesh",
-                               tooltip="The posed head with its texture, metres, for Preview 3D and Save GLB."),
+                               tooltip="The posed head with its texture, metres, for Save 3D Model."),
                 io.Image.Output("depth", display_name="depth", tooltip="Depth of the head, white near, black far and outside."),
             ])
 
     @classmethod
     def execute(cls, head, head_model, width, height, rasterizer, framing: Framing = "contain") -> io.NodeOutput:
+        from ..caphuman_core.head.face_size import small_face_note
         from ..caphuman_core.render.dots import draw_dots
         from ..caphuman_core.render.maps import render
         from ..caphuman_core.render.mesh import textured_mesh
@@ -72,7 +75,15 @@ class RenderHead(io.ComfyNode):
         normal = host.to_image((drawn.normal * 0.5 + 0.5) * cover)
         return io.NodeOutput(host.at_rest(drawn.hint()), normal, host.to_image(drawn.albedo),
                              host.to_image(drawn.shaded), mask, host.to_image(dots), host_mesh,
-                             host.to_image(drawn.depth_picture()))
+                             host.to_image(drawn.depth_picture()), ui=_told(small_face_note(head, width, height, framing)))
+
+
+def _told(note: str | None) -> dict | None:
+    """A note for the user in the log and, by web/notes.js, on the page."""
+    if note is None:
+        return None
+    log.warning("CapHuman Render Head: %s", note)
+    return {"caphuman_note": [note]}
 
 
 NODES = [RenderHead]
