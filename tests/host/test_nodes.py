@@ -43,7 +43,9 @@ DESIGN = {
                              "CONDITIONING CONDITIONING"),
 }
 # Beyond the table.
-EXTRA = {"CapHumanLoadCLIPVision": ("capface_name", "CLIP_VISION"), "CapHumanDoctor": ("checksums", "STRING"),
+EXTRA = {"CapHumanLoadPhoto": ("image", "IMAGE MASK"),
+         "CapHumanPickHead": ("which head identity", "CAPHUMAN_HEAD CAPHUMAN_IDENTITY INT"),
+         "CapHumanLoadCLIPVision": ("capface_name", "CLIP_VISION"), "CapHumanDoctor": ("checksums", "STRING STRING"),
          "CapHumanHeadKeyframe": ("head frame easing keyframes", "CAPHUMAN_KEYFRAMES"),
          "CapHumanHeadsFromVideo": ("detector head_model video images head_fitter", "CAPHUMAN_HEAD IMAGE IMAGE FLOAT")}
 # Nodes without which the main graph does not exist.

@@ -72,23 +72,23 @@ class Sampled:
     columns: list[Column]
 
 
-def photo(graph: Graph, title: str = "Photo", image: str = "photo.jpg", detector: Node | None = None,
-          found: str = "Faces found") -> Photo:
-    """Load a photo and find its faces; with `detector`, by one that is already there."""
-    loaded = graph.node("LoadImage", title, image=image)
+def photo(graph: Graph, title: str = "Photo", image: str = files.SAMPLE, detector: Node | None = None,
+          found: str = "Face taken", most: int = 1) -> Photo:
+    """Load a photo and find its largest face (`most` of them, 0 for all); with `detector`, by one that is already there."""
+    loaded = graph.node("CapHumanLoadPhoto", title, image=image)
     made = detector or graph.node("CapHumanLoadFaceDetector")
-    faces = graph.node("CapHumanDetectFaces", image=loaded, detector=made)
+    faces = graph.node("CapHumanDetectFaces", image=loaded, detector=made, max_faces=most)
     shown = graph.node("PreviewImage", found, images=faces["preview"])
     return Photo(loaded, faces, made, [[loaded] if detector else [loaded, made], [faces, shown]])
 
 
-def picture(graph: Graph, title: str = "Picture", image: str = "picture.jpg") -> Photo:
+def picture(graph: Graph, title: str = "Picture", image: str = files.SECOND_SAMPLE) -> Photo:
     """Load a picture to be changed, resize it to what Stable Diffusion 1.5 draws well, and find its face."""
-    loaded = graph.node("LoadImage", title, image=image)
+    loaded = graph.node("CapHumanLoadPhoto", title, image=image)
     resized = graph.node("ImageScaleToTotalPixels", "Resize", image=loaded, upscale_method="lanczos", megapixels=0.4,
                          resolution_steps=64)
     made = graph.node("CapHumanLoadFaceDetector")
-    faces = graph.node("CapHumanDetectFaces", image=resized, detector=made)
+    faces = graph.node("CapHumanDetectFaces", image=resized, detector=made, max_faces=1)
     shown = graph.node("PreviewImage", "Face of the picture", images=faces["preview"])
     return Photo(resized, faces, made, [[loaded, resized, made], [faces, shown]])
 
