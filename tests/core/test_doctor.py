@@ -113,7 +113,7 @@ def test_the_report_says_what_is_there_what_is_missing_and_what_next(tmp_path):
         save_file(tensors, str(folder / f"{key}.safetensors"))
     full = doctor.report(folders, "0.30.0", "a card")
     assert "[x] CapFace: capface/capface.safetensors, recognised as CapFace" in full
-    assert "all that the main graph needs is there" in full.splitlines()[-1]
+    assert "all that the main graph needs is there" in full.splitlines()[0]
     assert "5 of 5 needed model files found; ready" in doctor.summary(folders)
 
 

@@ -159,7 +159,7 @@ def first_head() -> list[list[Tile]]:
 def pose_by_hand() -> list[list[Tile]]:
     poses = (Edit(), Edit(yaw_degrees=-35, pitch_degrees=8), Edit(yaw_degrees=40, expressions={"brows_up": 0.8}),
              Edit(roll_degrees=20, expressions={"smile": 1.0, "mouth_open": 0.6}))
-    tiles = [(shown(edited(fitted(WHO), pose), behind=photo(WHO)), "") for pose in poses]
+    tiles = [(wiped(WHO, edited(fitted(WHO), pose), at=0.35), "") for pose in poses]
     return [tiles[:2], tiles[2:]]
 
 

@@ -169,8 +169,12 @@ def sampled(graph: Graph, said: Prompt, conditioning: Node, latent: Socket, pref
     return Sampled(sampler, decoded, columns)
 
 
-def explained(workflow: Workflow, text: str, model_files: tuple[str, ...]) -> None:
-    """The two notes at the left edge: how the graph works, and which files it needs."""
-    how = workflow.note("How this works", text)
+def notes(workflow: Workflow, text: str, model_files: tuple[str, ...]) -> list[Node]:
+    """Two notes: how the graph works, and which files it needs."""
     needed = "\n".join(f"- {files.needed(name)}" for name in model_files)
-    workflow.loose([how, workflow.note("Model files", f"# Model files\n\n{needed}\n\n{files.ADVICE}")])
+    return [workflow.note("How this works", text), workflow.note("Model files", f"# Model files\n\n{needed}\n\n{files.ADVICE}")]
+
+
+def explained(workflow: Workflow, text: str, model_files: tuple[str, ...]) -> None:
+    """The two notes at the left edge."""
+    workflow.loose(notes(workflow, text, model_files))

@@ -4,6 +4,7 @@ import { said, say } from "../language.js";
 export const TEXT = said({
   keysLabel: "Head view. Arrow keys turn, Shift and arrow keys move, plus and minus scale, M mirrors, R resets, F shows the head close up, Home the whole picture, Page Up and Page Down zoom the view.",
   viewHint: "Drag to turn · Shift-drag to move · Shift-wheel to scale · wheel to zoom the view, Space-drag to move it · double-click to reset",
+  editor: "Head editor",
   loading: "Loading the head …",
   tools: {
     undo: "Undo in this editor (Ctrl+Z)", redo: "Redo in this editor (Ctrl+Shift+Z)", mirror: "Mirror left and right (M)",

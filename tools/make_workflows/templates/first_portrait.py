@@ -29,7 +29,7 @@ def build(workflow: Workflow) -> None:
 
 def beginner(workflow: Workflow, how: str, prefix: str) -> dict[str, int]:
     """The graph of the first portrait with a note of its own; the ids of the nodes that an app shows."""
-    stages.explained(workflow, how, files.BASIC)
+    notes = stages.notes(workflow, how, files.BASIC)
     photo = workflow.node("CapHumanLoadPhoto", "Photo", image=files.SAMPLE)
     person = workflow.subgraph(described(workflow.object_info, photo_to_person), "Photo to Person", image=photo)
     seen = workflow.node("PreviewImage", "Face taken", images=person["face"])
@@ -40,7 +40,7 @@ def beginner(workflow: Workflow, how: str, prefix: str) -> dict[str, int]:
         described(workflow.object_info, portrait, prompt=PROMPT), "Portrait", model=checkpoint, clip=checkpoint["CLIP"],
         vae=checkpoint["VAE"], identity=person["identity"], head=edit, head_model=person["head_model"])
     saved = workflow.node("SaveImage", "Your portrait", images=drawn["image"], filename_prefix=f"caphuman/{prefix}")
-    workflow.group("1 Photo", stages.PHOTO, [photo, seen], [person, checkpoint])
+    workflow.group("1 Photo", stages.PHOTO, [photo, seen], [person, checkpoint, notes[0], notes[1].folded()])
     workflow.group("2 Pose, expression, light", stages.HEAD, [edit])
     workflow.group("3 Portrait", stages.SAMPLE, [drawn, saved])
     return {"photo": photo.id, "edit": edit.id, "portrait": drawn.id, "saved": saved.id}

@@ -5,7 +5,7 @@ from .. import public_files as files
 from .. import stages
 from ..graph import Workflow
 
-TITLE = "Pose by hand"
+TITLE = "A head posed by hand"
 HOW = """
 # Pose a head by hand
 

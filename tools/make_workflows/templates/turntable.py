@@ -8,7 +8,7 @@ from .. import stages
 from ..graph import Workflow
 from ..node import Node
 
-TITLE = "Turntable"
+TITLE = "From profile to profile"
 HOW = """
 # Turntable
 

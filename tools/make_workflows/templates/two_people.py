@@ -7,7 +7,7 @@ from ..graph import Workflow
 from ..node import Node
 
 SIZE = (768, 512)
-TITLE = "Two people"
+TITLE = "Two people in one picture"
 HOW = """
 # Two people in one picture
 
