@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
 TRAINING_PACKAGES = ("pytorch_lightning", "lightning", "lightning_fabric", "lightning_utilities", "omegaconf")
+MOST_IN_MEMORY = 256 << 20               # bytes of a file that is read rather than mapped: head models, identities, small networks
 TORCH_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".tar", ".pkl")
 
 
@@ -41,15 +42,18 @@ def read_state_dict(path: str | Path, what: str, keep: Callable[[str], bool] | N
         return _read_torch(path, keep)
     except InputError:
         raise
-    except MemoryError:
-        raise
-    except Exception as error:
+    except (Exception, MemoryError) as error:        # a damaged file may declare any size
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
         fail(name, "must be a complete, plain weight file", f"{path.stat().st_size} bytes that could not be read ({reason})",
              "download it again; a file cut short by a broken download reads like this")
 
 
 def _read_safetensors(path: Path, keep: Callable[[str], bool] | None) -> dict[str, Tensor]:
+    """Small files as memory of our own: a mapped one changes under a running server when it is overwritten in place, and
+    the server dies when it is cut short. Large ones stay mapped, as the host's own loader has them."""
+    if path.stat().st_size <= MOST_IN_MEMORY:
+        from safetensors.torch import load
+        return {key: value for key, value in load(path.read_bytes()).items() if keep is None or keep(key)}
     from safetensors import safe_open
     with safe_open(str(path), framework="pt", device="cpu") as file:
         return {key: file.get_tensor(key) for key in file.keys() if keep is None or keep(key)}  # noqa: SIM118
@@ -112,7 +116,7 @@ def _read_torch(path: Path, keep: Callable[[str], bool] | None) -> dict[str, Ten
     import torch
     with torch.serialization.safe_globals(_training_leftovers(path)):
         try:
-            tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            tree = torch.load(path, map_location="cpu", weights_only=True, mmap=path.stat().st_size > MOST_IN_MEMORY)
         except RuntimeError as error:           # files in the format before torch 1.6 cannot be mapped
             if "mmap" not in str(error):
                 raise
