@@ -22,6 +22,11 @@ def _equal_hashes(count: int) -> list[bytes]:
     return [pickle.dumps(number * PRIME, 2)[2:-1] for number in range(1, count + 1)]
 
 
+def _again(thing: bytes, function: bytes, count: int) -> bytes:
+    """A function called with one and the same thing."""
+    return b"\x80\x02](" + thing + b"q\x000" + (function + b"h\x00\x85R") * count + b"e."
+
+
 def _text(length: int) -> bytes:
     return b"X" + struct.pack("<I", length) + b"x" * length
 
@@ -68,9 +73,8 @@ CASES: dict[str, Callable[[], bytes]] = {
     "five views of a gigabyte": lambda: _torch((1 << 14, 1 << 14), (0, 0), 5),
     "views that overlap": lambda: _torch((4, 1 << 26), (1, 0), 3),
     "a negative view": lambda: _torch((1 << 20,), (-1,), 1),
-    "a text encoded again and again": lambda: b"\x80\x02](" + _text(8 << 20) + b"q\x000" + b"c_codecs\nencode\nh\x00\x85R" * 400 + b"e.",
-    "a list copied again and again": lambda: b"\x80\x02](](" + b"N" * 100_000 + b"eq\x000" + b"c__builtin__\nlist\nh\x00\x85R" * 5000
-    + b"e.",
+    "a text encoded again and again": lambda: _again(_text(8 << 20), b"c_codecs\nencode\n", 400),
+    "a list copied again and again": lambda: _again(b"](" + b"N" * 100_000 + b"e", b"c__builtin__\nlist\n", 5000),
     "a sparse matrix of 16,384 x 16,384": lambda: _sparse(1 << 14),
     "three million steps": lambda: b"\x80\x02" + b"N0" * 1_500_000 + b"N.",
     "a million lists": lambda: b"\x80\x02](" + b"]" * 1_000_000 + b"e.",

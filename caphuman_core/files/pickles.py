@@ -111,7 +111,7 @@ class _Array(_StandIn):
             self.value = np.empty(len(raw), dtype=object)
             self.value[:] = raw
         else:
-            self.value = np.frombuffer(_raw(raw, budget), dtype=_dtype_of(dtype))
+            self.value = _numbers(_raw(raw, budget), _dtype_of(dtype))
         self.value = self.value.reshape(shape, order="F" if fortran else "C")
 
 
@@ -157,6 +157,10 @@ def _raw(raw: Any, budget: Budget) -> bytes:
     return bytes(raw)
 
 
+def _numbers(raw: bytes, dtype: np.dtype) -> np.ndarray:
+    return np.frombuffer(raw, dtype) if raw else np.zeros(0, dtype)      # numpy refuses an empty buffer
+
+
 def _dtype_of(dtype: Any) -> np.dtype:
     code = dtype.code if isinstance(dtype, _Dtype) else dtype
     if not isinstance(code, str) or len(code) > LONGEST_CODE:
@@ -170,7 +174,7 @@ def _dtype_of(dtype: Any) -> np.dtype:
 
 
 def _scalar(budget: Budget, dtype: Any, raw: Any = b"") -> Any:
-    return np.frombuffer(_raw(raw, budget), _dtype_of(dtype))[0]
+    return _numbers(_raw(raw, budget), _dtype_of(dtype))[0]
 
 
 def _encode(budget: Budget, text: Any, encoding: Any = "latin1") -> bytes:
@@ -243,7 +247,8 @@ _ALLOWED: dict[tuple[str, str], Make] = {
     ("copy_reg", "_reconstructor"): _reconstructed,
     ("copyreg", "_reconstructor"): _reconstructed,
     **{(module, name): make for module in ("builtins", "__builtin__")
-       for name, make in (("set", _set), ("object", _made_by(_StandIn)), ("list", _list), ("dict", _dict))},
+       for name, make in (("set", _set), ("object", _made_by(_StandIn)), ("list", _list), ("dict", _dict),
+                          ("bytes", _made_by(bytes)))},          # how Python 3 writes an empty array for Python 2
     ("collections", "OrderedDict"): _dict,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch.storage", "_load_from_bytes"): _storage,

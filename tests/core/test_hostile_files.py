@@ -103,8 +103,8 @@ def test_they_are_refused_wherever_a_pickle_is_read(tmp_path, capsys, name, file
 def test_an_ordinary_pickle_of_every_protocol_is_what_python_reads():
     """The machine beside Python's own unpickler, for data of every plain kind."""
     shared = [1, 2]
-    data = {"a": (1, -2, 3 ** 50, 2.5, True, None), "text": "ä" * 300, "bytes": b"\xff" * 300, "set": {1, "x"}, 7: shared, "again": shared,
-            "nested": {"deep": [{}, (), ((1,), "x" * 70_000)]}, "array": np.arange(5.0)}
+    data = {"a": (1, -2, 3 ** 50, 2.5, True, None), "text": "ä" * 300, "bytes": b"\xff" * 300, "set": {1, "x"}, 7: shared,
+            "again": shared, "nested": {"deep": [{}, (), ((1,), "x" * 70_000)]}, "array": np.arange(5.0)}
     for protocol in range(6):
         made = pickles.loads(pickle.dumps(data, protocol), "x")
         np.testing.assert_array_equal(made.pop("array"), data["array"])
@@ -134,8 +134,8 @@ def test_a_machine_refuses_what_it_was_not_given():
     """What a caller allows is all there is: no name, no persistent reference, no opcode of old classes."""
     def nothing(module, name):
         raise ValueError(f"{module}.{name}")
-    for program in (b"cos\nsystem\n.", b"Pabc\n.", b"(S'x'\nios\nsystem\n.", b"\x80\x02\x82\x01.", b"}.}", b"", b"}}.", b"(}.", b"}\x940.",
-                    b"K\x01a.", b"h\x05.", b"0.", b"K\x01}b."):
+    for program in (b"cos\nsystem\n.", b"Pabc\n.", b"(S'x'\nios\nsystem\n.", b"\x80\x02\x82\x01.", b"}.}", b"", b"}}.", b"(}.",
+                    b"}\x940.", b"K\x01a.", b"h\x05.", b"0.", b"K\x01}b."):
         machine = Machine(nothing, Budget())
         if program == b"}.}":
             assert machine.run(io.BytesIO(program)) == {}, "what comes behind is the caller's"

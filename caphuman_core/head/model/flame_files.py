@@ -84,6 +84,7 @@ def _numbers(value: object, name: str, entry: str, rank: int, fix: str) -> np.nd
     require(array.dtype.kind in "biuf", name, f"must hold numbers in {entry}", f"an array of type {array.dtype}"[:60], fix)
     require(array.ndim == rank, name, f"must hold {entry} with {rank} axes", f"shape {list(array.shape)}", fix)
     require(array.size <= MOST_NUMBERS, name, f"must hold at most {MOST_NUMBERS:,} numbers in {entry}", f"{array.size:,}", fix)
+    require(bool(np.isfinite(array).all()), name, f"must hold finite numbers in {entry}", "NaN or infinity", fix)
     return array
 
 
