@@ -15,6 +15,7 @@ from ...flow import Face
 from ...pixels import bytes_of
 from ..landmarks import points68_of_106
 from ..search import ORDINARY, Search
+from .model_files import AUTO, find_packs
 
 INSTALL = "run `pip install insightface onnxruntime` in ComfyUI's Python, or choose another backend"
 PACK = "unpack buffalo_l.zip or antelopev2.zip of the insightface project into models/<pack> in the models folder 'insightface'"
@@ -96,7 +97,6 @@ def _packages(providers: Sequence[str]) -> tuple[Any, list[str]]:
 
 
 def _pack(folders: Sequence[Path], model_name: str) -> Path:
-    from .index import AUTO, find_packs
     packs = find_packs(folders)
     known = [name for name in PREFERRED if name in packs] or sorted(packs)
     name = (known[0] if known else AUTO) if model_name == AUTO else model_name

@@ -18,6 +18,7 @@ from ...flow import Face
 from ...pixels import bytes_of
 from ..landmarks import face_from_478
 from ..search import ORDINARY, Search
+from .model_files import AUTO, find_bundles
 
 MOST_FACES = 20
 LEAST_CONFIDENCE = 0.3                   # MediaPipe's own threshold; what is asked for in the node comes on top
@@ -88,7 +89,6 @@ def _package() -> Any:
 
 
 def _bundle(folders: Sequence[Path], model_name: str) -> Path:
-    from .index import AUTO, find_bundles
     names = find_bundles(folders)
     faces = [name for name in names if "face_landmarker" in name.lower()] or names
     name = (faces[0] if faces else AUTO) if model_name == AUTO else model_name

@@ -57,7 +57,7 @@ class Mtcnn(nn.Module):
     def find(self, photos: Tensor, search: Search = ORDINARY) -> list[tuple[Face, ...]]:
         """Faces in photos [B, 3, H, W], red first, of 0..1 or of 8 bits (to which others are rounded); per photo, largest first."""
         photos = photos.to(next(self.parameters()).device)
-        factor, smallest = reduction(*photos.shape[2:], search.smallest_face)
+        factor, smallest = reduction(photos.shape[2], photos.shape[3], search.smallest_face)
         most = PIXELS_AT_ONCE if photos.device.type == "cpu" else PIXELS_AT_ONCE_ON_GPU
         height, width = (side // factor for side in photos.shape[2:])
         count = max(1, int(most / max(_largest_level(height, width, smallest), 1)))

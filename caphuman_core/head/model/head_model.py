@@ -30,13 +30,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...check import fail
+from ...files.telltale import HEAD_MODEL_FORMAT
 from ...files.weights import fingerprint, read_metadata, read_state_dict
 from ..options import BUILT_IN
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = "caphuman-head/1"
 JOINTS = 5                               # root, neck, jaw, left eye, right eye
 _FLOATS = ("template", "uvs", "identity_basis", "expression_basis", "pose_basis", "joint_regressor", "skinning",
            "landmark_weights", "contour_weights", "full_weights", "texture_mean", "texture_basis")
@@ -139,8 +139,8 @@ def load_file(path: str | Path, name: str | None = None) -> HeadModel:
     """Read a head model from one .safetensors file of the layout above."""
     path = Path(path)
     info = read_metadata(path, "head model")
-    if info.get("format") != FORMAT:
-        fail(f"head model file '{path.name}'", f"must be of format {FORMAT}", info.get("format", "another kind of file"),
+    if info.get("format") != HEAD_MODEL_FORMAT:
+        fail(f"head model file '{path.name}'", f"must be of format {HEAD_MODEL_FORMAT}", info.get("format", "another kind of file"),
              "convert the original files with python -m caphuman_core.convert")
     tensors = read_state_dict(path, "head model")
     expression_names, identity_names = (_names(info.get(key, "[]"), path, key) for key in ("expression_names", "identity_names"))
@@ -160,5 +160,5 @@ def _names(text: str, path: Path, key: str) -> tuple[str, ...]:
 
 
 def load_builtin() -> HeadModel:
-    """The head that ships with the pack: CC0, made from MakeHuman by tools/export_builtin_head.py."""
+    """The head that ships with the pack: CC0, made from MakeHuman by tools/make_head."""
     return load_file(Path(__file__).with_name("builtin_head.safetensors"), BUILT_IN)
