@@ -113,7 +113,7 @@ def test_rendered_mask_is_the_drawn_head(call, world):
 
 
 def test_an_area_sees_its_part_of_the_head(call, world, part):
-    steps, posed = part("nodes.capface.step_cache"), hint(world, height=64, width=128)
+    steps, posed = part("nodes.capface.pieces"), hint(world, height=64, width=128)
     cut = world.flow.HeadHint(posed.maps[..., 64:], posed.mask[..., 64:], posed.present)
     x, control = noise(1, 4, 8, 8), one(call, world, posed=posed)
     control.pre_run(world.base.model, world.base.model.model_sampling.percent_to_sigma)
