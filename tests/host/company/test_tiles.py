@@ -244,6 +244,6 @@ def test_a_map_that_tells_nothing_is_one_sentence(call, world, part, damage):
     control.cond_hint_original = {
         "turned": cut_map.transpose(-1, -2), "mirrored": cut_map.flip(-1), "painted": cut_map * 0.5 + noise(1, 3, 64, 64),
         "another picture": noise(1, 3, 64, 64).sigmoid(), "channels": cut_map[:, :1]}[damage]
-    with pytest.raises(part("caphuman_core.check").InputError, match="hint of CapHuman Apply CapFace must reach it cropped") as error:
+    with pytest.raises(part("caphuman_core.check").InputError, match="Apply CapFace must reach it cropped") as error:
         residuals(control, world, noise(1, 4, 8, 8))
     assert "\n" not in str(error.value)

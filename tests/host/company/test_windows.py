@@ -19,7 +19,8 @@ def people(call, world, **options):
     """Eight frames, each with a head, an identity and a strength of its own; one has no face."""
     posed = hint(world, FRAMES)
     shown = replace(posed, present=torch.arange(FRAMES) != 5)
-    return apply(call, world, who=identity(world, FRAMES), posed=shown, frame_strengths="1, 0.5, 0.8, 0.3, 1, 0.9, 0.7, 0.4", **options)
+    loud = "1, 0.5, 0.8, 0.3, 1, 0.9, 0.7, 0.4"
+    return apply(call, world, who=identity(world, FRAMES), posed=shown, frame_strengths=loud, **options)
 
 
 @pytest.fixture
@@ -91,8 +92,8 @@ def test_the_hosts_own_windows(call, world, frames_alone):
 
 
 @pytest.mark.parametrize(("schedule", "options"), [
-    ("StandardStatic", {}), ("StandardUniform", {"context_stride": 1}), ("LoopedUniform", {"context_stride": 1, "closed_loop": True}),
-    ("BatchedSimple", {})])
+    ("StandardStatic", {}), ("StandardUniform", {"context_stride": 1}), ("BatchedSimple", {}),
+    ("LoopedUniform", {"context_stride": 1, "closed_loop": True})])
 def test_real_animatediff_evolved(host, call, world, real, frames_alone, schedule, options):
     real("ComfyUI-AnimateDiff-Evolved", "comfyui-animatediff-evolved")
 
