@@ -17,7 +17,7 @@ from torch.nn.functional import affine_grid, grid_sample, interpolate
 from ..check import fail
 from .spec import CELL
 
-EXACT = 0.1                      # pixels; edges as near as this to whole pixels are taken as whole
+EXACT = 0.1                      # pixels; a part that is shorter by less is not enlarged
 LEAST_STEP = 1e-6                # of the frame between two pixels of a map; a turned or flat map has none
 NOISE = 0.01                     # of the frame; what half precision and nearest-neighbour resizing leave in a map
 
@@ -184,20 +184,16 @@ def _sides(stretches: tuple[Stretch, ...], total: int) -> list[tuple[Stretch, in
 
 def _part(picture: Tensor, row: Stretch, column: Stretch, size: tuple[int, int]) -> Tensor:
     height, width = picture.shape[-2:]
-    top, bottom, left, right = row.start * height, row.stop * height, column.start * width, column.stop * width
-    shrinks = bottom - top >= size[0] and right - left >= size[1]
-    whole = all(abs(edge - round(edge)) <= EXACT for edge in (top, bottom, left, right))
-    if not (whole or shrinks):
-        return _between_pixels(picture, (top, bottom, left, right), size)
+    box = top, bottom, left, right = row.start * height, row.stop * height, column.start * width, column.stop * width
+    if bottom - top < size[0] - EXACT or right - left < size[1] - EXACT:
+        return _enlarged(picture, box, size)
     first, above = min(round(left), width - 1), min(round(top), height - 1)
     part = picture[..., above:max(round(bottom), above + 1), first:max(round(right), first + 1)]
-    if tuple(part.shape[-2:]) == size:
-        return part
-    return interpolate(part, size, mode="area") if shrinks else interpolate(part, size, mode="bilinear")
+    return part if tuple(part.shape[-2:]) == size else interpolate(part, size, mode="area")
 
 
-def _between_pixels(picture: Tensor, box: tuple[float, float, float, float], size: tuple[int, int]) -> Tensor:
-    """An enlarged part whose edges lie within pixels: bilinear, the picture's border goes on beyond it."""
+def _enlarged(picture: Tensor, box: tuple[float, float, float, float], size: tuple[int, int]) -> Tensor:
+    """A part of the picture as it is in the enlarged picture: bilinear, with the pixels beyond the part's own edges."""
     (top, bottom, left, right), (height, width) = box, picture.shape[-2:]
     turn = torch.tensor([[(right - left) / width, 0.0, (left + right) / width - 1],
                          [0.0, (bottom - top) / height, (top + bottom) / height - 1]], dtype=picture.dtype, device=picture.device)

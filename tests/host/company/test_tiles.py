@@ -58,14 +58,13 @@ def test_upscaled_tile_of_a_small_hint_is_enlarged_smoothly(call, world, spatial
     posed, x = whole(world, side=64), noise(1, 4, TILE, TILE)
     tiled = tile_control(one(call, world, posed=posed, spatial_mask=spatial, mask="rendered"), [(64, 32, 128, 96)])
 
-    def twice(picture, rows, columns):
-        return torch.nn.functional.interpolate(picture[..., rows, columns], scale_factor=2, mode="bilinear")
-    rows, columns = slice(16, 48), slice(32, 64)
-    larger = world.flow.HeadHint(twice(posed.maps, rows, columns), twice(posed.mask[:, None], rows, columns)[:, 0], posed.present)
+    def half(picture):
+        return torch.nn.functional.interpolate(picture, scale_factor=2, mode="bilinear")[..., 32:96, 64:]
+    larger = world.flow.HeadHint(half(posed.maps), half(posed.mask[:, None])[:, 0], posed.present)
     want = one(call, world, posed=larger, spatial_mask=spatial[..., 4:12, 8:16], mask="none")
     got, plain = residuals(tiled, world, x), residuals(want, world, x)
-    drawn = torch.nn.functional.interpolate(posed.mask[:, None, rows, columns], size=(8, 8), mode="area")
-    close(got[:3], [part * (drawn > 0.5) for part in plain[:3]])
+    drawn = torch.nn.functional.interpolate(posed.mask[:, None, 16:48, 32:], size=(8, 8), mode="area")
+    close(got[:3], [part * (drawn > 0.5) for part in plain[:3]], atol=2e-3)      # the map has only its pixels' places
 
 
 def test_tiles_of_one_run_are_in_the_place_of_frames(call, world):
