@@ -7,11 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-FOLDER = Path(__file__).parent
-sys.path += [str(FOLDER), str(FOLDER.parent / "narrow_capface")]
-
-from narrow_fixtures import _fresh, _no_gradients, _one_thread, part, world  # noqa: E402, F401
+from narrow_fixtures import _fresh, _no_gradients, _one_thread, part, world  # noqa: F401
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import narrow_nets as nets
 import pytest
 import stand_ins
 import torch
 from narrow_world import apply, close, hint, identity, near, noise, one, residuals, sample, text
+
+from tools.stand_ins import narrow_nets as nets
 
 SIDE = 16                                             # cells of the picture: 128 pixels
 TILE, OVERLAP = 8, 4

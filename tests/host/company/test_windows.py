@@ -3,11 +3,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import narrow_nets as nets
 import pytest
 import stand_ins
 import torch
 from narrow_world import apply, hint, identity, near, noise, sample, text
+
+from tools.stand_ins import narrow_nets as nets
 
 FRAMES = 8
 WINDOWS = {"static": [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7]], "looped": [[0, 1, 2, 3], [3, 4, 5, 6], [6, 7, 0, 1]],

@@ -1,9 +1,4 @@
 """CapFace beside everything else a graph holds, in the host's own samplers, on narrow networks."""
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-sys.path.append(str(Path(__file__).parent))           # narrow_world, narrow_fixtures
-
 from narrow_fixtures import _fresh, _no_gradients, _one_thread, part, world  # noqa: F401

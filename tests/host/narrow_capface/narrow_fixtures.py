@@ -4,9 +4,10 @@ from __future__ import annotations
 import importlib
 from types import SimpleNamespace
 
-import narrow_nets as nets
 import pytest
 import torch
+
+from tools.stand_ins import narrow_nets as nets
 
 
 @pytest.fixture(autouse=True)
