@@ -192,7 +192,8 @@ def detailed() -> list[list[Tile]]:
     region = Region(0, 0, DRAWN, DRAWN).grown(0.62, DRAWN, DRAWN)
     mangled = torch.nn.functional.interpolate(torch.nn.functional.interpolate(small, (52, 52), mode="area"), (DRAWN, DRAWN))
     pair = torch.cat([mangled, mangled.flip(3)], 3)
-    return [[(picture(pair[0]), "two small faces")], [(picture(photo(WHO)[0]), "who"), (shown(head_in(head, region)), "head in region")]]
+    return [[(picture(pair[0]), "two small faces")],
+            [(picture(photo(WHO)[0]), "who"), (shown(head_in(head, region)), "head in region")]]
 
 
 BLUE, RED, GOLD = (52, 84, 122), (122, 62, 58), (128, 98, 40)

@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from .. import public_files as files
 from .. import stages
-from ..graph import Node, Workflow
+from ..graph import Node, Output, Workflow
 
 GROW = 2.2                       # region in face boxes
 HOW = """
@@ -15,8 +16,8 @@ Faces of fewer than 64 pixels come out mangled. Here each is cut out of the pict
 
 1. **Picture**: its faces are numbered from left to right.
 2. **Who**: a photo of each person. *Transfer Head* gives the person's head the place, pose, expression and light of the face.
-3. **Head in Region** grows the face's box to a region and takes the head into its frame. Render Head draws it at the size at which the
-   region is sampled, *stretch* so that every pixel lies where the crop has it.
+3. **Head in Region** grows the face's box to a region and takes the head into its frame. Render Head draws it at the size at
+   which the region is sampled, *stretch* so that every pixel lies where the crop has it.
 4. The region is cropped, enlarged, sampled at **denoise** 0.5 and pasted through a soft mask of the head.
 5. The second face is detailed in the picture that the first one gave.
 
@@ -57,7 +58,7 @@ class Picture:
     image: Node
     faces: Node
     detector: Node
-    columns: list
+    columns: list[list[Node]]
 
 
 def _picture(workflow: Workflow) -> Picture:
@@ -73,7 +74,8 @@ def _person(workflow: Workflow, picture: Picture, model: Node, index: int, title
     """The head of the person in the photo, placed and posed as face `index` of the picture."""
     seen = stages.photo(workflow, title, image, picture.detector, f"{title}: face")
     face = workflow.node("CapHumanSelectFace", f"Face {index}", faces=picture.faces, index=index)
-    there = workflow.node("CapHumanFitHeadLandmarks", f"Head {index} of the picture", image=picture.image, faces=face, head_model=model)
+    there = workflow.node("CapHumanFitHeadLandmarks", f"Head {index} of the picture", image=picture.image, faces=face,
+                          head_model=model)
     own = stages.fitted(workflow, seen, model, f"{title}: head")
     head = workflow.node("CapHumanTransferHead", f"{title} in the picture's place", source=own.head, target=there)
     who = stages.who(workflow, seen, like)
@@ -82,15 +84,15 @@ def _person(workflow: Workflow, picture: Picture, model: Node, index: int, title
     return Person(head, who, seen)
 
 
-def _detailed(workflow: Workflow, image: Node, person: Person, said: stages.Prompt, network: Node, boxes, index: int, model: Node,
-              title: str) -> Node:
+def _detailed(workflow: Workflow, image: Node, person: Person, said: stages.Prompt, network: Node, boxes: Output, index: int,
+              model: Node, title: str) -> Node:
     """Crop, draw anew, paste back; the picture with face `index` detailed."""
     region = workflow.node("CapHumanHeadInRegion", head=person.head, bounding_box=boxes, index=index, grow=GROW)
-    size = {"width": region["draw_width"], "height": region["draw_height"]}
+    size: dict[str, Any] = {"width": region["draw_width"], "height": region["draw_height"]}
     drawn = workflow.node("CapHumanRenderHead", head=region["head"], head_model=model, framing="stretch", **size)
     shaded = workflow.node("PreviewImage", "Shaded", images=drawn["shaded"])
     apply = stages.capface(workflow, said, person.identity.identity, drawn, network)
-    place = {name: region[name] for name in ("x", "y", "width", "height")}
+    place: dict[str, Any] = {name: region[name] for name in ("x", "y", "width", "height")}
     crop = workflow.node("ImageCrop", "The region", image=image, **place)
     large = workflow.node("ImageScale", "Enlarge", image=crop, upscale_method="lanczos", crop="disabled", **size)
     latent = workflow.node("VAEEncode", pixels=large, vae=said.vae)
@@ -101,7 +103,8 @@ def _detailed(workflow: Workflow, image: Node, person: Person, said: stages.Prom
     picture = workflow.node("MaskToImage", mask=grown)
     soft = workflow.node("ImageBlur", "Soften it", image=picture, blur_radius=24, sigma=8.0)
     mask = workflow.node("ImageToMask", image=soft, channel="red")
-    pasted = workflow.node("ImageCompositeMasked", "Paste", destination=image, source=small, mask=mask, x=region["x"], y=region["y"])
+    pasted = workflow.node("ImageCompositeMasked", "Paste", destination=image, source=small, mask=mask, x=region["x"],
+                           y=region["y"])
     workflow.group(title, stages.SAMPLE, [region, drawn, shaded], [crop, large, latent, apply], *made.columns,
                    [grown, picture, soft, mask], [small, pasted], below=True)
     return pasted
