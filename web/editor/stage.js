@@ -133,7 +133,7 @@ export class Stage {
 
   /** One line over the view; hidden when empty. */
   tell(sentence) {
-    this.#notice.textContent = sentence;
+    if (this.#notice.textContent !== sentence) this.#notice.textContent = sentence;      // said anew, it would be read aloud anew
     this.#notice.hidden = !sentence;
   }
 
