@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ..check import InputError, fail
 from .torch_files import read_torch
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
+MOST_IN_MEMORY = 256 << 20               # bytes of a file that is read rather than mapped: head models, identities, small networks
+MOST_HEADER, MOST_TENSORS = 16 << 20, 50_000    # of a .safetensors file; a whole checkpoint has 300 kB and 2,000
 TORCH_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".tar", ".pkl")
 
 
@@ -41,18 +43,37 @@ def read_state_dict(path: str | Path, what: str, keep: Callable[[str], bool] | N
         return read_torch(path, name, keep)
     except InputError:
         raise
-    except MemoryError:
-        raise
-    except Exception as error:
+    except (Exception, MemoryError) as error:        # a damaged file may declare any size
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
         fail(name, "must be a complete, plain weight file", f"{path.stat().st_size} bytes that could not be read ({reason})",
              "download it again; a file cut short by a broken download reads like this")
 
 
 def _read_safetensors(path: Path, keep: Callable[[str], bool] | None) -> dict[str, Tensor]:
+    """Small files as memory of our own: a mapped one changes under a running server when it is overwritten in place, and
+    the server dies when it is cut short. Large ones stay mapped, as the host's own loader has them."""
+    if path.stat().st_size <= MOST_IN_MEMORY:
+        from safetensors.torch import load
+        with path.open("rb") as file:
+            names = _read_header(file)
+            wanted = {key for key in names if key != "__metadata__" and (keep is None or keep(key))}
+            file.seek(0)
+            return {key: value for key, value in load(file.read()).items() if key in wanted}
     from safetensors import safe_open
     with safe_open(str(path), framework="pt", device="cpu") as file:
         return {key: file.get_tensor(key) for key in file.keys() if keep is None or keep(key)}  # noqa: SIM118
+
+
+def _read_header(file: IO[bytes]) -> dict[str, Any]:
+    """The table at the head of a .safetensors file, bounded before it is parsed. ValueError for what is none."""
+    length = int.from_bytes(file.read(8), "little")
+    if not 0 < length <= MOST_HEADER:
+        raise ValueError(f"a header of {length} bytes")
+    text = file.read(length)
+    header = json.loads(text)
+    if len(text) < length or not isinstance(header, dict) or len(header) > MOST_TENSORS:
+        raise ValueError("a header that is not whole, or names too many tensors")
+    return header
 
 
 def read_metadata(path: str | Path, what: str) -> dict[str, str]:
@@ -60,13 +81,15 @@ def read_metadata(path: str | Path, what: str) -> dict[str, str]:
     path = Path(path)
     if path.suffix.lower() not in SAFETENSORS_SUFFIXES:
         return {}
-    from safetensors import safe_open
     try:
-        with safe_open(str(path), framework="pt") as file:
-            return dict(file.metadata() or {})
-    except Exception as error:
-        fail(f"{what} file '{path.name}'", "must be a complete .safetensors file", str(error).splitlines()[0][:120],
-             "download or save it again")
+        with path.open("rb") as file:
+            metadata = _read_header(file).get("__metadata__") or {}
+        if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+            raise ValueError("metadata that are no texts")
+        return metadata
+    except (Exception, MemoryError) as error:
+        fail(f"{what} file '{path.name}'", "must be a complete .safetensors file",
+             (str(error).strip() or type(error).__name__).splitlines()[0][:120], "download or save it again")
 
 
 def write_safetensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
