@@ -188,7 +188,7 @@ def _sizes(tree: Any) -> dict[str, Storage]:
 def _mapped(path: Path, size: int) -> UntypedStorage:
     """The whole file as private pages of memory: read when they are used, and never written back."""
     import torch
-    return torch.UntypedStorage.from_file(str(path), False, size)
+    return torch.UntypedStorage.from_file(str(path), False, size)       # pyright: ignore[reportReturnType]
 
 
 def _numbers(raw: bytes | UntypedStorage, storage: Storage) -> Tensor:
