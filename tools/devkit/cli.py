@@ -1,4 +1,4 @@
-"""The commands of dev.py: demo, test, check, generate, matrix."""
+"""The commands of dev.py: demo, test, check, generate, matrix, mutants."""
 from __future__ import annotations
 
 import argparse
@@ -25,10 +25,11 @@ def run(arguments: list[str]) -> int:
     """Carry out the command line; returns the exit status. A failure is one sentence on standard error."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))         # so that children are ended on the way out
     options, rest = _parser().parse_known_args(arguments)
-    if rest and options.command != "test":
+    if rest and options.command not in ("test", "mutants"):
         _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        commands = {"demo": demo, "test": test, "check": check, "generate": generate, "matrix": matrix.run_command}
+        commands = {"demo": demo, "test": test, "check": check, "generate": generate, "matrix": matrix.run_command,
+                    "mutants": mutants}
         return commands[options.command](options, rest)
     except Failure as failure:
         sys.stderr.write(f"dev.py: {failure}\n")
@@ -52,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("check", help="ruff, pyright and oxlint")
     commands.add_parser("generate", help="rewrite workflows/api and locales/en from the workflows and the nodes")
     matrix.add_options(commands.add_parser("matrix", help="host tests on every supported ComfyUI, core tests on every Python"))
+    commands.add_parser("mutants", help="small bugs put into a copy of caphuman_core, one at a time: which do the core tests miss?",
+                        add_help=False)                                         # tools/devkit/mutants.py says the rest
     return parser
 
 
@@ -122,3 +125,9 @@ def generate(_: argparse.Namespace, __: list[str]) -> int:
     tree = prepare()
     with server.serving(tree, STATE / "generate", server.free_port(), cpu=True) as url:
         return run_child(guarded(TOOLS / "generate.py", url), tool_environment())
+
+
+def mutants(_: argparse.Namespace, rest: list[str]) -> int:
+    """Put small bugs into a copy of the core and let its tests find them."""
+    prepare(for_tests=True)
+    return run_child(guarded(TOOLS / "devkit" / "mutants.py", *rest), tool_environment())
