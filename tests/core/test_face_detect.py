@@ -288,3 +288,8 @@ def test_head_matrices_turn_back_with_the_photo():
         back = views.View(turns, False).back(Face(torch.tensor([0.0, 0, 4, 4]), 1.0, POINTS, head_matrix=matrix), 40, 40)
         up = back.head_matrix[:2, 1]                                         # where the crown points, y up
         assert up.round().tolist() == [[0, 1], [1, 0], [0, -1], [-1, 0]][turns]
+
+
+def test_boxes_that_leave_the_photo_keep_their_number_in_it():
+    drawn = draw_faces(torch.ones(1, 3, 120, 120), Faces(((Face(torch.tensor([-30.0, -30.0, 60.0, 60.0]), 0.0),),), 120, 120))
+    assert float(drawn[0, :, 1:16, 1:12].amax(0).min()) < 0.1, "black behind the number, in the corner"

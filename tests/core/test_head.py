@@ -60,6 +60,32 @@ def test_yaw_pitch_roll_and_matrix_are_inverse(yaw, pitch, roll):
     torch.testing.assert_close(found, asked, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("pitch", [90.0, -90.0])
+def test_straight_up_and_down_the_roll_is_given_as_none(pitch):
+    """There, yaw and roll turn about one axis: the pose comes back, told as yaw alone."""
+    turned = rotations.matrix_from_yaw_pitch_roll(*torch.tensor([20.0, pitch, 35.0], dtype=torch.float64))
+    yaw, found, roll = rotations.yaw_pitch_roll_from_matrix(turned)
+    assert (round(float(found), 3), float(roll)) == (pitch, 0)
+    torch.testing.assert_close(rotations.matrix_from_yaw_pitch_roll(yaw, found, roll), turned, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("vector", [(0.0, 0.0, 0.0), (1e-6, 0.0, 0.0), (0.5, -1.0, 0.2), (0.0, 3.0, 0.0), (2.0, -2.0, 1.0),
+                                    (0.0, 0.0, 3.5), (-4.0, 1.0, 0.0)])
+def test_rotation_vectors_come_back_the_short_way_round(vector):
+    """Length 0 to pi; a longer turn is the shorter one the other way."""
+    given = torch.tensor(vector, dtype=torch.float64)
+    length = float(given.norm())
+    wanted = given if length <= math.pi else given * (length - 2 * math.pi) / length
+    found = rotations.axis_angle_from_matrix(rotations.matrix_from_axis_angle(given))
+    torch.testing.assert_close(found, wanted, atol=1e-7, rtol=0)
+
+
+def test_half_turns_have_an_axis():
+    for axis in torch.eye(3, dtype=torch.float64):
+        turned = rotations.axis_angle_from_matrix(2 * torch.outer(axis, axis) - torch.eye(3, dtype=torch.float64))
+        torch.testing.assert_close(turned.abs(), axis * math.pi, atol=1e-7, rtol=0)
+
+
 def test_signs_are_what_the_tooltips_say():
     """Where the nose (0, 0, 1) and the crown (0, 1, 0) go; x is to the picture's right, y up."""
     zero = torch.tensor(0.0)
