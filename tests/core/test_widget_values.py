@@ -81,7 +81,8 @@ def eye_distances(model, head):
 
 @pytest.mark.parametrize(("name", "landmark", "axis", "way"), [
     ("smile", 48, 1, 0.19), ("frown", 48, 1, -0.1), ("brows_up", 19, 1, 0.11), ("brows_down", 19, 1, -0.1),
-    ("blink_left", 44, 1, -0.17), ("blink_right", 37, 1, -0.17), ("mouth_open", 57, 1, -0.4), ("jaw_left", 8, 0, 0.2), ("jaw_right", 8, 0, -0.2),
+    ("blink_left", 44, 1, -0.17), ("blink_right", 37, 1, -0.17), ("mouth_open", 57, 1, -0.4),
+    ("jaw_left", 8, 0, 0.2), ("jaw_right", 8, 0, -0.2),
     ("pucker", 48, 0, 0.07), ("wide_mouth", 48, 0, -0.1), ("surprise", 8, 1, -0.4), ("sneer", 51, 1, 0.04), ("fear", 8, 1, -0.2)])
 def test_a_named_expression_goes_as_far_as_a_face_does(model, name, landmark, axis, way):
     """At amount 1, in eye distances, measured on the built-in head: twice as far would be a grimace."""
@@ -111,7 +112,7 @@ def test_codes_of_another_model_are_refused(model):
     assert len(edit_head(short, model, Edit(yaw_degrees=5))) == 1, "fewer shape numbers are the first ones"
     for name, change in (("identity", 1), ("expression", 1), ("expression", -1)):
         code = torch.zeros(1, getattr(head, name).shape[1] + change)
-        with pytest.raises(InputError, match=r"must have its head model's 60 shape and 52 expression numbers, but got \d+ and \d+:"):
+        with pytest.raises(InputError, match=r"its head model's 60 shape and 52 expression numbers, but got \d+ and \d+:"):
             edit_head(head.replace(**{name: code}), model, Edit())
 
 
