@@ -24,9 +24,6 @@ def test_what_came_fits_on_a_line(came, shown):
     assert str(caught.value) == f"a must be short, but got {shown}: cut it."
 
 
-FIX = "connect a Load Image node."
-
-
 def picture(*shape):
     return torch.zeros(shape)
 
@@ -39,7 +36,8 @@ def test_pictures_pass(shape):
 @pytest.mark.parametrize(("image", "sentence"), [
     (picture(3, 4, 3), "image must be a batch of pictures [B, H, W, C], but got shape [3, 4, 3]: connect a Load Image node."),
     ("text", "image must be a batch of pictures [B, H, W, C], but got shape []: connect a Load Image node."),
-    *((picture(*shape), f"image must hold at least one picture with pixels, but got shape {list(shape)}: " + FIX)
+    *((picture(*shape),
+       f"image must hold at least one picture with pixels, but got shape {list(shape)}: connect a Load Image node.")
       for shape in ((0, 4, 4, 3), (1, 4, 0, 3))),
     (picture(1, 4, 4, 2), "image must have 1 or 3 or 4 channels, but got 2: connect a Load Image node."),
     (picture(1, 4, 4, 3) / 0, "image must hold finite numbers, but got NaN or infinity: check the node that made the picture."),

@@ -56,7 +56,8 @@ BREAKS = {
 
 @pytest.mark.parametrize("name", BREAKS)
 def test_tensors_that_do_not_fit_together_are_named(tensors, name):
-    with pytest.raises(InputError, match="'mine' must consist of tensors that fit together, but got a mismatch in ") as caught:
+    rule = "head model 'mine' must consist of tensors that fit together, but got a mismatch in "
+    with pytest.raises(InputError, match=rule) as caught:
         from_tensors({**tensors, name: BREAKS[name](tensors[name])}, "mine")
     assert {"uvs": "uv_faces"}.get(name, name) in str(caught.value).split("a mismatch in ")[1]
 

@@ -5,7 +5,6 @@ import json
 from dataclasses import replace
 from functools import cache
 
-import detfill
 import numpy as np
 import pytest
 import torch
@@ -24,6 +23,7 @@ from caphuman_core.identity.encode import Encoders, identify, look, nearest_to
 from caphuman_core.identity.facenet import build_facenet
 from caphuman_core.identity.options import CLIP_VIEWS, IDENTITY_SUFFIX
 from caphuman_core.pixels import image_of
+from tools.stand_ins import detfill
 
 WHOLE = Face(torch.tensor([0.0, 0, 240, 300]), 0.0)
 

@@ -112,7 +112,8 @@ def test_codes_of_another_model_are_refused(model):
     assert len(edit_head(short, model, Edit(yaw_degrees=5))) == 1, "fewer shape numbers are the first ones"
     for name, change in (("identity", 1), ("expression", 1), ("expression", -1)):
         code = torch.zeros(1, getattr(head, name).shape[1] + change)
-        with pytest.raises(InputError, match=r"its head model's 60 shape and 52 expression numbers, but got \d+ and \d+:"):
+        rule = r"must have its head model's 60 shape and 52 expression numbers, but got \d+ and \d+:"
+        with pytest.raises(InputError, match=rule):
             edit_head(head.replace(**{name: code}), model, Edit())
 
 

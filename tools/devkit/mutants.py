@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mutations import Mutation, mutations
+
+from .mutations import Mutation, mutations
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE, TESTS = "caphuman_core", "tests/core"
