@@ -16,7 +16,7 @@ from comfy.controlnet import ControlBase
 from torch import Tensor
 
 from ...caphuman_core.capface.frames import entries_for_frames, identity_heard
-from ...caphuman_core.capface.mask import face_mask, resize_mask
+from ...caphuman_core.capface.mask import centre_cut, face_mask, resize_mask
 from ...caphuman_core.capface.schedule import Schedule, strengths
 from ...caphuman_core.capface.spec import CELL, SPEC, TOKENS
 from ...caphuman_core.flow import HeadHint, Identity
@@ -220,7 +220,8 @@ class CapFaceControl(ControlBase):
         if picture.shape[1] > 1:
             self._warn_of_resizing(picture, size)
         shrinks = picture.shape[-1] >= size[1] and picture.shape[-2] >= size[0]
-        return comfy.utils.common_upscale(picture, size[1], size[0], "area" if shrinks else "bilinear", "center")
+        part = centre_cut(picture, size)
+        return comfy.utils.common_upscale(part, size[1], size[0], "area" if shrinks else "bilinear", "disabled")
 
     def _warn_of_resizing(self, maps: Tensor, size: tuple[int, int]) -> None:
         if not self.warned:
