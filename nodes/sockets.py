@@ -80,7 +80,7 @@ def checked(node: type) -> type:
     plain: Any = getattr(node.execute, "__func__", node.execute)           # type: ignore[attr-defined]
     if hasattr(plain, "__wrapped__"):
         return node
-    signature = inspect.signature(plain)
+    order = list(inspect.signature(plain).parameters)[1:]
     types: dict[str, tuple[str, bool]] = {}             # input -> its type, and whether it may be absent; asked for when first run
 
     @functools.wraps(plain)
@@ -88,7 +88,7 @@ def checked(node: type) -> type:
         if not types:
             inputs = node.define_schema().inputs                            # type: ignore[attr-defined]
             types.update({entry.id: (entry.io_type, bool(entry.optional)) for entry in inputs})
-        for name, value in signature.bind_partial(cls, *given, **named).arguments.items():
+        for name, value in (dict(zip(order, given, strict=False)) | named).items():
             io_type, optional = types.get(name, ("", True))
             if not (optional and value is None):
                 check(name, io_type, value)
