@@ -204,7 +204,8 @@ def test_a_model_that_cannot_be_read_is_asked_for_again(routes, talk, pack, monk
 NEW_HEAD = {"model": "built-in", "width": 64, "height": 64}
 OWN = ({}, {"Origin": "http://127.0.0.1:{port}"}, {"Host": "192.168.1.7:8188", "Origin": "http://192.168.1.7:8188"},
        {"Host": "studio.local:8188"}, {"Host": "studio", "Origin": "http://studio"}, {"Host": "localhost:8188"},
-       {"Host": "[::1]:8188"}, {"Host": "comfy.example.com", "Origin": "https://comfy.example.com"},              # through a proxy that the user has set up
+       {"Host": "[::1]:8188"},
+       {"Host": "comfy.example.com", "Origin": "https://comfy.example.com"},            # through a proxy that the user has set up
        {"Host": "comfy.example.com", "Sec-Fetch-Site": "same-origin"},
        {"Host": "192.168.1.7:8188", "Origin": "https://comfy.example.com", "X-Forwarded-For": "10.0.0.1"})
 FOREIGN = ({"Origin": "null"}, {"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Host": "evil.example:8188"},
