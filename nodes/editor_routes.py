@@ -3,6 +3,7 @@
 POST /caphuman/editor/new_head  {model, width, height}            -> HEAD as JSON
 GET  /caphuman/editor/mesh?model=NAME                             -> mesh (editor_wire.mesh_message), cacheable
 POST /caphuman/editor/texture   {model, texture}                  -> texture (editor_wire.texture_message)
+POST /caphuman/editor/amounts   {model, expression}                -> named amounts like it, as JSON
 POST /caphuman/editor/vertices  {model, identity, expression, ...} -> vertices (editor_wire.vertices_message)
 
 Answers follow from the request alone: nothing of one browser is kept for another. A model is named as in
@@ -160,6 +161,12 @@ def vertices(model: Any, request: dict[str, Any]) -> bytes:
     return vertices_message(model, request)
 
 
+def amounts(model: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Named amounts like a head's own expression."""
+    from ..caphuman_core.head.edit.editor_wire import amounts_json
+    return amounts_json(model, request)
+
+
 async def read_json(request: web.Request) -> dict[str, Any]:
     """The request's JSON object, read no further than MAX_BODY."""
     body = b""
@@ -197,7 +204,8 @@ def make_handlers(editor: Editor) -> dict[tuple[str, str], Callable[[web.Request
         return web.Response(body=body, content_type="application/octet-stream", headers=headers)
 
     return {("POST", f"{PREFIX}/new_head"): posted(new_head), ("GET", f"{PREFIX}/mesh"): _explained(get_mesh),
-            ("POST", f"{PREFIX}/texture"): posted(texture), ("POST", f"{PREFIX}/vertices"): posted(vertices)}
+            ("POST", f"{PREFIX}/texture"): posted(texture), ("POST", f"{PREFIX}/vertices"): posted(vertices),
+            ("POST", f"{PREFIX}/amounts"): posted(amounts)}
 
 
 def _explained(handle: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:

@@ -1,11 +1,12 @@
 """Safe, strict reading of weight files.
 
-Files are recognised by their keys, never by their name. Torch files are read with
-`weights_only=True`; nothing in a file is ever executed. Loading leaves no key unread and no
+Files are recognised by their keys, never by their name. Torch files are read by torch_files.py;
+nothing in a file is ever executed. Loading leaves no key unread and no
 parameter unfilled: a mismatch is an error that lists keys.
 """
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,12 +15,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ..check import InputError, fail
+from .torch_files import read_torch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
-TRAINING_PACKAGES = ("pytorch_lightning", "lightning", "lightning_fabric", "lightning_utilities", "omegaconf")
 MOST_IN_MEMORY = 256 << 20               # bytes of a file that is read rather than mapped: head models, identities, small networks
 MOST_HEADER, MOST_TENSORS = 16 << 20, 50_000    # of a .safetensors file; a whole checkpoint has 300 kB and 2,000
 TORCH_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".tar", ".pkl")
@@ -40,7 +41,7 @@ def read_state_dict(path: str | Path, what: str, keep: Callable[[str], bool] | N
     try:
         if path.suffix.lower() in SAFETENSORS_SUFFIXES:
             return _read_safetensors(path, keep)
-        return _read_torch(path, keep)
+        return read_torch(path, name, keep)
     except InputError:
         raise
     except (Exception, MemoryError) as error:        # a damaged file may declare any size
@@ -116,7 +117,8 @@ def write_safetensors(path: str | Path, tensors: Mapping[str, Tensor], metadata:
         fail(f"file '{path.name}'", "must be writable", error.strerror or str(error),
              "free some disk space or choose another folder")
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):       # a folder that cannot be written holds no part either
+            part.unlink()
 
 
 def _bytes_of(tensor: Tensor) -> Any:
@@ -129,52 +131,6 @@ def _dtype_name(tensor: Tensor) -> str:
     names = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64", torch.int64: "I64",
              torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL"}
     return names[tensor.dtype]
-
-
-def _read_torch(path: Path, keep: Callable[[str], bool] | None) -> dict[str, Tensor]:
-    import torch
-    with torch.serialization.safe_globals(_training_leftovers(path)):
-        try:
-            tree = torch.load(path, map_location="cpu", weights_only=True, mmap=path.stat().st_size > MOST_IN_MEMORY)
-        except RuntimeError as error:           # files in the format before torch 1.6 cannot be mapped
-            if "mmap" not in str(error):
-                raise
-            tree = torch.load(path, map_location="cpu", weights_only=True)
-    if isinstance(tree, Mapping) and isinstance(tree.get("state_dict"), Mapping):
-        tree = tree["state_dict"]
-    return {key: value for key, value in _flatten(tree, "") if keep is None or keep(key)}
-
-
-class _Ignored:
-    """Takes the place of a training framework's object; keeps nothing, runs nothing."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        """Whatever the object was made of."""
-
-    def __setstate__(self, state: Any) -> None:
-        """Whatever the object held."""
-
-
-def _training_leftovers(path: Path) -> list[Any]:
-    """Stand-ins for the objects that training checkpoints carry beside their weights (callbacks, configurations).
-
-    Only names of known training packages are replaced; any other name makes torch refuse the file.
-    """
-    import torch
-    try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
-    except Exception:                           # not a zip-format torch file: torch.load says what it is
-        return []
-    return [(_Ignored, name) for name in names if name.split(".")[0] in TRAINING_PACKAGES]
-
-
-def _flatten(tree: Any, prefix: str) -> Iterable[tuple[str, Tensor]]:
-    import torch
-    if isinstance(tree, torch.Tensor):
-        yield prefix.removesuffix("."), tree
-    elif isinstance(tree, Mapping):
-        for key, value in tree.items():
-            yield from _flatten(value, f"{prefix}{key}.")
 
 
 def strip_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
