@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caphuman_core.check import InputError, fail
+from caphuman_core.head.options import HEAD_SUFFIX
 
 from .folder import write_whole
 from .lists import load_conditions
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from caphuman_core.head.model.head_model import HeadModel
 
 SIZE = 512                      # pixels, the frame of heads made from values; rendering reframes them
-HEAD_SUFFIX = ".head.safetensors"
 
 
 def read_heads(source: Path | None) -> tuple[HeadEntry, ...]:
@@ -70,19 +70,9 @@ def make_forms(entries: Sequence[HeadEntry], run: Path, model: HeadModel, models
 
 def head_of_values(values: dict[str, Any], model: HeadModel) -> Head:
     """The head that CapHuman Edit Head makes of a new head with these widget values."""
-    from caphuman_core.head.edit.edit import Edit, edit_head
-    from caphuman_core.head.edit.recipes import EXPRESSIONS
-    from caphuman_core.head.edit.relight import relight
+    from caphuman_core.head.edit.widget_values import edited
     from caphuman_core.head.new import new_head
-    numbers = {name: values[name] for name in ("yaw_degrees", "pitch_degrees", "roll_degrees", "x", "y", "scale", "jaw_degrees")}
-    edit = Edit(**numbers, expressions={name: values[name] for name in EXPRESSIONS})
-    head = edit_head(new_head(model, SIZE, SIZE), model, edit, values["mode"], values["turn_light"])
-    if not values["relight"]:
-        return head
-    colour = values["light_colour"].removeprefix("#")
-    rgb = tuple(int(colour[i:i + 2], 16) / 255 for i in (0, 2, 4))
-    return relight(head, values["light_azimuth"], values["light_elevation"], values["light_intensity"], values["light_ambient"],
-                   (rgb[0], rgb[1], rgb[2]))
+    return edited(new_head(model, SIZE, SIZE), model, values)
 
 
 def _head_of(entry: HeadEntry, model: HeadModel, models: Path | None, notes: list[str]) -> tuple[Any, tuple[str, bytes]]:

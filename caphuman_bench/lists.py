@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from caphuman_core.check import fail
-from caphuman_core.head.edit.recipes import EXPRESSIONS
+from caphuman_core.head.edit import widget_values
 
 from .plan import HeadEntry, PromptEntry
 
@@ -21,10 +21,7 @@ PROMPTS_FILE, CONDITIONS_FILE = HERE / "prompts.json", HERE / "conditions.json"
 PROMPTS_FORMAT, HEADS_FORMAT = "caphuman-bench-prompts/1", "caphuman-bench-heads/1"
 KINDS = ("simple", "context", "clothing", "accessory", "activity", "style")
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")             # also a file name, on any system
-_PLACE = {"yaw_degrees": 0.0, "pitch_degrees": 0.0, "roll_degrees": 0.0, "x": 0.0, "y": 0.0, "scale": 1.0, "jaw_degrees": 0.0}
-_LIGHT = {"light_azimuth": 30.0, "light_elevation": 25.0, "light_intensity": 0.6, "light_ambient": 0.7, "light_colour": "#ffffff"}
-NEUTRAL: dict[str, Any] = {**_PLACE, **dict.fromkeys(EXPRESSIONS, 0.0), "mode": "set", "turn_light": False, "relight": False,
-                           **_LIGHT}
+NEUTRAL: dict[str, Any] = {**widget_values.NEUTRAL, "mode": "set"}
 
 
 def load_prompts(path: Path | None = None) -> tuple[PromptEntry, ...]:
@@ -52,10 +49,10 @@ def load_conditions(path: Path | None = None) -> tuple[HeadEntry, ...]:
 def full_values(values: Mapping[str, Any], name: str = "head condition") -> dict[str, Any]:
     """All widget values of CapHuman Edit Head by input name. Any light value turns `relight` on. InputError for unknown names."""
     unknown = sorted(set(values) - set(NEUTRAL))
-    _need(not unknown, name, f"must use names such as {', '.join(_PLACE)}", ", ".join(map(str, unknown)))
+    _need(not unknown, name, f"must use names such as {', '.join(widget_values.PLACE)}", ", ".join(map(str, unknown)))
     for key, value in values.items():
         _need(_fits(value, NEUTRAL[key]), f"{name}, {key},", f"must be a {_word(NEUTRAL[key])}", value)
-    relight = {"relight": True} if set(values) & set(_LIGHT) else {}
+    relight = {"relight": True} if set(values) & set(widget_values.LIGHT) else {}
     return {**NEUTRAL, **relight, **values}
 
 

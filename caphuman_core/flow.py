@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+CLIP_TOKENS, CLIP_WIDTH = 257, 1024     # of ViT-L/14 at 224 pixels: the class token, then 16 x 16 patches
+IDENTITY_WIDTH = 512                    # of FaceNet's vector, and of ArcFace's
+HINT_CHANNELS = 9                       # normal, albedo, shaded; three each
+
 
 @dataclass(frozen=True)
 class Face:
@@ -127,4 +131,4 @@ class HeadHint:
         return self.maps.shape[0]
 
 
-__all__ = ["Face", "Faces", "Head", "HeadHint", "Identity"]
+__all__ = ["CLIP_TOKENS", "CLIP_WIDTH", "HINT_CHANNELS", "IDENTITY_WIDTH", "Face", "Faces", "Head", "HeadHint", "Identity"]

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from comfy_api.v0_0_2 import io
 
-from ..caphuman_core.check import fail
 from . import wires
 
 CATEGORY = "CapHuman/head"
@@ -35,17 +34,8 @@ class RelightHead(io.ComfyNode):
     @classmethod
     def execute(cls, head, azimuth, elevation, intensity, ambient, colour) -> io.NodeOutput:
         from ..caphuman_core.head.edit.relight import relight
+        from ..caphuman_core.head.light import rgb01_of
         return io.NodeOutput(relight(head, azimuth, elevation, intensity, ambient, rgb01_of(colour)))
-
-
-def rgb01_of(colour: str) -> tuple[float, float, float]:
-    """#rrggbb as red, green, blue of 0..1."""
-    text = colour.strip().removeprefix("#")
-    try:
-        red, green, blue = bytes.fromhex(text)
-    except ValueError:
-        fail("colour", "must be #rrggbb", repr(colour), "type six hexadecimal digits, like #ffd8b0")
-    return red / 255, green / 255, blue / 255
 
 
 def _switch(name: str, tooltip: str) -> io.Boolean.Input:

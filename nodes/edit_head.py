@@ -11,7 +11,6 @@ from ..caphuman_core.check import require_image
 from ..caphuman_core.head.edit.recipes import EXPRESSIONS
 from ..caphuman_core.head.options import EDIT_MODES
 from . import host, wires
-from .change_head import rgb01_of
 
 CATEGORY = "CapHuman/head"
 FINE = 0.001                 # step of place and scale: the frontend rounds to it, and a head may be small in a large photo
@@ -89,27 +88,16 @@ class EditHead(io.ComfyNode):
             ])
 
     @classmethod
-    def execute(cls, head, head_model, yaw_degrees, pitch_degrees, roll_degrees, x, y, scale, jaw_degrees,
-                smile, frown, brows_up, brows_down, blink_left, blink_right, squint, mouth_open, jaw_left, jaw_right,
-                pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear, mode,
-                turn_light=False, photo=None, relight=False, light_azimuth=30.0, light_elevation=25.0, light_intensity=0.6,
-                light_ambient=0.7, light_colour="#ffffff") -> io.NodeOutput:
-        from ..caphuman_core.head.edit.edit import Edit, edit_head
+    def execute(cls, head, head_model, photo=None, **values) -> io.NodeOutput:
         from ..caphuman_core.head.edit.editor_wire import head_json
-        from ..caphuman_core.head.edit.relight import relight as lit
+        from ..caphuman_core.head.edit.widget_values import edited
         from ..caphuman_core.render.maps import require_same_model
         require_same_model(head, head_model)
         if photo is not None:
             require_image("photo", photo)
-        amounts = (smile, frown, brows_up, brows_down, blink_left, blink_right, squint, mouth_open, jaw_left, jaw_right,
-                   pucker, wide_mouth, sneer, cheek_puff, surprise, anger, sadness, disgust, fear)
-        edit = Edit(yaw_degrees, pitch_degrees, roll_degrees, x, y, scale, jaw_degrees,
-                    dict(zip(EXPRESSIONS, amounts, strict=True)))
-        edited = edit_head(head, head_model, edit, mode, turn_light)
-        if relight:
-            edited = lit(edited, light_azimuth, light_elevation, light_intensity, light_ambient, rgb01_of(light_colour))
+        made = edited(head, head_model, values)
         shown = {**head_json(head, head_model.name), "photo": None if photo is None else _shown_photo(photo, head)}
-        return io.NodeOutput(edited, _preview(edited, head_model, photo), ui={"caphuman_editor": [shown]})
+        return io.NodeOutput(made, _preview(made, head_model, photo), ui={"caphuman_editor": [shown]})
 
 
 def _preview(head, head_model, photo):

@@ -9,6 +9,7 @@ import torch
 from comfy_api.v0_0_2 import io, ui
 
 from ..caphuman_core.check import fail, require, require_image
+from ..caphuman_core.flow import CLIP_TOKENS, CLIP_WIDTH
 from ..caphuman_core.identity.options import CLIP_VIEWS
 from . import host, wires
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 CATEGORY = "CapHuman/identity"
 FACENET_AT_ONCE = 16                     # crops
 CLIP_AT_ONCE = 8                         # views
-CLIP_TOKENS, CLIP_WIDTH = 257, 1024      # of ViT-L/14 at 224 pixels
 SEVERAL = ("one identity each", "average")
 
 

@@ -6,7 +6,7 @@ where the graph does so, else with pose, expression and light of the condition's
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,8 +26,6 @@ DECA_SOURCE = ("put deca_model.tar, generic_model.pkl, FLAME_texture.npz, landma
                "and FLAME projects into the models folder 'flame'")
 AGREEING_DEGREES = 15.0                  # dlib's points, made for frontal faces, are believed if they see the head turned alike
 FRAME = 512                              # pixels; codes do not depend on it
-_PLACE = ("yaw_degrees", "pitch_degrees", "roll_degrees", "x", "y", "scale", "jaw_degrees")
-_LIGHT = ("light_azimuth", "light_elevation", "light_intensity", "light_ambient")
 
 
 @dataclass(frozen=True)
@@ -174,6 +172,7 @@ def asked_head(base: Fitted, condition: HeadEntry, model: HeadModel, edits: bool
     only who it is. of_photo: the fitted head of the condition's photo (kind "photo"); None without a face in it: then nothing
     can be asked. folder: what the condition's file is relative to.
     """
+    from caphuman_core.head.edit.widget_values import edited
     from caphuman_core.head.new import new_head
     from caphuman_core.head.storage import load_head
     if condition.kind == "values" and edits:
@@ -194,20 +193,6 @@ def _with(base: Fitted, asked: Fitted) -> Fitted:
     if asked.knows_expression:
         changes["expression"] = head.expression
     return Fitted(base.head.replace(**changes), asked.knows_expression)
-
-
-def edited(head: Head, model: HeadModel, values: Mapping[str, Any]) -> Head:
-    """What CapHuman Edit Head makes of a head with these widget values (all of them, see lists.full_values)."""
-    from caphuman_core.head.edit.edit import Edit, edit_head
-    from caphuman_core.head.edit.recipes import EXPRESSIONS
-    from caphuman_core.head.edit.relight import relight
-    edit = Edit(*(float(values[name]) for name in _PLACE), expressions={name: float(values[name]) for name in EXPRESSIONS})
-    head = edit_head(head, model, edit, values["mode"], bool(values["turn_light"]))
-    if not values["relight"]:
-        return head
-    colour = bytes.fromhex(str(values["light_colour"]).strip().removeprefix("#"))
-    azimuth, elevation, intensity, ambient = (float(values[name]) for name in _LIGHT)
-    return relight(head, azimuth, elevation, intensity, ambient, (colour[0] / 255, colour[1] / 255, colour[2] / 255))
 
 
 def errors(asked: Fitted, obtained: Fitted) -> dict[str, float | None]:

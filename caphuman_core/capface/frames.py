@@ -6,8 +6,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-TOKENS = 258                                    # 257 CLIP patch and class tokens, then one identity token
-
 
 def entries_for_frames(count: int, frames: Sequence[int]) -> list[int]:
     """The entry, of `count`, that serves each frame: frame i takes entry i.

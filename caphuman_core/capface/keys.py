@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..check import fail
 from ..files.weights import read_state_dict
+from ..flow import HINT_CHANNELS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +18,6 @@ BLOCKS = ("time_embed.", "input_blocks.", "input_hint_block.", "zero_convs.", "m
           "mask_predict.")
 # A file with one of these is a full training checkpoint: what lies beside CapFace in it is not CapFace's.
 OTHER_PARTS = ("model.", "first_stage_model.", "cond_stage_model.", "control_cond_stage_model.")
-HINT_CHANNELS = 9                               # normal, albedo, shaded; three each
 HINT_KEY = "input_hint_block.0.weight"
 MASK_KEY = "mask_predict.0.weight"
 DIFFUSERS_CONTROLNET_KEY = "controlnet_cond_embedding.conv_in.weight"

@@ -6,6 +6,8 @@ import math
 import torch
 from torch import Tensor
 
+from ..check import fail
+
 # Order 1, x, y, z, xy, xz, yz, x^2-y^2, 3z^2-1; normalisation constants of the paper's code.
 CONSTANTS = (0.28209479, 1.02332671, 1.02332671, 1.02332671, 0.85808553, 0.85808553, 0.85808553, 0.42904277, 0.24770796)
 
@@ -46,3 +48,13 @@ def directional(azimuth_degrees: float, elevation_degrees: float, intensity: flo
 def default_light() -> Tensor:
     """A soft front light from slightly above: the light of new heads and of landmark fits, [9, 3]."""
     return directional(0.0, 25.0)
+
+
+def rgb01_of(colour: str) -> tuple[float, float, float]:
+    """#rrggbb as red, green, blue of 0..1."""
+    text = colour.strip().removeprefix("#")
+    try:
+        red, green, blue = bytes.fromhex(text)
+    except ValueError:
+        fail("colour", "must be #rrggbb", repr(colour), "type six hexadecimal digits, like #ffd8b0")
+    return red / 255, green / 255, blue / 255

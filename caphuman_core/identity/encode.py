@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from ..face.turned import quarter_turns_to_upright
-from ..flow import Face, Faces
+from ..flow import IDENTITY_WIDTH, Face, Faces
 from .crops import CLIP_SIDE, clip_view, face_crop, facenet_input, picture_of, turned
 from .facenet import SIDE
 from .options import CLIP_VIEWS
 
-ARCFACE = 512                            # numbers of an ArcFace embedding
 Whiten = Callable[[Tensor], Tensor]      # photo [3, H, W] 0..1 -> the same with everything but the face white
 
 
@@ -77,6 +76,6 @@ def nearest_to(face: Face, others: list[Face], height: int, width: int) -> Tenso
 
 def _arcface(faces: Faces) -> Tensor | None:
     rows = [face for found in faces.per_image for face in (found or (None,))]
-    vectors = [torch.zeros(ARCFACE) if face is None else face.arcface for face in rows]
+    vectors = [torch.zeros(IDENTITY_WIDTH) if face is None else face.arcface for face in rows]
     known = [vector for vector in vectors if vector is not None]
     return torch.stack(known) if len(known) == len(rows) and any(rows) else None

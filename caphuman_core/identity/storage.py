@@ -6,7 +6,7 @@ from pathlib import Path
 from ..check import fail
 from ..files.shared_file import read_shared
 from ..files.weights import write_safetensors
-from ..flow import Identity
+from ..flow import CLIP_TOKENS, CLIP_WIDTH, IDENTITY_WIDTH, Identity
 
 FORMAT = "caphuman-identity-1"
 MAX_BYTES = 256 << 20                    # about 240 faces
@@ -27,7 +27,8 @@ def load_identity(path: Path) -> Identity:
     name = f"identity file '{path.name}'"
     tensors, info = read_shared(path, name, FORMAT, "CapHuman Save Identity", MAX_BYTES, NEEDED, frozenset({"arcface"}))
     count = tensors["present"].numel()
-    shapes = {"global_embedding": (count, 512), "local_tokens": (count, 257, 1024), "present": (count,), "arcface": (count, 512)}
+    shapes = {"global_embedding": (count, IDENTITY_WIDTH), "local_tokens": (count, CLIP_TOKENS, CLIP_WIDTH), "present": (count,),
+              "arcface": (count, IDENTITY_WIDTH)}
     for key, tensor in tensors.items():
         if tuple(tensor.shape) != shapes[key] or not count:
             fail(name, f"must hold {key} of shape {list(shapes[key])}", list(tensor.shape), "save the identity again")

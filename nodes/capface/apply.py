@@ -1,6 +1,7 @@
 """CapFace in a graph: a conditioning that carries a person."""
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -8,6 +9,7 @@ from comfy_api.v0_0_2 import io
 
 from ...caphuman_core.capface.schedule import CURVES, parse_schedule, parse_values
 from ...caphuman_core.check import require
+from ...caphuman_core.flow import CLIP_TOKENS, CLIP_WIDTH, IDENTITY_WIDTH
 from .. import wires
 
 if TYPE_CHECKING:
@@ -55,9 +57,9 @@ class ApplyCapFace(io.ComfyNode):
         positive = _controlled(positive, controls, CapFaceControl(capface, person))
         if reference_hint is not None:
             _check_hint(reference_hint, "reference_hint")
-            person, controls = Person(**{**vars(person), "hint": reference_hint}), {}
+            person, controls = replace(person, hint=reference_hint), {}
         negative = _controlled(negative, controls, CapFaceControl(capface, person), implied)
-        return io.NodeOutput(positive, negative, preview_mask(capface, Person(**{**vars(person), "hint": hint})))
+        return io.NodeOutput(positive, negative, preview_mask(capface, replace(person, hint=hint)))
 
 
 def _main_inputs() -> list:
@@ -154,9 +156,11 @@ def _check_hint(hint: HeadHint, name: str) -> None:
 
 def _check_identity(identity: Identity) -> None:
     local, whole = list(identity.local_tokens.shape), list(identity.global_embedding.shape)
-    fits = (len(local) == 3 and local[1:] == [257, 1024] and len(whole) == 2 and whole[1] == 512
+    fits = (len(local) == 3 and local[1:] == [CLIP_TOKENS, CLIP_WIDTH] and len(whole) == 2
+            and whole[1] == IDENTITY_WIDTH
             and local[0] == whole[0] == len(identity.present) > 0)
-    require(fits, "identity", "must hold 257 CLIP tokens of 1024 and a face embedding of 512 for each photo",
+    require(fits, "identity",
+            f"must hold {CLIP_TOKENS} CLIP tokens of {CLIP_WIDTH} and a face embedding of {IDENTITY_WIDTH} for each photo",
             f"shapes {local} and {whole}", "connect CapHuman Encode Identity, which uses both encoders")
     require(bool(identity.local_tokens.isfinite().all() and identity.global_embedding.isfinite().all()), "identity",
             "must hold finite numbers", "NaN or infinity", "encode the photo again, and check the encoders' files")

@@ -5,6 +5,7 @@ from typing import Any
 
 from comfy.supported_models import SD15
 
+from ...caphuman_core.capface.spec import SPEC
 from ...caphuman_core.check import fail
 
 # Names users know, for the host's configuration classes.
@@ -14,7 +15,7 @@ FAMILIES = {
     "SD3": "Stable Diffusion 3", "Flux": "Flux", "FluxSchnell": "Flux Schnell", "FluxInpaint": "Flux Fill", "Flux2": "Flux 2",
     "SVD_img2vid": "Stable Video Diffusion", "SV3D_u": "SV3D", "SV3D_p": "SV3D",
 }
-SHAPE = {"context_dim": 768, "model_channels": 320, "adm_in_channels": None, "use_temporal_attention": False}
+SHAPE = {"context_dim": SPEC.context, "model_channels": SPEC.width, "adm_in_channels": None, "use_temporal_attention": False}
 
 
 def require_sd15(base: Any, name: str) -> None:
@@ -25,7 +26,7 @@ def require_sd15(base: Any, name: str) -> None:
     """
     config = getattr(base, "model_config", None)
     unet = getattr(config, "unet_config", None) or {}
-    shape_fits = all(unet.get(key) == value for key, value in SHAPE.items()) and _levels(unet) in ((1, 2, 4, 4), None)
+    shape_fits = all(unet.get(key) == value for key, value in SHAPE.items()) and _levels(unet) in (SPEC.levels, None)
     if isinstance(config, SD15) and shape_fits:
         return
     kind = type(config).__name__ if config is not None else type(base).__name__

@@ -18,13 +18,13 @@ from torch import Tensor
 from ...caphuman_core.capface.frames import entries_for_frames, identity_heard
 from ...caphuman_core.capface.mask import face_mask, resize_mask
 from ...caphuman_core.capface.schedule import Schedule, strengths
+from ...caphuman_core.capface.spec import CELL, SPEC, TOKENS
 from ...caphuman_core.flow import HeadHint, Identity
 from .. import host
 from .base_model import require_sd15
 from .network import CapFaceNet, FrameContext, IdentityContext
 from .step_cache import AREA_KEY, Area, Residuals, StepCache
 
-LATENT = 8                                      # pixels in a latent cell, SD1.5
 ENCODE_AT_ONCE = 2                              # hints encoded together; more costs memory, not time
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class CapFaceControl(ControlBase):
         self.person = person
         self.strength = person.strength
         self.timestep_percent_range = (person.start_percent, person.end_percent)
-        self.compression_ratio = LATENT
+        self.compression_ratio = CELL
         self._forget()
 
     # --- the run: the host calls pre_run, then get_control for every step, then cleanup (not after an interrupt)
@@ -192,7 +192,7 @@ class CapFaceControl(ControlBase):
     def encode(self, height: int, width: int, area: Area | None, device: torch.device) -> HintFeatures:
         """Hint block and masks for every entry, at latent size height x width."""
         hint = self.person.hint
-        pixels = (height * LATENT, width * LATENT)
+        pixels = (height * CELL, width * CELL)
         maps = self._fitted(hint.maps, pixels, area)
         guided, masks = [], []
         for start in range(0, len(maps), ENCODE_AT_ONCE):
@@ -214,7 +214,7 @@ class CapFaceControl(ControlBase):
         control pictures (centre crop to the aspect, then resize; cells hold means when it shrinks)."""
         if area is not None:
             height, width = self.person.hint.maps.shape[-2:]
-            picture = area.cut(picture, (height // LATENT, width // LATENT))
+            picture = area.cut(picture, (height // CELL, width // CELL))
         if tuple(picture.shape[-2:]) == size:
             return picture
         if picture.shape[1] > 1:
@@ -242,9 +242,9 @@ class CapFaceControl(ControlBase):
     def inference_memory_requirements(self, dtype: torch.dtype) -> int:
         """Bytes kept over a run or used beside the UNet: hint features, keys and values, residuals of one step."""
         count, _, height, width = self.person.hint.maps.shape
-        cells = height * width // LATENT**2
-        features = count * cells * (320 + 1) * self.capface.dtype.itemsize
-        contexts = len(self.person.identity) * 258 * 2 * 5760 * self.capface.dtype.itemsize
+        cells = height * width // CELL**2
+        features = count * cells * (SPEC.width + 1) * self.capface.dtype.itemsize
+        contexts = len(self.person.identity) * TOKENS * 2 * SPEC.key_width * self.capface.dtype.itemsize
         encoding = 2 * 16 * height * width * 4 * min(count, ENCODE_AT_ONCE)
         return features + contexts + encoding + 2 * StepCache.BYTES + super().inference_memory_requirements(dtype)
 
@@ -291,6 +291,6 @@ def preview_mask(capface: CapFace, person: Person) -> Tensor:
     if person.mask == "rendered":
         return person.hint.mask.float()
     control = CapFaceControl(capface, person)
-    features = control.encode(max(1, height // LATENT), max(1, width // LATENT), None, host.compute_device())
+    features = control.encode(max(1, height // CELL), max(1, width // CELL), None, host.compute_device())
     mask = resize_mask(features.mask, (height, width))[:, 0] if features.mask is not None else person.hint.mask
     return (mask * person.hint.present.to(mask)[:, None, None]).to(host.intermediate_device())

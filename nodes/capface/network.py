@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import comfy.ldm.modules.attention as host_attention
 import comfy.model_management
@@ -11,8 +13,9 @@ from comfy.cldm.cldm import ControlNet
 from comfy.ldm.modules.diffusionmodules.util import timestep_embedding
 from torch import Tensor, nn
 
-from ...caphuman_core.capface.layout import CLIP_WIDTH, CONTEXT, IDENTITY_WIDTH, NETWORK, WIDTH
+from ...caphuman_core.capface.spec import SPEC
 from ...caphuman_core.files.weights import load_strict
+from ...caphuman_core.flow import CLIP_WIDTH, IDENTITY_WIDTH
 
 COMPUTE_TYPES = [torch.float16, torch.bfloat16, torch.float32]
 
@@ -50,7 +53,16 @@ class FrameContext:
 
 
 class IdentityAttention(host_attention.CrossAttention):
-    """The host's cross-attention over keys and values that are already there."""
+    """The host's cross-attention over keys and values that are already there.
+
+    The host's blocks take no attention class, so each is given another layer in the place of the one it made.
+    """
+
+    @classmethod
+    def like(cls, made: host_attention.CrossAttention, **place: Any) -> IdentityAttention:
+        """An attention of the same shape as one that the host made; its weights are yet to be loaded."""
+        return cls(query_dim=made.to_q.in_features, context_dim=made.to_k.in_features, heads=made.heads, dim_head=made.dim_head,
+                   attn_precision=made.attn_precision, **place)
 
     def forward(self, x: Tensor, context: FrameContext, value=None, mask=None, transformer_options=None) -> Tensor:
         keys, values = context.keys_values(self)
@@ -62,18 +74,17 @@ class IdentityAttention(host_attention.CrossAttention):
 class CapFaceNet(ControlNet):
     """The host's SD1.5 ControlNet with a nine-channel hint, a face mask and identity in the place of text."""
 
-    def __init__(self, dtype: torch.dtype, device: torch.device, operations: type, width: int = WIDTH) -> None:
+    def __init__(self, dtype: torch.dtype, device: torch.device, operations: type, width: int = SPEC.width) -> None:
         """width: channels of the first level; tests make narrow networks."""
-        depth = list(NETWORK["transformer_depth"])      # the host's constructor empties the list
-        options = {**NETWORK, "transformer_depth": depth, "model_channels": width}
-        super().__init__(**options, dtype=dtype, device=device, operations=operations)
+        spec = replace(SPEC, width=width)
+        super().__init__(**spec.network(), dtype=dtype, device=device, operations=operations)
         place = {"dtype": dtype, "device": device}
         self.mask_predict = nn.Sequential(operations.Conv2d(width, 1, 3, padding=1, **place))
-        self.id_linear = operations.Linear(IDENTITY_WIDTH, CONTEXT, **place)
-        self.img_linear = operations.Linear(CLIP_WIDTH, CONTEXT, **place)
-        for layer in self.modules():
-            if isinstance(layer, host_attention.BasicTransformerBlock) and layer.attn2 is not None:
-                layer.attn2.__class__ = IdentityAttention
+        self.id_linear = operations.Linear(IDENTITY_WIDTH, spec.context, **place)
+        self.img_linear = operations.Linear(CLIP_WIDTH, spec.context, **place)
+        for block in self.modules():
+            if isinstance(block, host_attention.BasicTransformerBlock) and block.attn2 is not None:
+                block.attn2 = IdentityAttention.like(block.attn2, operations=operations, **place)
         self._compute_once_in_float32()
 
     def _compute_once_in_float32(self) -> None:

@@ -101,12 +101,12 @@ def base_model():
 
 
 @cache
-def pose_controlnet(layout_module):
+def pose_controlnet(spec_module):
     """The host's control object around an ordinary ControlNet with golden weights."""
     import comfy.cldm.cldm
     import comfy.controlnet
     import comfy.ops
-    options = {**layout_module.NETWORK, "transformer_depth": list(layout_module.NETWORK["transformer_depth"]), "hint_channels": 3}
+    options = {**spec_module.SPEC.network(), "hint_channels": 3}
     net = comfy.cldm.cldm.ControlNet(**options, dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init)
     fill_module(net, "pose_control_model.")
     return comfy.controlnet.ControlNet(net.eval().requires_grad_(False), load_device=torch.device("cpu"))

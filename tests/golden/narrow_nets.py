@@ -40,13 +40,12 @@ def capface(network_module, seed=2):
     return seeded(net, seed)
 
 
-def controlnet(layout_module, seed=3):
+def controlnet(spec_module, seed=3):
     """An ordinary ControlNet as the host's control object."""
     import comfy.cldm.cldm
     import comfy.controlnet
     import comfy.ops
-    options = {**layout_module.NETWORK, "transformer_depth": list(layout_module.NETWORK["transformer_depth"]), "hint_channels": 3,
-               "model_channels": WIDTH}
+    options = {**spec_module.SPEC.network(), "hint_channels": 3, "model_channels": WIDTH}
     net = comfy.cldm.cldm.ControlNet(**options, dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init)
     return comfy.controlnet.ControlNet(seeded(net, seed), load_device=torch.device("cpu"))
 

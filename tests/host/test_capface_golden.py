@@ -72,7 +72,7 @@ def apply_all(call, part, capface, persons, settings, conditioning=None):
 def pose(part, conditioning, person, strength):
     import nodes
     image = nets.tensor(person["pose"]).movedim(1, -1)
-    net = nets.pose_controlnet(part("caphuman_core.capface.layout"))
+    net = nets.pose_controlnet(part("caphuman_core.capface.spec"))
     return nodes.ControlNetApplyAdvanced().apply_controlnet(conditioning, [], net, image, strength, 0.0, 1.0)[0]
 
 

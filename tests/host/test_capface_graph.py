@@ -29,7 +29,7 @@ def stage(pack, host, monkeypatch):
     capface = control.CapFace(net, part("nodes.host").patcher(net), torch.float32, "narrow")
     models = {name: nets.base_model() for name in ("a", "b")}
     nets.seeded(models["b"].model.diffusion_model, 8)
-    other = nets.controlnet(part("caphuman_core.capface.layout"))
+    other = nets.controlnet(part("caphuman_core.capface.spec"))
     seen: list[torch.Tensor] = []
 
     def noise(*shape, seed):

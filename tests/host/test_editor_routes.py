@@ -216,10 +216,11 @@ def test_the_photo_of_a_small_head_is_sharp_in_the_close_up(pack, host):
     from PIL import Image
     core = importlib.import_module(f"{pack.__name__}.caphuman_core.head.new")
     model = importlib.import_module(f"{pack.__name__}.caphuman_core.head.model.head_model").load_builtin()
+    pivot = importlib.import_module(f"{pack.__name__}.caphuman_core.head.pivot")
     large, photo = core.new_head(model, 3000, 2000), torch.rand(1, 2000, 3000, 3)
     sides = []
     for factor in (1.0, 0.3, 0.01):
-        head = core.scale_about_pivot(large, model, torch.tensor([factor]))
+        head = pivot.scale_about_pivot(large, model, torch.tensor([factor]))
         told, = edited(pack, host, head=head, photo=photo).ui["caphuman_editor"]
         with Image.open(Path(folder_paths.get_temp_directory()) / told["photo"]["filename"]) as picture:
             sides.append(picture.size)

@@ -9,7 +9,7 @@ import torch
 
 @pytest.fixture
 def core(pack):
-    """core("head.edit") -> the pack's own module of that name."""
+    """core("head.edit.edit") -> the pack's own module of that name."""
     import importlib
     return lambda name: importlib.import_module(f"{pack.__name__}.caphuman_core.{name}")
 
@@ -21,7 +21,7 @@ def model(call):
 
 @pytest.fixture
 def neutral(core):
-    return dict.fromkeys(core("head.expressions").EXPRESSIONS, 0.0)
+    return dict.fromkeys(core("head.edit.expressions").EXPRESSIONS, 0.0)
 
 
 def edit(call, neutral, head, model, **changes):

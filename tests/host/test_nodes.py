@@ -74,6 +74,9 @@ def test_inputs_are_the_parameters_of_execute(classes):
     for name, node in classes.items():
         parameters = inspect.signature(node.execute).parameters
         inputs = {entry.id: entry for entry in node.GET_SCHEMA().inputs}
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            assert name == "CapHumanEditHead", "only the editor's many values travel as one mapping"
+            continue
         assert list(parameters) == list(inputs), name
         optional = {key for key, entry in inputs.items() if entry.optional}
         with_default = {key for key, parameter in parameters.items() if parameter.default is not parameter.empty}

@@ -62,7 +62,7 @@ def video(path):
 
 
 def places(core, heads, model):
-    return core("head.new").pivot(heads, model)
+    return core("head.pivot").pivot(heads, model)
 
 
 def test_a_moving_photo_gives_a_moving_head(call, core, clip, model, detector):
@@ -275,7 +275,7 @@ def test_smoothing_calms_a_shaky_clip_without_lag(call, core, model, detector):
     pictures = [np.roll(photo, (dy, 3 * i + dx), axis=(0, 1))[:240, 90:346] for i, (dy, dx) in enumerate(shake)]
     images = torch.from_numpy(np.stack(pictures)).float() / 255
     heads, *_ = call("CapHumanHeadsFromVideo", detector=detector, head_model=model, images=images, smoothing=0.0)
-    raw, calm = (places(core, batch, model) for batch in (heads, core("head.sequence").smooth(heads, model, 0.5, 24.0)))
+    raw, calm = (places(core, batch, model) for batch in (heads, core("head.edit.sequence").smooth(heads, model, 0.5, 24.0)))
 
     def jitter(track):
         return float(track.diff(n=2, dim=0).abs().mean())
@@ -314,7 +314,7 @@ def test_a_driving_batch_drives_another_person(call, core, clip, model, detector
 
 def edited(call, core, model, yaw):
     head = call("CapHumanNewHead", head_model=model, width=128, height=128)[0]
-    still = dict.fromkeys(("pitch_degrees", "roll_degrees", "x", "y", "jaw_degrees", *core("head.recipes").EXPRESSIONS), 0.0)
+    still = dict.fromkeys(("pitch_degrees", "roll_degrees", "x", "y", "jaw_degrees", *core("head.edit.recipes").EXPRESSIONS), 0.0)
     return call("CapHumanEditHead", head=head, head_model=model, yaw_degrees=yaw, scale=1.0, mode="add", **still)[0]
 
 

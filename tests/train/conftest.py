@@ -1,4 +1,5 @@
-"""The trainer as a top-level package, on the host's modules in process (as tests/conftest.py and tests/host do for theirs)."""
+"""The trainer and the benchmark tool, whose pieces it uses, as top-level packages, without the pack's folder on sys.path; on the
+host's modules in process."""
 from __future__ import annotations
 
 import importlib.util
@@ -12,11 +13,9 @@ PACK = Path(__file__).resolve().parents[2]
 HOST = Path(os.environ.get("COMFYUI_PATH") or PACK / ".host" / "ComfyUI-0.30.0").resolve()
 os.environ["COMFYUI_PATH"] = str(HOST)
 sys.path.insert(0, str(HOST))
-sys.path.insert(1, str(Path(__file__).parent))      # made_world: narrow networks, drawn data
 
 
 def _load(name: str) -> None:
-    """A package of the checkout without the checkout on sys.path, where its `nodes/` would shadow the host's."""
     if name in sys.modules:
         return
     folder = PACK / name
@@ -26,8 +25,20 @@ def _load(name: str) -> None:
     spec.loader.exec_module(module)
 
 
-for package in ("caphuman_bench", "caphuman_train"):
-    _load(package)
+_load("caphuman_bench")
+_load("caphuman_train")
+sys.path.insert(1, str(Path(__file__).parent))
+sys.path.insert(2, str(PACK / "tools"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Small pictures gain nothing from more threads, and results must not depend on their number."""
+    import torch
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
@@ -37,11 +48,16 @@ def part():
     return part()
 
 
-@pytest.fixture
-def one_thread():
-    """Tiny networks gain nothing from a second thread and lose much on a busy machine."""
-    import torch
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+@pytest.fixture(scope="session")
+def head_model():
+    from caphuman_core.head.model.head_model import load_builtin
+    return load_builtin()
+
+
+@pytest.fixture(scope="session")
+def drawn_shards(tmp_path_factory):
+    """A folder of 12 drawn heads of 4 people; not to be changed."""
+    from caphuman_train.data.drawn import Drawing, write_drawn_shards
+    folder = tmp_path_factory.mktemp("drawn")
+    write_drawn_shards(folder, Drawing(count=12, people=4, per_shard=5))
+    return folder

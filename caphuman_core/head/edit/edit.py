@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from ...check import fail, require
 from ...flow import Head
@@ -70,10 +71,23 @@ def _turn(head: Head, edit: Edit, mode: Mode, follow_light: bool) -> Head:
 
 
 def _express(head: Head, model: HeadModel, edit: Edit, mode: Mode) -> Head:
-    code, jaw = expression_change(model, edit.expressions)
-    jaw = jaw + torch.tensor([math.radians(edit.jaw_degrees), 0.0, 0.0])
+    change = expression_change(model, edit.expressions)
+    expression, jaw_radians = expressed(head.expression, head.jaw_radians, change, edit.jaw_degrees, mode)
+    return head.replace(expression=expression, jaw_radians=jaw_radians)
+
+
+def expressed(
+    expression: Tensor,                  # [..., E] code before the edit
+    jaw_radians: Tensor,                 # [..., 3] before the edit
+    change: tuple[Tensor, Tensor],       # code [E] and jaw [3] of the named expressions, see `expression_change`
+    jaw_degrees: float,
+    mode: Mode,
+) -> tuple[Tensor, Tensor]:
+    """Expression code and jaw after an edit: on top of what was there (add), or in its place (set)."""
+    code, jaw = change
+    jaw = jaw + torch.tensor([math.radians(jaw_degrees), 0.0, 0.0])
     keep = 1.0 if mode == "add" else 0.0
-    return head.replace(expression=head.expression * keep + code, jaw_radians=head.jaw_radians * keep + jaw)
+    return expression * keep + code, jaw_radians * keep + jaw
 
 
 def _check_codes(head: Head, model: HeadModel) -> None:
@@ -85,9 +99,14 @@ def _check_codes(head: Head, model: HeadModel) -> None:
             "use a head that was made with this head model")
 
 
-def _check(edit: Edit, mode: Mode) -> None:
+def require_mode(mode: object) -> None:
+    """Refuse what is neither add nor set."""
     if mode not in EDIT_MODES:
-        fail("mode", f"must be {' or '.join(EDIT_MODES)}", repr(mode), "choose one of them")
+        fail("mode", f"must be {' or '.join(EDIT_MODES)}", repr(mode)[:40], "choose one of them")
+
+
+def _check(edit: Edit, mode: Mode) -> None:
+    require_mode(mode)
     numbers = {f.name: getattr(edit, f.name) for f in fields(edit) if f.name != "expressions"} | edit.expressions
     for name, value in numbers.items():
         require(math.isfinite(value), name, "must be a finite number", value, "type a number")

@@ -6,22 +6,21 @@ four bytes), then the arrays the header names. Nothing here knows who asks: a re
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...check import fail, require
+from ...check import require
 from ...flow import Head
 from ...render.options import MAX_SIDE
 from ..model.head_model import HeadModel
 from ..model.posing import pose_head
 from ..model.reduced import rest_joints
 from ..model.texture import albedo_texture
-from ..options import EDIT_MODES
 from ..pivot import EYES, JAW
-from .expressions import unit_expression
+from .edit import expressed, require_mode
+from .expressions import Unit, expression_change, unit_expression
 from .recipes import EXPRESSIONS
 
 LARGEST = 1e3                # of any code: far outside every real head, far inside float32
@@ -33,17 +32,13 @@ class EditorModel:
 
     def __init__(self, model: HeadModel) -> None:
         self.model = model
-        self._units: dict[str, tuple[Tensor, Tensor]] = {}
+        self._units: dict[str, Unit] = {}
 
-    def expression_change(self, amounts: dict[str, float]) -> tuple[Tensor, Tensor]:
-        """Code [E] and jaw_radians [3] of a mixture of named expressions, as `expressions.expression_change`."""
-        code, jaw = torch.zeros(self.model.expression_basis.shape[0]), torch.zeros(3)
-        for name, amount in amounts.items():
-            if name not in self._units:
-                self._units[name] = unit_expression(self.model, name)
-            unit_code, unit_jaw = self._units[name]
-            code, jaw = code + amount * unit_code, jaw + amount * unit_jaw
-        return code, jaw
+    def unit(self, model: HeadModel, name: str) -> Unit:
+        """`unit_expression`, worked out once a name: on FLAME it solves a linear system."""
+        if name not in self._units:
+            self._units[name] = unit_expression(model, name)
+        return self._units[name]
 
 
 def head_json(head: Head, model_name: str) -> dict[str, Any]:
@@ -91,18 +86,15 @@ def vertices_message(editor: EditorModel, request: dict[str, Any]) -> bytes:
 
 
 def _expressed(editor: EditorModel, request: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Expression code [E] and jaw_radians [3] after the edit, as `edit.edit_head` makes them."""
+    """Expression code [E] and jaw_radians [3] after the edit."""
     size = editor.model.expression_basis.shape[0]
-    before = numbers(request, "expression", size)
-    jaw_before = numbers(request, "jaw_radians", 3, exactly=True)
+    given = numbers(request, "expression", size)
     mode = request.get("mode", "add")
-    if mode not in EDIT_MODES:
-        fail("mode", f"must be {' or '.join(EDIT_MODES)}", repr(mode)[:40], "choose one of them")
-    code, jaw = editor.expression_change(_amounts(request.get("expressions", {})))
-    jaw = jaw + torch.tensor([math.radians(number("jaw_degrees", request.get("jaw_degrees", 0.0))), 0.0, 0.0])
-    keep = 1.0 if mode == "add" else 0.0
-    code[:len(before)] += before * keep
-    return code, jaw_before * keep + jaw
+    require_mode(mode)
+    before = torch.cat([given, torch.zeros(size - len(given))])
+    change = expression_change(editor.model, _amounts(request.get("expressions", {})), editor.unit)
+    return expressed(before, numbers(request, "jaw_radians", 3, exactly=True), change,
+                     number("jaw_degrees", request.get("jaw_degrees", 0.0)), mode)
 
 
 def _root(model: HeadModel, identity: Tensor, expression: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ in eye distances.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import torch
@@ -24,22 +24,27 @@ JAW_OPEN_RADIANS = 0.36      # jaw turn that opens the mouth as the action jawOp
 RIDGE = 1e-3                 # of the mean landmark response: keeps solved codes small where landmarks say nothing
 
 
-def expression_change(model: HeadModel, amounts: dict[str, float]) -> tuple[Tensor, Tensor]:
+Unit = tuple[Tensor, Tensor]                     # expression code [E] and jaw_radians [3] of a named expression at amount 1
+
+
+def expression_change(model: HeadModel, amounts: dict[str, float], unit: Callable[[HeadModel, str], Unit] | None = None
+                      ) -> tuple[Tensor, Tensor]:
     """Code and jaw to add for a mixture of named expressions.
 
-    amounts: name -> amount, 0 none, 1 full; others extrapolate. Returns expression [E] and jaw_radians [3].
+    amounts: name -> amount, 0 none, 1 full; others extrapolate. unit: `unit_expression`, or one that remembers its answers.
+    Returns expression [E] and jaw_radians [3].
     """
     code, jaw = torch.zeros(model.expression_basis.shape[0]), torch.zeros(3)
     for name, amount in amounts.items():
         if name not in EXPRESSIONS:
             fail(f"expression '{name}'", "must be a known name", repr(name), f"use one of {', '.join(EXPRESSIONS)}")
         if amount:
-            unit_code, unit_jaw = unit_expression(model, name)
+            unit_code, unit_jaw = (unit or unit_expression)(model, name)
             code, jaw = code + amount * unit_code, jaw + amount * unit_jaw
     return code, jaw
 
 
-def unit_expression(model: HeadModel, name: str) -> tuple[Tensor, Tensor]:
+def unit_expression(model: HeadModel, name: str) -> Unit:
     """Expression code [E] and jaw_radians [3] of one named expression at amount 1."""
     recipe = EXPRESSIONS[name]
     jaw = torch.tensor([math.radians(angle) for angle in recipe.jaw_degrees])

@@ -9,7 +9,7 @@ from narrow_world import STEPS, apply, hint, identity, near, noise, one, residua
 
 def neighbour(world, part, pair, kind, strength=0.7):
     import nodes
-    net = {"controlnet": lambda: nets.controlnet(part("caphuman_core.capface.layout")), "t2i": nets.t2i_adapter}[kind]()
+    net = {"controlnet": lambda: nets.controlnet(part("caphuman_core.capface.spec")), "t2i": nets.t2i_adapter}[kind]()
     return nodes.ControlNetApplyAdvanced().apply_controlnet(*pair, net, noise(1, 64, 64, 3).sigmoid(), strength, 0.0, 1.0)
 
 
@@ -23,7 +23,7 @@ def test_other_controls_before_and_after_are_the_same(call, world, part, kind):
 
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_another_controlnet_sees_text_and_only_text(call, world, part, order):
-    other = nets.controlnet(part("caphuman_core.capface.layout"))
+    other = nets.controlnet(part("caphuman_core.capface.spec"))
     seen = []
     other.control_model.register_forward_pre_hook(lambda m, args, kwargs: seen.append(kwargs["context"]), with_kwargs=True)
     import nodes
@@ -41,7 +41,7 @@ def test_another_controlnet_sees_text_and_only_text(call, world, part, order):
 
 def test_the_hosts_plain_apply_node_goes_on_acting_on_both_sides(call, world, part):
     import nodes
-    image, net = noise(1, 64, 64, 3).sigmoid(), nets.controlnet(part("caphuman_core.capface.layout"))
+    image, net = noise(1, 64, 64, 3).sigmoid(), nets.controlnet(part("caphuman_core.capface.spec"))
     plain = nodes.ControlNetApply().apply_controlnet(text(1), net, image, 1.0)[0]
     positive, negative = apply(call, world, positive=plain)
     assert positive[0][1]["control"] is negative[0][1]["control"]

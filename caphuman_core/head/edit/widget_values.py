@@ -1,0 +1,46 @@
+"""From the widget values of CapHuman Edit Head to the edited head: one way for the node, the benchmark and the trainer.
+
+The table imports nothing heavy: node schemas and lists of head conditions show it.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .recipes import EXPRESSIONS
+
+if TYPE_CHECKING:
+    from ...flow import Head
+    from ..model.head_model import HeadModel
+    from .edit import Edit
+
+# Input name -> neutral value; degrees, and lengths in units of the picture's shorter side.
+PLACE: dict[str, float] = {"yaw_degrees": 0.0, "pitch_degrees": 0.0, "roll_degrees": 0.0, "x": 0.0, "y": 0.0, "scale": 1.0,
+                           "jaw_degrees": 0.0}
+LIGHT: dict[str, Any] = {"light_azimuth": 30.0, "light_elevation": 25.0, "light_intensity": 0.6, "light_ambient": 0.7,
+                         "light_colour": "#ffffff"}
+NEUTRAL: dict[str, Any] = {**PLACE, **dict.fromkeys(EXPRESSIONS, 0.0), "mode": "add", "turn_light": False, "relight": False,
+                           **LIGHT}
+
+
+def edited(head: Head, model: HeadModel, values: Mapping[str, Any]) -> Head:
+    """What CapHuman Edit Head makes of a head with these widget values; those left out are neutral.
+
+    Raises InputError for values outside their ranges and for a head of another model.
+    """
+    from ..light import rgb01_of
+    from .edit import edit_head
+    from .relight import relight
+    values = {**NEUTRAL, **values}
+    head = edit_head(head, model, edit_of(values), values["mode"], bool(values["turn_light"]))
+    if not values["relight"]:
+        return head
+    azimuth, elevation, intensity, ambient = (float(values[name]) for name in tuple(LIGHT)[:4])
+    return relight(head, azimuth, elevation, intensity, ambient, rgb01_of(str(values["light_colour"])))
+
+
+def edit_of(values: Mapping[str, Any]) -> Edit:
+    """The edit that widget values name, without mode and light."""
+    from .edit import Edit
+    return Edit(**{name: float(values[name]) for name in PLACE},
+                expressions={name: float(values[name]) for name in EXPRESSIONS})
