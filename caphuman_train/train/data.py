@@ -30,8 +30,8 @@ class TrainingData:
 
     def batches(self, share: Share, first_step: int, last_step: int, seed: int, world: World) -> Iterator[Batch]:
         """This process's parts of the steps from `first_step` to before `last_step`, in order."""
-        parts = prefetch(self.learnt, first_step * share.parts, last_step * share.parts, share.samples, seed, world.rank, world.size,
-                         self.flip_probability, self.head_model, workers=self.workers)
+        parts = prefetch(self.learnt, first_step * share.parts, last_step * share.parts, share.samples, seed, world.rank,
+                         world.size, self.flip_probability, self.head_model, workers=self.workers)
         return (batch for _, batch in parts)
 
 

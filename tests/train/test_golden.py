@@ -26,9 +26,10 @@ def parts_of(name):
         for person in case.get("inputs", {}).get("persons", []):
             for column in range(2):
                 picked = {key: value["concat"][column] if "concat" in value else value for key, value in person.items()}
-                if all(value["name"].startswith(f"{name}/") for value in picked.values()) and picked["hint"]["name"].endswith("hint2") \
-                        and picked["text"]["name"] == f"{name}/text" and "gain" not in picked["id"]:
-                    return {key: nets.tensor(value) for key, value in picked.items()}
+                named = {key: value["name"] for key, value in picked.items()}
+                if all(named[key] == f"{name}/{key}" for key in ("clip", "id", "text")) and named["hint"] == f"{name}/hint2" \
+                        and "gain" not in picked["id"]:
+                    return {key: nets.tensor(picked[key]) for key in ("hint", "clip", "id", "text")}
     raise KeyError(name)
 
 
