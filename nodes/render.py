@@ -33,8 +33,8 @@ class RenderHead(io.ComfyNode):
                 io.Int.Input("height", default=512, min=16, max=MAX_SIDE, step=8,
                              tooltip="Picture height in pixels. Use the height of the picture you sample."),
                 io.Combo.Input("rasterizer", options=list(RASTERIZERS), default="auto",
-                               tooltip="auto: the faster one that is installed. torch: built in. pytorch3d: the package the "
-                                       "released code uses, when it is installed."),
+                               tooltip="auto and torch: built in. pytorch3d: the package the released code uses, when it is "
+                                       "installed; the picture is the same."),
                 io.Combo.Input("framing", options=list(FRAMINGS), default="contain", optional=True,
                                tooltip="When the photo has another shape than the picture. contain: all of the photo's frame "
                                        "fits inside, never squashed. cover: it fills the picture. stretch: squashed to the "

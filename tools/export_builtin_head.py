@@ -68,7 +68,8 @@ def write(tensors: dict[str, np.ndarray], actions: list[str], path: Path) -> Non
     """Half precision for the large parts; indices as int32."""
     from safetensors.numpy import save_file
 
-    from caphuman_core.head.model.head_model import BUILT_IN, FORMAT
+    from caphuman_core.files.telltale import HEAD_MODEL_FORMAT
+    from caphuman_core.head.model.head_model import BUILT_IN
     stored = {}
     for name, array in tensors.items():
         if name.endswith("basis") and not name.startswith("texture"):
@@ -77,7 +78,7 @@ def write(tensors: dict[str, np.ndarray], actions: list[str], path: Path) -> Non
         stored[name] = np.ascontiguousarray(array.astype(kind))
     names = {"expression_names": json.dumps(actions), "identity_names": json.dumps(identity.NAMES),
              "texture_names": json.dumps(skin.NAMES)}
-    save_file(stored, str(path), {"format": FORMAT, "name": BUILT_IN, "licence": LICENCE, **names})
+    save_file(stored, str(path), {"format": HEAD_MODEL_FORMAT, "name": BUILT_IN, "licence": LICENCE, **names})
 
 
 if __name__ == "__main__":

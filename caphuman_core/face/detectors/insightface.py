@@ -12,7 +12,9 @@ from torch import Tensor
 
 from ...check import fail
 from ...flow import Face
+from ...pixels import bytes_of
 from ..landmarks import points68_of_106
+from .model_files import AUTO, find_packs
 
 INSTALL = "run `pip install insightface onnxruntime` in ComfyUI's Python, or choose another backend"
 PACK = "unpack buffalo_l.zip or antelopev2.zip of the insightface project into models/<pack> in the models folder 'insightface'"
@@ -59,8 +61,7 @@ class InsightFace:
         return [self._find_in(photo) for photo in photos]
 
     def _find_in(self, photo: Tensor) -> tuple[Face, ...]:
-        rgb = (photo.clamp(0, 1) * 255).round().to(torch.uint8)
-        pixels = rgb.flip(0).permute(1, 2, 0).contiguous().cpu().numpy()             # insightface takes blue first
+        pixels = bytes_of(photo.flip(0))                             # insightface takes blue first
         boxes, points = self._models["detection"].detect(pixels)
         return tuple(self._read(pixels, box, None if points is None else points[number]) for number, box in enumerate(boxes))
 
@@ -91,7 +92,6 @@ def _packages(providers: Sequence[str]) -> tuple[Any, list[str]]:
 
 
 def _pack(folders: Sequence[Path], model_name: str) -> Path:
-    from .index import AUTO, find_packs
     packs = find_packs(folders)
     known = [name for name in PREFERRED if name in packs] or sorted(packs)
     name = (known[0] if known else AUTO) if model_name == AUTO else model_name

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from ...check import fail
 from ...flow import Face
+from ...pixels import bytes_of
 from ..landmarks import face_from_478
+from .model_files import AUTO, find_bundles
 
 MOST_FACES = 20
 LEAST_CONFIDENCE = 0.3                   # MediaPipe's own threshold; what is asked for in the node comes on top
@@ -44,8 +46,7 @@ class MediaPipe:
         return [_judged(self._find_in(photo), self._find_in(photo.flip(2)), photo.shape[2]) for photo in photos]
 
     def _find_in(self, photo: Tensor) -> tuple[Face, ...]:
-        pixels = (photo.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
-        picture = self._package.Image(image_format=self._package.ImageFormat.SRGB, data=pixels)
+        picture = self._package.Image(image_format=self._package.ImageFormat.SRGB, data=bytes_of(photo))
         result = self._landmarker.detect(picture)
         height, width = photo.shape[1:]
         faces = []
@@ -83,7 +84,6 @@ def _package() -> Any:
 
 
 def _bundle(folders: Sequence[Path], model_name: str) -> Path:
-    from .index import AUTO, find_bundles
     names = find_bundles(folders)
     faces = [name for name in names if "face_landmarker" in name.lower()] or names
     name = (faces[0] if faces else AUTO) if model_name == AUTO else model_name

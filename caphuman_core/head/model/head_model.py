@@ -30,13 +30,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...check import fail
+from ...files.telltale import HEAD_MODEL_FORMAT
 from ...files.weights import fingerprint
 from ..options import BUILT_IN
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = "caphuman-head/1"
 _FLOATS = ("template", "uvs", "identity_basis", "expression_basis", "pose_basis", "joint_regressor", "skinning",
            "landmark_weights", "contour_weights", "full_weights", "texture_mean", "texture_basis")
 _INDICES = ("faces", "uv_faces", "parents", "landmark_faces", "contour_faces", "full_faces")
@@ -125,8 +125,8 @@ def load_file(path: str | Path, name: str | None = None) -> HeadModel:
     tensors = read_state_dict(path, "head model")
     with safe_open(str(path), framework="pt") as file:
         info = file.metadata() or {}
-    if info.get("format") != FORMAT:
-        fail(f"head model file '{path.name}'", f"must be of format {FORMAT}", info.get("format", "another kind of file"),
+    if info.get("format") != HEAD_MODEL_FORMAT:
+        fail(f"head model file '{path.name}'", f"must be of format {HEAD_MODEL_FORMAT}", info.get("format", "another kind of file"),
              "convert the original files with python -m caphuman_core.convert")
     return from_tensors(tensors, name or info.get("name", path.stem), tuple(json.loads(info.get("expression_names", "[]"))),
                         tuple(json.loads(info.get("identity_names", "[]"))), info.get("fingerprint"))
