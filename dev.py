@@ -13,7 +13,7 @@ so that a wrong version is told in a sentence instead of a syntax error.
 import os
 import sys
 
-OLDEST, NEWEST = (3, 10), (3, 14)
+OLDEST, NEWEST = (3, 10), (3, 13)
 
 
 def main():

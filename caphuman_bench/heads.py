@@ -95,32 +95,28 @@ def _head_of(entry: HeadEntry, model: HeadModel, models: Path | None, notes: lis
 
 
 def _fitted(key: str, content: bytes, model: HeadModel, models: Path | None, notes: list[str]) -> Head | None:
-    import numpy as np
-    import torch
     from PIL import Image
 
     from caphuman_core.face.detection import detect
-    from caphuman_core.head.fit.landmark_fit import fit_faces
-    from caphuman_core.head.fit.photo_light import with_photo_light
+    from caphuman_core.head.fit.from_photo import fit_photos
+    from caphuman_core.pixels import photo_of
 
     from .score.faces import choose_detector
     with Image.open(io.BytesIO(content)) as picture:
-        photo = torch.from_numpy(np.asarray(picture.convert("RGB")).copy()).permute(2, 0, 1)[None].float() / 255
+        photo = photo_of(picture.convert("RGB"))[None]
     try:
         faces = detect(choose_detector("auto", models), photo, max_faces=1)
-        return with_photo_light(photo, fit_faces(faces, model), model)
+        return fit_photos(photo, faces, model)
     except InputError as error:
         notes.append(f"head {key}: no head could be fitted to its photo, so only graphs that take a picture can use it ({error})")
         return None
 
 
 def _drawn(head: Head, model: HeadModel) -> bytes:
-    from PIL import Image
-
+    from caphuman_core.pixels import image_of
     from caphuman_core.render.maps import render
-    shaded = render(head, model, head.width, head.height).shaded[0].clamp(0, 1)
     buffer = io.BytesIO()
-    Image.fromarray((shaded.permute(1, 2, 0) * 255).round().byte().numpy()).save(buffer, "PNG")
+    image_of(render(head, model, head.width, head.height).shaded[0]).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -100,14 +100,12 @@ def upright(path: Path) -> tuple[bytes, str] | None:
 
 def count_faces(detector: Detector, content: bytes) -> int:
     """Faces in an encoded picture."""
-    import numpy as np
-    import torch
-
     from caphuman_core.face.detection import detect
+    from caphuman_core.pixels import photo_of
     with Image.open(io.BytesIO(content)) as picture:
         rgb = picture.convert("RGB")
     rgb.thumbnail((DETECT_SIDE, DETECT_SIDE))
-    pixels = torch.from_numpy(np.asarray(rgb).copy()).permute(2, 0, 1)[None].float() / 255
+    pixels = photo_of(rgb)[None]
     return detect(detector, pixels, if_none="skip").count
 
 

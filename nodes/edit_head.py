@@ -125,9 +125,8 @@ def _photo_side(head, width: int, height: int) -> int:
 
 def _shown_photo(photo, head) -> dict[str, str]:
     """The first photo as a file in the host's temp folder, for the editor to fetch; its name cannot be guessed."""
-    from PIL import Image
-    pixels = host.rgb01(photo[:1])[0].permute(1, 2, 0).cpu().float().clamp(0, 1).mul(255).round().byte().numpy()
-    picture = Image.fromarray(pixels)
+    from ..caphuman_core.pixels import image_of
+    picture = image_of(host.rgb01(photo[:1])[0].float())
     side = _photo_side(head, *picture.size)
     picture.thumbnail((side, side))
     folder = Path(folder_paths.get_temp_directory())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.v0_0_2 import io
 
-from ..caphuman_core.check import require_image
+from ..caphuman_core.check import require, require_image
 from ..caphuman_core.face.options import FACE_ORDERS, IF_NO_FACE
 from . import host, wires
 
@@ -28,6 +28,14 @@ class FaceDetector:
         if self.patcher is not None:
             host.load(self.patcher)
         return self.detector
+
+
+def require_photos_of(faces, image) -> None:
+    """Refuse faces that were found in other photos: points are pixels of one picture size."""
+    require_image("image", image)
+    require((len(faces), faces.height, faces.width) == tuple(image.shape[:3]), "image",
+            f"must be the {len(faces)} photo(s) of {faces.width} x {faces.height} that the faces were found in",
+            f"{image.shape[0]} of {image.shape[2]} x {image.shape[1]}", "connect the same image to both nodes")
 
 
 class DetectFaces(io.ComfyNode):

@@ -4,9 +4,9 @@ from __future__ import annotations
 import torch
 from comfy_api.v0_0_2 import io
 
-from ..caphuman_core.check import require, require_image
 from ..caphuman_core.render.options import MAX_SIDE
 from . import host, wires
+from .faces import require_photos_of
 
 CATEGORY = "CapHuman/head"
 
@@ -34,13 +34,12 @@ class FitHeadLandmarks(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, faces, head_model) -> io.NodeOutput:
-        from ..caphuman_core.head.fit.landmark_fit import fit_faces
-        from ..caphuman_core.head.fit.photo_light import with_photo_light
+        from ..caphuman_core.head.fit.from_photo import fit_photos
         from ..caphuman_core.render.overlay import overlay
-        _require_photos_of(faces, image)
+        require_photos_of(faces, image)
         done = host.progress_callback(2 * len(faces))
         photo = host.rgb01(image).cpu().float()
-        head = with_photo_light(photo, fit_faces(faces, head_model, done), head_model)
+        head = fit_photos(photo, faces, head_model, done)
         return io.NodeOutput(head, host.to_image(overlay(photo, head, head_model, lambda i: done(len(faces) + i))))
 
 
@@ -72,34 +71,15 @@ class FitHead(io.ComfyNode):
     @classmethod
     def execute(cls, image, faces, head_fitter, head_model, squash_to_square=0) -> io.NodeOutput:
         from ..caphuman_core.head.fit.deca import released_square
+        from ..caphuman_core.head.fit.from_photo import fit_photos_by_deca
         from ..caphuman_core.render.overlay import overlay
-        _require_photos_of(faces, image)
+        require_photos_of(faces, image)
         done = host.progress_callback(2 + len(faces))
         photo = host.rgb01(image).cpu().float()
-        head = deca_heads(photo, faces, head_fitter, head_model, squash_to_square, done)
+        head = fit_photos_by_deca(photo, faces, head_fitter.encode, head_model, squash_to_square, done)
         if squash_to_square:
             photo = torch.stack([released_square(picture, squash_to_square) for picture in photo])
         return io.NodeOutput(head, host.to_image(overlay(photo, head, head_model, lambda i: done(2 + i))))
-
-
-def deca_heads(photo, faces, head_fitter, head_model, squash_to_square=0, done=lambda step: None):
-    """Heads of the one face of each photo [B, 3, H, W], 0..1, by DECA's encoder; done(1) and done(2) are called on the way."""
-    from ..caphuman_core.head.fit.deca import crop_faces, head_of_codes
-    from ..caphuman_core.head.fit.landmark_fit import predicted_points68
-    crops = crop_faces(photo, faces, predicted_points68(faces, head_model), squash_to_square)
-    done(1)
-    device = host.load(head_fitter.patcher)
-    codes = head_fitter.patcher.model(crops.images.to(device)).cpu()
-    done(2)
-    return head_of_codes(codes, crops, head_model)
-
-
-def _require_photos_of(faces, image) -> None:
-    """Refuse faces that were found in other photos: points are pixels of one picture size."""
-    require_image("image", image)
-    require((len(faces), faces.height, faces.width) == tuple(image.shape[:3]), "image",
-            f"must be the {len(faces)} photo(s) of {faces.width} x {faces.height} that the faces were found in",
-            f"{image.shape[0]} of {image.shape[2]} x {image.shape[1]}", "connect the same image to both nodes")
 
 
 class NewHead(io.ComfyNode):

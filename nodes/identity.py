@@ -8,17 +8,16 @@ import comfy.model_management
 import torch
 from comfy_api.v0_0_2 import io, ui
 
-from ..caphuman_core.check import fail, require, require_image
+from ..caphuman_core.check import fail
 from ..caphuman_core.flow import CLIP_TOKENS, CLIP_WIDTH
 from ..caphuman_core.identity.options import CLIP_VIEWS
 from . import host, wires
+from .faces import require_photos_of
 
 if TYPE_CHECKING:
-    from ..caphuman_core.identity.encode import Views
+    from ..caphuman_core.identity.encode import Encoders, Views
 
 CATEGORY = "CapHuman/identity"
-FACENET_AT_ONCE = 16                     # crops
-CLIP_AT_ONCE = 8                         # views
 SEVERAL = ("one identity each", "average")
 
 
@@ -28,6 +27,11 @@ class IdentityEncoder:
 
     patcher: Any                         # comfy.model_patcher.ModelPatcher of a FaceNet
     fingerprint: str
+
+    def embed(self, crops: torch.Tensor) -> torch.Tensor:
+        """[n, 3, 160, 160] -> [n, 512] of unit length, on the CPU."""
+        device = host.load(self.patcher)
+        return self.patcher.model(crops.to(device)).float().cpu()
 
 
 class EncodeIdentity(io.ComfyNode):
@@ -67,48 +71,26 @@ class EncodeIdentity(io.ComfyNode):
     @classmethod
     def execute(cls, image, faces, identity_encoder, clip_vision, face_parser=None, clip_view=CLIP_VIEWS[0],
                 several_faces=SEVERAL[0]) -> io.NodeOutput:
-        from ..caphuman_core.flow import Identity
         from ..caphuman_core.identity.combine import average
-        from ..caphuman_core.identity.encode import look
-        require_image("image", image)
-        require((len(faces), faces.height, faces.width) == tuple(image.shape[:3]), "image",
-                f"must be the {len(faces)} photo(s) of {faces.width} x {faces.height} that the faces were found in",
-                f"{image.shape[0]} of {image.shape[2]} x {image.shape[1]}", "connect the same image to both nodes")
-        require_clip_l(clip_vision)
+        from ..caphuman_core.identity.encode import identify
+        require_photos_of(faces, image)
         rows = sum(max(1, len(found)) for found in faces.per_image)
-        done = host.progress_callback(len(faces) + 2 * rows)
-        views = look(host.rgb01(image).cpu().float(), faces, clip_view, face_parser.whiten if face_parser else None, done)
-        embedding = embed_faces(identity_encoder, views, lambda i: done(len(faces) + i))
-        tokens = clip_tokens(clip_vision, views, lambda i: done(len(faces) + rows + i))
-        identity = Identity(embedding, tokens, views.present, identity_encoder.fingerprint, clip_fingerprint(clip_vision),
-                            views.arcface)
+        identity, views = identify(host.rgb01(image).cpu().float(), faces, encoders(identity_encoder, clip_vision), clip_view,
+                                   face_parser.whiten if face_parser else None, host.progress_callback(len(faces) + 2 * rows))
         if several_faces == SEVERAL[1]:
             identity = average(identity)
         return io.NodeOutput(identity, host.to_image(views.crops), ui=_shown(views))
 
 
-@torch.no_grad()
-def embed_faces(encoder: IdentityEncoder, views: Views, step) -> torch.Tensor:
-    """[N, 512] of unit length on the CPU; zero where not present."""
-    device = host.load(encoder.patcher)
-    rows = []
-    for part in views.facenet.split(FACENET_AT_ONCE):
-        rows.append(encoder.patcher.model(part.to(device)).float().cpu())
-        step(sum(map(len, rows)))
-    return torch.cat(rows) * views.present[:, None]
+def encoders(identity_encoder: IdentityEncoder, clip_vision: Any) -> Encoders:
+    """Both networks under the host's model management; refuses every vision model but CLIP ViT-L/14."""
+    from ..caphuman_core.identity.encode import Encoders
+    require_clip_l(clip_vision)
 
-
-@torch.no_grad()
-def clip_tokens(clip_vision: Any, views: Views, step) -> torch.Tensor:
-    """[N, 257, 1024] last hidden state, class token first, no final norm, on the CPU; zero where not present."""
-    from ..caphuman_core.identity.crops import clip_pixels
-    comfy.model_management.load_models_gpu([clip_vision.patcher])
-    rows = []
-    for part in views.clip.split(CLIP_AT_ONCE):
-        pixels = clip_pixels((part * 255).round()).to(clip_vision.load_device)
-        rows.append(clip_vision.model(pixel_values=pixels, intermediate_output=-2)[0].float().cpu())
-        step(sum(map(len, rows)))
-    return torch.cat(rows) * views.present[:, None, None]
+    def tokens(pixels: torch.Tensor) -> torch.Tensor:
+        comfy.model_management.load_models_gpu([clip_vision.patcher])
+        return clip_vision.model(pixel_values=pixels.to(clip_vision.load_device), intermediate_output=-2)[0].float().cpu()
+    return Encoders(identity_encoder.embed, tokens, identity_encoder.fingerprint, clip_fingerprint(clip_vision))
 
 
 def require_clip_l(clip_vision: Any) -> None:

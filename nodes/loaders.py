@@ -77,6 +77,11 @@ class HeadFitter:
     patcher: Any             # comfy.model_patcher.ModelPatcher of a DecaEncoder
     name: str
 
+    def encode(self, crops: torch.Tensor) -> torch.Tensor:
+        """[B, 3, 224, 224], 0..1 -> codes [B, 236] on the CPU."""
+        device = host.load(self.patcher)
+        return self.patcher.model(crops.to(device)).cpu()
+
 
 class LoadHeadFitter(FromModelFile):
     """DECA's encoder."""

@@ -122,9 +122,7 @@ def _fitted(frames: Iterator[torch.Tensor], detector, head_model, head_fitter, e
     """(photos [B, 3, H, W], heads) of the frames, AT_ONCE together; the face is followed from one piece to the next."""
     from ..caphuman_core.face.detection import detect
     from ..caphuman_core.face.track import Track
-    from ..caphuman_core.head.fit.landmark_fit import fit_faces
-    from ..caphuman_core.head.fit.photo_light import with_photo_light
-    from .fit_head import deca_heads
+    from ..caphuman_core.head.fit.from_photo import fit_photos, fit_photos_by_deca
     done, track, count, size = host.progress_callback(max(1, expected)), Track(), 0, None
     while piece := list(itertools.islice(frames, AT_ONCE)):
         size = size or piece[0].shape
@@ -133,8 +131,8 @@ def _fitted(frames: Iterator[torch.Tensor], detector, head_model, head_fitter, e
                     "choose a part with start_frame and max_frames, or save it again as .mp4")
         photos = torch.stack(piece)
         faces = track.choose(detect(detector.ready(), photos, if_none="skip"))
-        heads = with_photo_light(photos, fit_faces(faces, head_model), head_model) if head_fitter is None else \
-            deca_heads(photos, faces, head_fitter, head_model)
+        heads = (fit_photos(photos, faces, head_model) if head_fitter is None
+                 else fit_photos_by_deca(photos, faces, head_fitter.encode, head_model))
         count += len(piece)
         done(min(count, expected))
         yield photos, heads
@@ -200,7 +198,8 @@ def _decoded(video) -> Iterator[Any]:
 
 def _picture(frame) -> torch.Tensor:
     """A decoded frame as [3, H, W], 0..1, the way up it is shown."""
-    pixels = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1).float() / 255
+    from ..caphuman_core.pixels import photo_of
+    pixels = photo_of(frame.to_ndarray(format="rgb24"))
     return torch.rot90(pixels, round(getattr(frame, "rotation", 0) / 90) % 4, (1, 2)).contiguous()
 
 

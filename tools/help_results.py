@@ -24,7 +24,8 @@ from caphuman_core.head.fit.landmark_fit import fit_faces
 from caphuman_core.head.fit.photo_light import with_photo_light
 from caphuman_core.head.model.head_model import HeadModel, load_builtin
 from caphuman_core.head.new import new_head
-from caphuman_core.identity.crops import face_crop, picture_of
+from caphuman_core.identity.crops import face_crop
+from caphuman_core.pixels import image_of
 from caphuman_core.render.maps import Render, render
 from caphuman_core.render.overlay import overlay
 
@@ -113,7 +114,7 @@ def _examined() -> list[Tile]:
 
 def _encoded() -> list[Tile]:
     face = found("astronaut").per_image[0][0]
-    crop = face_crop(picture_of(photo("astronaut")), face)
+    crop = face_crop(image_of(photo("astronaut")), face)
     crop = crop.float() / (255 if float(crop.max()) > 2 else 1)
     return [("photo", picture("astronaut")), ("crop", as_picture(crop))]
 

@@ -29,7 +29,7 @@ def page_of(runs: Sequence[RunData], tables: Sequence[Sequence[Line]], columns: 
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError as error:
-        fail("report", "needs the Python package jinja2", str(error), "run `pip install -r requirements-bench.txt`")
+        fail("report", "needs the Python package jinja2", str(error), 'run `pip install ".[bench]"` in this folder')
     environment = Environment(loader=PackageLoader(__package__ or "", "templates"), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": number, "count": "{:,}".format,

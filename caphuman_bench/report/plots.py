@@ -34,7 +34,7 @@ def _styled(draw: Callable[..., Plot | None]) -> Callable[..., Plot | None]:
         try:
             import matplotlib
         except ImportError as error:
-            fail("report", "needs the Python package matplotlib", str(error), "run `pip install -r requirements-bench.txt`")
+            fail("report", "needs the Python package matplotlib", str(error), 'run `pip install ".[bench]"` in this folder')
         with matplotlib.rc_context(_STYLE):
             return draw(*args)
     return styled

@@ -107,13 +107,13 @@ class DecaFitter:
     def _fit_one(self, one: Seen) -> Head:
         import torch
 
-        from caphuman_core.head.fit.deca import crop_faces, head_of_codes
-        from caphuman_core.head.fit.landmark_fit import predicted_points68
-        faces = _faces_of(one)
-        crops = crop_faces(one.picture[None], faces, predicted_points68(faces, self.model))
-        with torch.inference_mode():
-            codes = self._net(crops.images.to(self._device)).cpu()
-        return head_of_codes(codes.clone(), crops, self.model)
+        from caphuman_core.head.fit.from_photo import fit_photos_by_deca
+
+        def encode(crops: Tensor) -> Tensor:
+            with torch.inference_mode():
+                codes = self._net(crops.to(self._device)).cpu()
+            return codes.clone()
+        return fit_photos_by_deca(one.picture[None], _faces_of(one), encode, self.model)
 
 
 def _faces_of(one: Seen) -> Faces:

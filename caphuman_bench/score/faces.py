@@ -97,6 +97,7 @@ class DlibFaces:
 
     def find(self, photos: Tensor) -> list[tuple[Face, ...]]:
         """Faces in photos [B, 3, H, W] of 0..1, red first. Confidence is 0.5 at dlib's own threshold."""
+        from caphuman_core.pixels import bytes_of
         return [self._find_in(bytes_of(photo)) for photo in photos]
 
     def _find_in(self, pixels: Any) -> tuple[Face, ...]:
@@ -148,6 +149,7 @@ class DlibPoints:
 
     def of(self, picture: Tensor, face: Face) -> Tensor:
         """[68, 2] pixels of picture [3, H, W]; dlib counts from the middle of the first pixel."""
+        from caphuman_core.pixels import bytes_of
         return points_of(self.shape(bytes_of(picture), face))
 
 
@@ -155,9 +157,3 @@ def points_of(shape: Any) -> Tensor:
     """dlib's points as [68, 2]."""
     import torch
     return torch.tensor([[point.x + 0.5, point.y + 0.5] for point in shape.parts()], dtype=torch.float32)
-
-
-def bytes_of(photo: Tensor) -> Any:
-    """[3, H, W] of 0..1 -> [H, W, 3] uint8 array."""
-    import numpy as np
-    return np.ascontiguousarray((photo.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from caphuman_core.check import InputError, fail
 
-from .faces import DlibPoints, Seen, bytes_of, dlib_file, dlib_package, version_of
+from .faces import DlibPoints, Seen, dlib_file, dlib_package, version_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,6 +122,8 @@ class DlibJudge:
     def embed(self, seen: Sequence[Seen]) -> list[NDArray[np.float64] | None]:
         """One vector [128] per picture; None without a face."""
         import numpy as np
+
+        from caphuman_core.pixels import bytes_of
         chips = {i: self._chip(bytes_of(one.picture), one.face) for i, one in enumerate(seen) if one.face is not None}
         vectors: list[NDArray[np.float64] | None] = [None] * len(seen)
         if chips:

@@ -12,14 +12,13 @@ LONGEST = 2048                           # pixels; larger photos are reduced: no
 
 def read_picture(path: Path) -> Tensor | None:
     """The picture in a file; None if there is none that can be read (what is missing is never scored)."""
-    import numpy as np
-    import torch
     from PIL import Image, ImageOps
+
+    from caphuman_core.pixels import photo_of
     try:
         with Image.open(path) as file:
             picture = ImageOps.exif_transpose(file).convert("RGB")
             picture.thumbnail((LONGEST, LONGEST))
-            pixels = np.array(picture)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+    return photo_of(picture)

@@ -74,8 +74,8 @@ class PromptJudge:
     def _embed_pictures(self, pictures: Sequence[Tensor]) -> NDArray[np.float64]:
         import torch
 
-        from caphuman_core.identity.crops import picture_of
-        pixels = self._images(images=[picture_of(picture) for picture in pictures], return_tensors="pt").to(self._device)
+        from caphuman_core.pixels import image_of
+        pixels = self._images(images=[image_of(picture) for picture in pictures], return_tensors="pt").to(self._device)
         with torch.inference_mode():
             return _unit(self._model.get_image_features(pixel_values=pixels["pixel_values"]))
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..flow import Face, Faces
+from ..pixels import image_of, photo_of
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -17,17 +18,15 @@ SHORTEST_SIDE = 96                       # pixels: smaller photos are left as th
 
 def draw_faces(photos: Tensor, faces: Faces) -> Tensor:
     """photos [B, 3, H, W], 0..1, with each face's box, number (its index, from 0) and points drawn -> same shape."""
-    import numpy as np
-    from PIL import Image, ImageDraw
+    from PIL import ImageDraw
     pictures = []
     for photo, found in zip(photos, faces.per_image, strict=True):
-        pixels = (photo.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-        picture = Image.fromarray(np.ascontiguousarray(pixels))
+        picture = image_of(photo)
         draw = ImageDraw.Draw(picture)
         for index in reversed(range(len(found))):                # the first face is drawn last, on top
             _draw_face(draw, found[index], index, min(picture.size))
-        pictures.append(torch.from_numpy(np.asarray(picture).copy()))
-    return torch.stack(pictures).permute(0, 3, 1, 2).float() / 255
+        pictures.append(photo_of(picture))
+    return torch.stack(pictures)
 
 
 def _draw_face(draw: ImageDraw, face: Face, index: int, shorter: int) -> None:

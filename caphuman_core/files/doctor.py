@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import opencv
 from .catalogue import CATALOGUE, ModelFile, advice, by_key, known_checksum, plain
 from .recognising import Peek, model_files, peek, printable
 
@@ -14,11 +15,12 @@ DIRECTORIES = tuple(dict.fromkeys(entry.directory for entry in CATALOGUE))
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "tqdm")
 OPTIONAL_PACKAGES = (                    # distribution names, what for, install line
     (("facenet-pytorch",), "MTCNN's weights", "pip install --no-deps facenet-pytorch"),
-    (("mediapipe",), "face detector back end mediapipe", "pip install mediapipe"),
-    (("insightface",), "face detector back end insightface", "pip install insightface onnxruntime"),
+    (("mediapipe",), "face detector back end mediapipe", 'pip install mediapipe, or ".[mediapipe]" in this pack\'s folder'),
+    (("insightface",), "face detector back end insightface",
+     'pip install insightface onnxruntime, or ".[insightface]" in this pack\'s folder'),
     (("onnxruntime", "onnxruntime-gpu"), "face detector back end insightface", "pip install onnxruntime"),
     (("pytorch3d", "easypytorch3d"), "rasterizer pytorch3d",
-     "pip install --no-deps easypytorch3d iopath portalocker (Linux, Python 3.11), or build pytorch3d for your torch"),
+     'pip install easypytorch3d, or ".[pytorch3d]" in this pack\'s folder (Linux, Python 3.11), or build it for your torch'),
 )
 Folders = Mapping[str, Sequence[Path]]
 MOST_LINES = 6                           # files listed for one entry; the others are counted
@@ -80,6 +82,7 @@ def missing(found: Sequence[Found], needed_only: bool = True) -> list[ModelFile]
 def next_step(found: Sequence[Found], folders: Folders) -> str:
     """One sentence: what to do now."""
     lacking = [name for name in PACKAGES if not _version(name)]
+    lacking += [] if opencv.installed_builds() else [opencv.INSTALL.rpartition(" ")[2]]
     if "torch" in lacking:
         return f"this Python has no {', '.join(lacking)}: run this again with ComfyUI's own Python."
     if lacking:
@@ -187,10 +190,20 @@ def _checksum(path: Path) -> str:
 def _package_lines() -> list[str]:
     lines = [f"[x] {name} {version}" if (version := _version(name)) else f"[ ] {name}: missing, needed; pip install {name}"
              for name in PACKAGES]
+    lines += _opencv_lines()
     for names, use, install in OPTIONAL_PACKAGES:
         have = next((f"{name} {version}" for name in names if (version := _version(name))), None)
         lines.append(f"[x] {have}" if have else f"[-] {names[0]}: not there, optional ({use}); {install}")
     return lines
+
+
+def _opencv_lines() -> list[str]:
+    """OpenCV's row: any one build serves, and two overwrite each other's files."""
+    builds = opencv.installed_builds()
+    if not builds:
+        return [f"[ ] OpenCV (cv2): missing, needed; {opencv.INSTALL} (any other build of it serves as well)"]
+    two = f"; these share one folder: uninstall all but one, then pip install --force-reinstall {builds[0].split()[0]}"
+    return [f"[x] {' and '.join(builds)}{two if builds[1:] else ''}"]
 
 
 def _version(name: str) -> str | None:

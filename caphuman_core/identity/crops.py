@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..face.turned import moved_face
 from ..flow import Face
+from ..pixels import tensor_of
 from .facenet import SIDE
 from .options import CLIP_VIEWS
 
@@ -23,20 +24,6 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 FACE_VIEW = 2.0                          # side of the view on the face, in face sizes: hair, chin and ears are inside
 LONGEST_ASPECT = 32                      # width to height, or height to width, before the ends are cut off
 WHITE = (255, 255, 255)
-
-
-def picture_of(photo: Tensor) -> Image:
-    """[3, H, W], 0..1 -> an 8-bit RGB picture."""
-    import numpy as np
-    from PIL import Image
-    pixels = (photo.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-    return Image.fromarray(np.ascontiguousarray(pixels))
-
-
-def tensor_of(picture: Image) -> Tensor:
-    """An 8-bit RGB picture -> [3, H, W] float32, 0..255."""
-    import numpy as np
-    return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float()
 
 
 def turned(photo: Tensor, face: Face, turns: int) -> tuple[Tensor, Face]:

@@ -1,4 +1,7 @@
-"""Faces -> the pictures the identity networks see, image-major: one row per face, one empty row per photo without a face."""
+"""Photos and faces -> who they are, image-major: one row per face, one empty row per photo without a face.
+
+`look` makes the pictures that the two networks see, `identify` asks both: one way for nodes, benchmark and trainer.
+"""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -8,11 +11,15 @@ import torch
 from torch import Tensor
 
 from ..face.turned import quarter_turns_to_upright
-from ..flow import IDENTITY_WIDTH, Face, Faces
-from .crops import CLIP_SIDE, clip_view, face_crop, facenet_input, picture_of, turned
+from ..flow import IDENTITY_WIDTH, Face, Faces, Identity
+from ..pixels import image_of
+from .crops import CLIP_SIDE, clip_pixels, clip_view, face_crop, facenet_input, turned
 from .facenet import SIDE
 from .options import CLIP_VIEWS
 
+FACENET_AT_ONCE = 16                     # crops: more at once cost memory, not time
+CLIP_AT_ONCE = 8                         # views
+Step = Callable[[int], object]
 Whiten = Callable[[Tensor], Tensor]      # photo [3, H, W] 0..1 -> the same with everything but the face white
 
 
@@ -30,12 +37,59 @@ class Views:
         return len(self.present)
 
 
+@dataclass(frozen=True)
+class Encoders:
+    """The two networks, wherever their weights lie; both give their answers on the CPU, in float32."""
+
+    embed: Callable[[Tensor], Tensor]    # FaceNet: inputs [n, 3, 160, 160] -> [n, 512] of unit length
+    tokens: Callable[[Tensor], Tensor]   # CLIP's vision tower: pixel values [n, 3, 224, 224] -> last hidden state [n, 257, 1024]
+    fingerprint: str = ""                # of the FaceNet file
+    clip_fingerprint: str = ""           # of the tower
+
+
+def identify(
+    photos: Tensor,                      # [B, 3, H, W] 0..1, red first, on the CPU
+    faces: Faces,                        # of these photos
+    encoders: Encoders,
+    view: str = CLIP_VIEWS[0],
+    whiten: Whiten | None = None,
+    step: Step = lambda done: None,
+) -> tuple[Identity, Views]:
+    """Who each face is, and what the networks saw. step(i) is called as photos, crops and views are done, i counting all three."""
+    views = look(photos, faces, view, whiten, step)
+    before = len(photos)
+    embedding = embedded(views, encoders.embed, lambda done: step(before + done))
+    tokens = seen_by_clip(views, encoders.tokens, lambda done: step(before + len(views) + done))
+    return Identity(embedding, tokens, views.present, encoders.fingerprint, encoders.clip_fingerprint, views.arcface), views
+
+
+@torch.no_grad()
+def embedded(views: Views, embed: Callable[[Tensor], Tensor], step: Step = lambda done: None) -> Tensor:
+    """FaceNet's vectors [N, 512]; zero where not present."""
+    return _in_parts(views.facenet, FACENET_AT_ONCE, embed, step) * views.present[:, None]
+
+
+@torch.no_grad()
+def seen_by_clip(views: Views, tokens: Callable[[Tensor], Tensor], step: Step = lambda done: None) -> Tensor:
+    """CLIP's tokens [N, 257, 1024], class token first, no final norm; zero where not present."""
+    pixels = clip_pixels((views.clip * 255).round())
+    return _in_parts(pixels, CLIP_AT_ONCE, tokens, step) * views.present[:, None, None]
+
+
+def _in_parts(inputs: Tensor, at_once: int, network: Callable[[Tensor], Tensor], step: Step) -> Tensor:
+    rows = []
+    for part in inputs.split(at_once):
+        rows.append(network(part))
+        step(sum(map(len, rows)))
+    return torch.cat(rows)
+
+
 def look(
     photos: Tensor,                      # [B, 3, H, W] 0..1, red first
     faces: Faces,                        # of these photos
     view: str = CLIP_VIEWS[0],
     whiten: Whiten | None = None,
-    step: Callable[[int], object] | None = None,
+    step: Step | None = None,
 ) -> Views:
     """The views of every face. step(i) is called after i photos, for progress."""
     rows: list[tuple[Tensor, Tensor, Tensor] | None] = []
@@ -52,12 +106,12 @@ def _look_at(photo: Tensor, face: Face, all_faces: tuple[Face, ...], view: str, 
              ) -> tuple[Tensor, Tensor, Tensor]:
     turns = quarter_turns_to_upright(face)
     straight, stood = turned(photo, face, turns)
-    crop = face_crop(picture_of(straight), stood)
+    crop = face_crop(image_of(straight), stood)
     if whiten is not None:
         others = [turned(photo, other, turns)[1] for other in all_faces if other is not face]
         mine = nearest_to(stood, others, *straight.shape[1:])
         straight = torch.where(mine, whiten(straight), torch.ones_like(straight))
-    return crop / 255, facenet_input(crop, stood), clip_view(picture_of(straight), stood, view) / 255
+    return crop / 255, facenet_input(crop, stood), clip_view(image_of(straight), stood, view) / 255
 
 
 def nearest_to(face: Face, others: list[Face], height: int, width: int) -> Tensor:

@@ -2,13 +2,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from ..pixels import image_of, photo_of
 
 GAP = 4                      # pixels between pictures
 PAPER = (32, 33, 36)
@@ -23,9 +20,9 @@ def strip(pictures: Sequence[Tensor], captions: Sequence[str]) -> Tensor:
     draw = ImageDraw.Draw(sheet)
     for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         left = index * (width + GAP)
-        sheet.paste(Image.fromarray(_bytes(picture)), (left, 0))
+        sheet.paste(image_of(picture), (left, 0))
         draw.text((left + 4, 2), caption, fill=INK)
-    return _tensor(sheet)
+    return photo_of(sheet)[None]
 
 
 def told(words: str) -> Tensor:
@@ -33,13 +30,4 @@ def told(words: str) -> Tensor:
     from PIL import Image, ImageDraw
     sheet = Image.new("RGB", (12 + 7 * len(words), 32), PAPER)
     ImageDraw.Draw(sheet).text((8, 10), words, fill=INK)
-    return _tensor(sheet)
-
-
-def _bytes(picture: Tensor):
-    return (picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().contiguous().numpy()
-
-
-def _tensor(picture: Image) -> Tensor:
-    import numpy as np
-    return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None].float() / 255
+    return photo_of(sheet)[None]

@@ -8,11 +8,12 @@ import torch
 
 from caphuman_bench.lists import full_values, load_conditions
 from caphuman_bench.plan import HeadEntry
-from caphuman_bench.score.control import Fitted, LandmarkFitter, asked_head, edited, errors
+from caphuman_bench.score.control import Fitted, LandmarkFitter, asked_head, errors
 from caphuman_bench.score.faces import Seen
 from caphuman_core.flow import Face
 from caphuman_core.head import camera
 from caphuman_core.head.edit.edit import Edit, edit_head
+from caphuman_core.head.edit.widget_values import edited
 from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.model.posing import pose_head
 from caphuman_core.head.new import new_head

@@ -381,15 +381,18 @@ def test_a_browser_that_cannot_be_had_is_told_with_what_to_do(machine, monkeypat
 
 
 def test_only_tests_need_the_packages_of_the_tests(scratch):
-    for name in ("", "-dev", "-dev-nodeps", "-backends", "-browser"):
-        (scratch / f"requirements{name}.txt").touch()
+    (scratch / "requirements.txt").write_text("numpy>=1\n", encoding="utf-8")
+    project = scratch / "pyproject.toml"
+    project.write_text('[project]\nname = "x"\n\n[project.optional-dependencies]\nbench = ["a>=1"]\n\n[dependency-groups]\n'
+                       'test = ["pytest>=8"]\n\n[tool.x]\ny = 1\n', encoding="utf-8")
     demo = {step.name for step in install._requirement_steps(scratch, for_tests=False)}
     tests = {step.name: step for step in install._requirement_steps(scratch, for_tests=True)}
-    assert set(tests) - demo == {"optional back ends", "browser and benchmark requirements"}
-    assert tests["browser and benchmark requirements"].arguments == ("-r", str(scratch / "requirements-browser.txt"))
-    (scratch / "requirements-bench.txt").touch()
+    assert set(tests) - demo == {"test requirements", "optional back ends", "benchmark and training requirements"}
+    assert tests["test requirements"].arguments == ("--group", "test", "--group", "browser", "--group", "check")
+    assert tests["optional back ends"].arguments[0] == "--no-deps"
+    project.write_text(project.read_text(encoding="utf-8").replace("a>=1", "a>=2"), encoding="utf-8")
     later = {step.name: step for step in install._requirement_steps(scratch, for_tests=True)}
-    assert later["browser and benchmark requirements"].digest != tests["browser and benchmark requirements"].digest
+    assert [name for name in tests if later[name].digest != tests[name].digest] == ["benchmark and training requirements"]
 
 
 def suite_of(folder: Path, text: str) -> subprocess.CompletedProcess:

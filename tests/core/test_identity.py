@@ -22,6 +22,7 @@ from caphuman_core.identity.compare import compare
 from caphuman_core.identity.encode import look
 from caphuman_core.identity.facenet import build_facenet
 from caphuman_core.identity.options import CLIP_VIEWS, IDENTITY_SUFFIX
+from caphuman_core.pixels import image_of
 
 WHOLE = Face(torch.tensor([0.0, 0, 240, 300]), 0.0)
 
@@ -98,12 +99,12 @@ def test_the_view_on_the_face_holds_what_the_centre_crop_cuts_off():
     photo = torch.zeros(3, 100, 400)
     photo[:, 40:60, 370:390] = 1                                # a face at the right edge
     face = Face(torch.tensor([370.0, 40, 390, 60]), 1.0)
-    cut, kept = (views.clip_view(views.picture_of(photo), face, view) for view in CLIP_VIEWS)
+    cut, kept = (views.clip_view(image_of(photo), face, view) for view in CLIP_VIEWS)
     assert cut.max() == 0
     assert kept[:, 112, 112].min() == 255
     assert kept[:, 112, 40].max() == 0                          # photo beside the face
     assert kept[:, 112, -1].min() == 0
-    low = views.clip_view(views.picture_of(photo), Face(torch.tensor([385.0, 40, 405, 60]), 1.0), "on the face")
+    low = views.clip_view(image_of(photo), Face(torch.tensor([385.0, 40, 405, 60]), 1.0), "on the face")
     assert low[:, 112, -1].min() == 255                         # white beyond the photo
 
 

@@ -127,10 +127,49 @@ def licence_table() -> dict[str, str]:
     return {row[0].split(" ")[0].lower(): row[1] for row in rows[1:]}
 
 
+def table(title: str) -> str:
+    """The text of one table of pyproject.toml."""
+    return PROJECT.partition(f"\n[{title}]\n")[2].partition("\n[")[0]
+
+
+def named(text: str) -> dict[str, str]:
+    """Package -> the rest of its requirement, of every one in a text."""
+    return {name.lower(): rest for name, rest in re.findall(r'"([A-Za-z][\w.-]*)(?:\[\w+\])?([<>=][^";]*)', text)}
+
+
 def required_packages() -> set[str]:
-    """Every package that a requirements file names, and what the host brings."""
-    lines = [line.split("#")[0].strip() for path in ROOT.glob("requirements*.txt") for line in path.read_text().splitlines()]
-    return {re.match(r"[\w.-]+", line)[0].lower() for line in lines if line} | {"torch", "torchvision", "torchaudio"}
+    """Every package that the project asks for anywhere, and what the host brings."""
+    asked = table("project"), table("project.optional-dependencies"), table("dependency-groups")
+    return set().union(*map(named, asked)) | {"torch", "torchvision", "torchaudio"}
+
+
+def test_there_is_one_place_for_requirements_and_one_copy_for_comfyui_s_manager():
+    assert [path.name for path in ROOT.glob("*requirements*")] == ["requirements.txt"]
+
+
+def extras() -> dict[str, dict[str, str]]:
+    """Extra -> package -> its lower bound."""
+    found = re.findall(r"^(\w+) = \[(.*?)\]$", re.sub(r" *#.*", "", table("project.optional-dependencies")), re.M | re.S)
+    return {name: named(f"{packages}") for name, packages in found}
+
+
+@pytest.mark.parametrize(("extra", "package"), [("insightface", "insightface"), ("insightface", "onnxruntime"),
+                                                ("mediapipe", "mediapipe"), ("pytorch3d", "easypytorch3d"),
+                                                ("opencv", "opencv-python-headless")])
+def test_users_get_what_the_tests_run_with(extra, package):
+    """The extra's lower bound lets the tested version in, and leaves an installed one that is as new alone."""
+    bound, tested = extras()[extra][package], named(table("dependency-groups"))[package]
+    assert bound.startswith(">=")
+    numbers = [[int(part) for part in text.lstrip(">=").split(".post")[0].split(".")] for text in (bound, tested)]
+    assert numbers[0] <= numbers[1]
+
+
+def test_no_requirement_touches_torch_or_lays_a_second_opencv_over_the_first():
+    needed = set(named(table("project")))
+    assert needed == {"numpy", "pillow", "safetensors", "tqdm"}
+    everywhere = {package for packages in extras().values() for package in packages}
+    assert not {"torch", "torchvision", "torchaudio"} & everywhere
+    assert {package for package in everywhere if package.startswith("opencv")} == set(extras()["opencv"])
 
 
 def test_every_package_is_in_the_table_of_licences():

@@ -15,7 +15,7 @@ from .children import guarded, tool_environment
 from .children import run as run_child
 from .install import prepare
 from .packages import disk_failure
-from .places import MODELS, OUTPUT, ROOT, SERVER, STATE, Failure, say
+from .places import MODELS, OUTPUT, ROOT, SERVER, STATE, Failure, say, venv_program
 
 TOOLS = ROOT / "tools"
 WEIGHTS_BYTES = 5 << 30
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--serve", action="store_true", help="leave the server up and print its address, until Ctrl-C")
     shown.add_argument("--port", type=int, help="loopback port of the server (default: any free one)")
     commands.add_parser("test", help="the whole test suite; further arguments go to pytest")
-    commands.add_parser("check", help="ruff and pyright")
+    commands.add_parser("check", help="ruff, pyright and oxlint")
     commands.add_parser("generate", help="rewrite workflows/api and locales/en from the workflows and the nodes")
     matrix.add_options(commands.add_parser("matrix", help="host tests on every supported ComfyUI, core tests on every Python"))
     return parser
@@ -111,11 +111,10 @@ def test(_: argparse.Namespace, rest: list[str]) -> int:
 
 
 def check(_: argparse.Namespace, __: list[str]) -> int:
-    """ruff, then pyright."""
+    """ruff and pyright for the Python, oxlint for the JavaScript."""
     prepare(for_tests=True)
-    codes = [run_child(guarded("-m", *command), tool_environment()) for command in
-             (("ruff", "check", "."), ("pyright",))]
-    return max(codes)
+    codes = [run_child(guarded("-m", *command), tool_environment()) for command in (("ruff", "check", "."), ("pyright",))]
+    return max(*codes, run_child([venv_program("oxlint"), "--deny-warnings", ROOT / "web"], tool_environment()))
 
 
 def generate(_: argparse.Namespace, __: list[str]) -> int:

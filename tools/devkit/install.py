@@ -18,6 +18,8 @@ from .packages import disk_failure, pip
 from .places import ROOT, STATE, VENV, Failure, say, venv_python
 
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
+GROUPS, EXTRAS = "dependency-groups", "project.optional-dependencies"       # tables of pyproject.toml, which pip reads by itself
+OWN_EXTRAS = ".[bench,cluster,train]"
 NEEDED_BYTES = {"torch": 9 << 30, "host requirements": 2 << 30}
 
 
@@ -59,7 +61,7 @@ def prepare(for_tests: bool = False) -> Path:
     try:
         with lock.held(STATE / "prepare.lock", on_wait=waiting):
             make_environment()
-            _install(Step("pip", ("--upgrade", "pip>=24"), ""))
+            _install(Step("pip", ("--upgrade", "pip>=25.1"), ""))      # the first that knows --group
             tree = host.get()
             _install_torch(Step("torch", TORCH, ""))
             for step in _requirement_steps(tree, for_tests):
@@ -96,7 +98,7 @@ def make_environment() -> None:
         venv.EnvBuilder(with_pip=True, symlinks=sys.platform != "win32").create(VENV)
     except subprocess.CalledProcessError as error:
         raise Failure(f"making .venv must end with a working pip, but {error}: install Python's venv package or another "
-                      "Python 3.10 to 3.14.") from error
+                      "Python 3.10 to 3.13.") from error
 
 
 def _works(code: str) -> bool:
@@ -117,19 +119,26 @@ def _install_torch(step: Step) -> None:
 
 
 def _requirement_steps(tree: Path, for_tests: bool) -> list[Step]:
-    steps = [_step_of("host requirements", tree / "requirements.txt"),
-             _step_of("pack and test requirements", ROOT / "requirements.txt", ROOT / "requirements-dev.txt"),
-             _step_of("packages without their dependencies", ROOT / "requirements-dev-nodeps.txt", options=("--no-deps",))]
+    needed = tree / "requirements.txt"
+    own = ROOT / "requirements.txt"
+    steps = [Step("host requirements", ("-r", str(needed)), needed.read_text(encoding="utf-8")),
+             Step("pack requirements", ("-r", str(own), *_groups("demo")), own.read_text(encoding="utf-8") + _table(GROUPS)),
+             Step("weights of the face detector", ("--no-deps", *_groups("weights")), _table(GROUPS))]
     if for_tests:
-        tested = [path for name in ("browser", "bench") if (path := ROOT / f"requirements-{name}.txt").is_file()]
-        steps += [_step_of("optional back ends", ROOT / "requirements-backends.txt", options=("--no-deps",)),
-                  _step_of("browser and benchmark requirements", *tested)]
+        steps += [Step("test requirements", _groups("test", "browser", "check"), _table(GROUPS)),
+                  Step("optional back ends", ("--no-deps", *_groups("backends")), _table(GROUPS)),
+                  Step("benchmark and training requirements", (OWN_EXTRAS,), _table(EXTRAS))]
     return steps
 
 
-def _step_of(name: str, *paths: Path, options: tuple[str, ...] = ()) -> Step:
-    arguments = [part for path in paths for part in ("-r", str(path))]
-    return Step(name, (*options, *arguments), "\n".join(path.read_text(encoding="utf-8") for path in paths))
+def _groups(*names: str) -> tuple[str, ...]:
+    return tuple(part for name in names for part in ("--group", name))
+
+
+def _table(title: str) -> str:
+    """The text of one table of pyproject.toml: what a step depends on. Python 3.10 has no reader for it, and pip brings its own."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    return text.partition(f"\n[{title}]\n")[2].partition("\n[")[0]
 
 
 def _install(step: Step) -> None:

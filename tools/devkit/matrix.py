@@ -119,10 +119,11 @@ def _environment(python: str, numpy: str) -> Path:
         return inner
     shutil.rmtree(folder, ignore_errors=True)
     _call([program, "-m", "venv", folder])
-    _call([inner, "-m", "pip", "install", "-q", "--no-deps", *TORCH[:2]])
-    _call([inner, "-m", "pip", "install", "-q", *TORCH_NEEDS, numpy, "pyyaml", "-r", ROOT / "requirements.txt",
-           "-r", ROOT / "requirements-dev.txt"])
-    _call([inner, "-m", "pip", "install", "-q", "--no-deps", "-r", ROOT / "requirements-dev-nodeps.txt"])
+    install = (inner, "-m", "pip", "install", "-q")
+    _call([*install, "--upgrade", "pip>=25.1"])
+    _call([*install, "--no-deps", *TORCH[:2]])
+    _call([*install, *TORCH_NEEDS, numpy, "pyyaml", "-r", ROOT / "requirements.txt", "--group", "test"])
+    _call([*install, "--no-deps", "--group", "weights"])
     for libraries in VENV.glob("lib/python*/site-packages/nvidia"):
         (folder / "lib" / f"python{python}" / "site-packages" / "nvidia").symlink_to(libraries, target_is_directory=True)
     _call([inner, "-c", "import torch, numpy"])

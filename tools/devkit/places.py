@@ -25,7 +25,12 @@ class Failure(Exception):
 
 def venv_python() -> Path:
     """The interpreter of the private environment."""
-    return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    return venv_program("python")
+
+
+def venv_program(name: str) -> Path:
+    """A program that the private environment brings."""
+    return VENV / (f"Scripts/{name}.exe" if os.name == "nt" else f"bin/{name}")
 
 
 def chosen_host() -> Path | None:

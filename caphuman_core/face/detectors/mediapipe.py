@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ...check import fail
 from ...flow import Face
+from ...pixels import bytes_of
 from ..landmarks import face_from_478
 
 MOST_FACES = 20
@@ -44,8 +45,7 @@ class MediaPipe:
         return [_judged(self._find_in(photo), self._find_in(photo.flip(2)), photo.shape[2]) for photo in photos]
 
     def _find_in(self, photo: Tensor) -> tuple[Face, ...]:
-        pixels = (photo.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
-        picture = self._package.Image(image_format=self._package.ImageFormat.SRGB, data=pixels)
+        picture = self._package.Image(image_format=self._package.ImageFormat.SRGB, data=bytes_of(photo))
         result = self._landmarker.detect(picture)
         height, width = photo.shape[1:]
         faces = []

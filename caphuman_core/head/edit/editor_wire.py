@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...check import require
 from ...flow import Head
+from ...pixels import bytes_of
 from ...render.options import MAX_SIDE
 from ..model.head_model import HeadModel
 from ..model.posing import pose_head
@@ -60,9 +61,8 @@ def mesh_message(model: HeadModel) -> bytes:
 def texture_message(model: HeadModel, request: dict[str, Any]) -> bytes:
     """The albedo texture of a code `texture`: uint8 [H, W, 3], red first, row 0 at v = 1."""
     code = numbers(request, "texture", model.texture_basis.shape[0])
-    image = albedo_texture(model, code[None])[0].clamp(0, 1)
-    pixels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
-    return _message({"width": pixels.shape[1], "height": pixels.shape[0]}, pixels.numpy())
+    pixels = bytes_of(albedo_texture(model, code[None])[0])
+    return _message({"width": pixels.shape[1], "height": pixels.shape[0]}, pixels)
 
 
 def vertices_message(editor: EditorModel, request: dict[str, Any]) -> bytes:
