@@ -1,13 +1,18 @@
-"""The trainer and the benchmark tool, whose pieces it uses, as top-level packages, without the pack's folder on sys.path."""
+"""The trainer and the benchmark tool, whose pieces it uses, as top-level packages, without the pack's folder on sys.path; on the
+host's modules in process."""
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 PACK = Path(__file__).resolve().parents[2]
+HOST = Path(os.environ.get("COMFYUI_PATH") or PACK / ".host" / "ComfyUI-0.30.0").resolve()
+os.environ["COMFYUI_PATH"] = str(HOST)
+sys.path.insert(0, str(HOST))
 
 
 def _load(name: str) -> None:
@@ -22,8 +27,8 @@ def _load(name: str) -> None:
 
 _load("caphuman_bench")
 _load("caphuman_train")
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(PACK / "tools"))
+sys.path.insert(1, str(Path(__file__).parent))
+sys.path.insert(2, str(PACK / "tools"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,6 +39,13 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def part():
+    """part("nodes.capface.network"): a module of the pack, as the trainer loads it."""
+    from caphuman_train.host import part
+    return part()
 
 
 @pytest.fixture(scope="session")
