@@ -141,7 +141,7 @@ def _writer(folder: Path, first_step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        fail("the log", "needs the Python package tensorboard", str(error), "run `pip install -r requirements-train.txt`")
+        fail("the log", "needs the Python package tensorboard", str(error), "run `pip install \".[train]\"`")
     return SummaryWriter(str(folder), purge_step=first_step)
 
 

@@ -96,6 +96,24 @@ def train(*arguments, launcher=(), **more):
     return child.returncode, said
 
 
+def narrow_work(config):
+    """What a Ray worker does, on a narrow base; each start leaves a note of the step it began with."""
+    import torch
+
+    from caphuman_train.train import loop, ray_launch
+    torch.set_num_threads(1)
+    use_narrow_base()
+    prepare = loop.Training.prepare
+
+    def noted(self):
+        prepare(self)
+        if self.world.first:
+            (self.folder.parent / "began").mkdir(exist_ok=True)
+            (self.folder.parent / "began" / f"step-{self.finished}-{os.getpid()}").touch()
+    loop.Training.prepare = noted
+    ray_launch.work(config)
+
+
 def die_as_told():
     """DIE=step:3 kills this process after so many steps, DIE=save:4 while that step's checkpoint is half written; POISON=3
     makes the loss of that step NaN."""
