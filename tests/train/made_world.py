@@ -27,10 +27,10 @@ def caption(text):
 
 
 def to_pictures(latents):
-    """Latents [B, 4, h, w] as the sampler leaves them -> pictures [B, 8h, 8w, 3] 0..1 (drawn.py's colours back)."""
+    """Latents [B, 4, h, w] as the sampler leaves them -> pictures [B, 8h, 8w, 3] 0..1, nothing of them cut off."""
     import torch
-    colours = (latents[:, :3] * 0.18215 + 1) / 2
-    return torch.nn.functional.interpolate(colours, scale_factor=8).movedim(1, -1).clamp(0, 1)
+    colours = latents[:, :3] * 0.18215
+    return torch.nn.functional.interpolate(0.5 + colours / (1 + colours.abs()) / 2, scale_factor=8).movedim(1, -1)
 
 
 def narrow_base(path=None, dtype=None, cache_bytes=1 << 20):
