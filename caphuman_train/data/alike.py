@@ -1,7 +1,8 @@
 """Which pictures are one and the same, though saved at another size, quality or brightness: perceptual hashes of 256 bits.
 
 The signs of the lowest 16 x 16 cosine frequencies of the picture in grey (Zauner 2010). On ten portraits, copies at half the size,
-at JPEG quality 40 or a fifth brighter differ in 0 to 14 bits, two photos of a person in 100 and more; a flip or a crop is another picture.
+at JPEG quality 40 or a fifth brighter differ in 0 to 14 bits, two photos of a person in 100 and more; a flip or a crop is another
+picture.
 """
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ from caphuman_core.head.edit.edit import Edit, edit_head
 from caphuman_core.head.edit.relight import relight
 from caphuman_core.head.model.head_model import HeadModel, load_builtin
 from caphuman_core.head.new import new_head
-from caphuman_core.identity.crops import CLIP_SIDE, picture_of
+from caphuman_core.identity.crops import CLIP_SIDE
+from caphuman_core.pixels import image_of
 from caphuman_core.render.maps import render
 
 from .manifest import Manifest, save_manifest
@@ -103,7 +104,7 @@ def drawn_record(model: HeadModel, drawing: Drawing, number: int, latents: Laten
         face_target=face_target(drawn.mask[0]), global_embedding=narrow_embedding(head),
         local_tokens=narrow_tokens(face)[0] if drawing.tokens else None,
         flipped_mean=None if flipped is None else flipped[0][0], flipped_std=None if flipped is None else flipped[1][0],
-        face=lossless(picture_of(face[0])), photo=to_look_at(picture_of(picture)),
+        face=lossless(image_of(face[0])), photo=to_look_at(image_of(picture)),
         measures={"face_pixels": float(drawn.mask[0].any(1).sum()), "sharpness": 100.0})
 
 
@@ -119,7 +120,7 @@ def write_drawn_shards(folder: Path, drawing: Drawing | None = None, latents: La
         shards.append(shard)
     settings = {"width": drawing.size, "height": drawing.size, "flips": drawing.flips, "tokens": drawing.tokens,
                 "head_model": model.name, "head_model_fingerprint": model.fingerprint, "parser": "rendered head",
-                "latents": "narrow", "clip": "narrow" if drawing.tokens else "", "facenet": "narrow"}
+                "vae": "narrow", "clip": "narrow" if drawing.tokens else "", "facenet": "narrow"}
     manifest = Manifest(tuple(shards), settings, {"samples": drawing.count, "people": min(drawing.people, drawing.count),
                                                   "licences": {"CC0-1.0": drawing.count}, "refused": {}})
     save_manifest(manifest, folder)

@@ -25,7 +25,7 @@ def decoded(content: bytes) -> Tensor:
     """[3, H, W] float32, 0..255, red first."""
     from PIL import Image
 
-    from caphuman_core.identity.crops import tensor_of
+    from caphuman_core.pixels import tensor_of
     with Image.open(io.BytesIO(content)) as picture:
         return tensor_of(picture.convert("RGB"))
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from caphuman_core.flow import Face
 
 
+Box = tuple[float, float, float, float]      # left, top, right, bottom, pixels
+
+
 @dataclass(frozen=True)
 class Frame:
     """A rectangle of the photo, in its pixels, with the shape of the target picture."""
@@ -38,10 +41,10 @@ class Frame:
         return moved_face(face, place)
 
 
-def frame_of(box: tuple[float, float, float, float], width: int, height: int, settings: Settings) -> Frame:
+def frame_of(box: Box, width: int, height: int, settings: Settings) -> Frame:
     """The largest rectangle of the target's shape in a photo of width x height, as near as may be around the face's middle.
 
-    box: left, top, right, bottom of the face. Where the face would have less than `face_share` of the picture's height, a smaller
+    box: of the face. Where the face would have less than `face_share` of the picture's height, a smaller
     rectangle is taken, but none in which a photo's pixel becomes more than one of the picture's.
     """
     aspect = settings.width / settings.height

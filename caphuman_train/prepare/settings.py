@@ -18,7 +18,7 @@ class Settings:
     height: int = 512
     face_share: float = 0.3              # least height of a face in the height of the picture; smaller ones are zoomed in on
     least_face_pixels: int = 96          # of a face's height in the target picture
-    least_share_of_size: float = 0.5     # of the target's height that the cut-out must have in the photo: beyond, pixels are made up
+    least_share_of_size: float = 0.5     # of the target's height that can be cut out of the photo; the rest is made up
     least_sharpness: float = 0.02        # see stages.sharpness
     least_confidence: float = 0.5        # of a face
     allow: tuple[str, ...] = ()          # licences; (): any
@@ -33,7 +33,7 @@ class Settings:
         """InputError for numbers that make no sense."""
         for name, size in (("width", self.width), ("height", self.height)):
             require(MULTIPLE <= size <= LARGEST and size % MULTIPLE == 0, name,
-                    f"must be a multiple of {MULTIPLE} from {MULTIPLE} to {LARGEST}", size, "512 is what Stable Diffusion 1.5 knows best")
+                    f"must be a multiple of {MULTIPLE} from {MULTIPLE} to {LARGEST}", size, "take 512, which the base knows best")
         for name, share in (("face share", self.face_share), ("least share of size", self.least_share_of_size),
                             ("least confidence", self.least_confidence)):
             require(0 <= share <= 1, name, "must be from 0 to 1", share, "choose a number in that range")
