@@ -92,28 +92,15 @@ class EditHead(io.ComfyNode):
         from ..caphuman_core.head.edit.editor_wire import head_json
         from ..caphuman_core.head.edit.widget_values import edited
         from ..caphuman_core.render.maps import require_same_model
+        from ..caphuman_core.render.preview import preview
         require_same_model(head, head_model)
         if photo is not None:
             require_image("photo", photo)
         made = edited(head, head_model, values)
         shown = {**head_json(head, head_model.name), "photo": None if photo is None else _shown_photo(photo, head)}
-        return io.NodeOutput(made, _preview(made, head_model, photo), ui={"caphuman_editor": [shown]})
-
-
-def _preview(head, head_model, photo):
-    """The shaded head in its own frame, over the photo if there is one, reduced to PREVIEW_SIDE."""
-    import torch.nn.functional as F
-
-    from ..caphuman_core.render.maps import render
-    ratio = min(1.0, PREVIEW_SIDE / max(head.width, head.height))
-    size = (max(1, round(head.width * ratio)), max(1, round(head.height * ratio)))
-    drawn = render(head, head_model, *size, "stretch", step=host.progress_callback(len(head)))
-    if photo is None:
-        return host.to_image(drawn.shaded)
-    behind = F.interpolate(host.rgb01(photo).to(drawn.shaded), size=size[::-1], mode="bilinear", antialias=True)
-    behind = behind if len(behind) == len(head) else behind[:1]
-    cover = drawn.mask[:, None]
-    return host.to_image(behind * (1 - cover) + drawn.shaded.clamp(0, 1) * cover)
+        seen = preview(made, head_model, PREVIEW_SIDE, None if photo is None else host.rgb01(photo),
+                       host.progress_callback(len(made)))
+        return io.NodeOutput(made, host.to_image(seen), ui={"caphuman_editor": [shown]})
 
 
 def _photo_side(head, width: int, height: int) -> int:

@@ -19,8 +19,7 @@ from caphuman_core.head.rotations import axis_angle_from_matrix, matrix_from_axi
 @pytest.fixture(scope="module")
 def deca(tmp_path_factory) -> DecaFitter:
     """models/flame as a user has it: DECA's encoder beside FLAME's own files."""
-    import detfill
-    import face_synthetic
+    from tools.stand_ins import detfill, face_synthetic
     models = tmp_path_factory.mktemp("models")
     face_synthetic.write(models / "flame")
     (models / "flame" / "generic_model_chumpy.pkl").unlink()

@@ -1,27 +1,20 @@
 """What the editor shows is what CapHuman Render Head draws: the two pictures, pixel by pixel."""
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
+import head_pictures
 import numpy as np
 import pytest
 import torch
+from frontend import SCREENSHOTS
+from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-import head_pictures  # noqa: E402
-from frontend import SCREENSHOTS  # noqa: E402
-from PIL import Image  # noqa: E402
-
-from caphuman_core.head.edit.edit import Edit, edit_head  # noqa: E402
-from caphuman_core.head.edit.relight import relight  # noqa: E402
-from caphuman_core.head.model.flame_files import FlameFiles, load_flame  # noqa: E402
-from caphuman_core.head.model.head_model import load_builtin  # noqa: E402
-from caphuman_core.head.new import new_head  # noqa: E402
-from caphuman_core.render.maps import render  # noqa: E402
+from caphuman_core.head.edit.edit import Edit, edit_head
+from caphuman_core.head.edit.relight import relight
+from caphuman_core.head.model.flame_files import FlameFiles, load_flame
+from caphuman_core.head.model.head_model import load_builtin
+from caphuman_core.head.new import new_head
+from caphuman_core.render.maps import render
+from tools.stand_ins import face_synthetic
 
 STILL = dict.fromkeys(("yaw_degrees", "pitch_degrees", "roll_degrees", "x", "y", "jaw_degrees"), 0.0)
 NOTHING = {**STILL, "scale": 1.0, "mode": "add",
@@ -51,10 +44,6 @@ def bench(chromium):
 def model(request, tmp_path_factory):
     if request.param == "built-in":
         return load_builtin()
-    spec = importlib.util.spec_from_file_location("face_synthetic", ROOT / "tests" / "golden" / "face_synthetic.py")
-    face_synthetic = importlib.util.module_from_spec(spec)
-    sys.modules["face_synthetic"] = face_synthetic
-    spec.loader.exec_module(face_synthetic)
     folder = tmp_path_factory.mktemp("flame")
     face_synthetic.write(folder)
     mean, basis = face_synthetic.texture(50)

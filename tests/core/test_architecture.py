@@ -37,7 +37,7 @@ def imported(path: Path, known: set[str]) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("folder", ["caphuman_core", "nodes", "caphuman_bench"])
+@pytest.mark.parametrize("folder", ["caphuman_core", "nodes", "caphuman_bench", "tools"])
 def test_there_are_no_import_circles(folder):
     known = set(sources(folder))
     graph = {module: imported(path, known) & known - {module} for module, path in sources(folder).items()}
@@ -54,8 +54,31 @@ def test_the_core_knows_neither_host_nor_nodes_nor_programs():
         assert not roots & (HOST | {"nodes", "caphuman_bench", "caphuman_train"}), module
 
 
+def test_nothing_that_ships_knows_the_tools_and_the_tools_do_not_know_the_tests():
+    shipped = {**sources("caphuman_core"), **sources("nodes"), **sources("caphuman_bench")}
+    for module, path in shipped.items():
+        assert not {name.split(".")[0] for name in imported(path, set(shipped))} & {"tools", "tests", "benchmarks"}, module
+    known = set(sources("tools"))
+    helpers = {path.stem for path in (ROOT / "tests").rglob("*.py")}
+    for module, path in sources("tools").items():
+        assert not {name.split(".")[0] for name in imported(path, known)} & ({"tests", "benchmarks"} | helpers), module
+
+
+def test_no_search_path_is_edited_but_for_comfyui():
+    """What is imported lies in packages; dev.py, pytest (pyproject.toml) and python -m say where those lie."""
+    allowed = {"tools/devkit/host.py", "tools/devkit/guarded.py", "caphuman_train/host.py"}
+    mentions = "sys." + "path"
+    folders = ("tools", "tests", "benchmarks", "caphuman_bench", "caphuman_core", "nodes")
+    changes = tuple(mentions + change for change in (".insert", ".append", ".extend", "[", " =", " +="))
+    edited = {path.relative_to(ROOT).as_posix() for folder in folders for path in (ROOT / folder).rglob("*.py")
+              if any(change in path.read_text(encoding="utf-8") for change in changes)}
+    assert edited <= allowed
+
+
 def test_each_folder_has_its_line_on_the_page():
     page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    folders = {path.parent.relative_to(ROOT).as_posix() for folder in ("caphuman_core", "nodes") for path in sources(folder).values()}
+    folders = {path.parent.relative_to(ROOT).as_posix() for folder in ("caphuman_core", "nodes")
+               for path in sources(folder).values()}
+    folders |= {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "tools").glob("*/__init__.py")}
     missing = [folder for folder in folders if f"`{folder}/`" not in page]
     assert not missing, f"docs/ARCHITECTURE.md says nothing of {', '.join(missing)}"

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
 
 # The design's table, as far as it is built: inputs and outputs that graphs rely on, in order.
 DESIGN = {
@@ -139,7 +138,7 @@ def test_the_english_texts_are_up_to_date(infos):
 
 
 def test_every_text_of_the_nodes_is_translated(infos):
-    import generate
+    from tools.make_workflows import __main__ as generate
     definitions = generate.node_definitions(infos)
     assert "zh" in generate.translations()
     for language, texts in generate.translations().items():
@@ -213,8 +212,7 @@ def test_the_shipped_prompt_uses_only_nodes_that_exist(host, classes):
 
 def test_loading_the_pack_loads_no_heavy_package(host):
     """In a fresh process, beyond what the host alone has loaded. How long it takes: benchmarks/import_time.py."""
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    import import_time
+    from benchmarks import import_time
     result, _ = import_time.load_once()
     assert result["loaded"]
     assert not import_time.heavy_modules(result["modules"])

@@ -133,5 +133,5 @@ def load_file(path: str | Path, name: str | None = None) -> HeadModel:
 
 
 def load_builtin() -> HeadModel:
-    """The head that ships with the pack: CC0, made from MakeHuman by tools/export_builtin_head.py."""
+    """The head that ships with the pack: CC0, made from MakeHuman by tools/make_head."""
     return load_file(Path(__file__).with_name("builtin_head.safetensors"), BUILT_IN)

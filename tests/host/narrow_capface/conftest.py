@@ -2,15 +2,12 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
-import narrow_nets as nets
 import pytest
 import torch
 
-sys.path.append(str(Path(__file__).parent))           # narrow_world
+from tools.stand_ins import narrow_nets as nets
 
 
 @pytest.fixture(autouse=True)

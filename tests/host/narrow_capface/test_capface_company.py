@@ -1,10 +1,11 @@
 """CapFace beside other controls, samplers, patches and people."""
 from __future__ import annotations
 
-import narrow_nets as nets
 import pytest
 import torch
 from narrow_world import STEPS, apply, hint, identity, near, noise, one, residuals, sample, text
+
+from tools.stand_ins import narrow_nets as nets
 
 
 def neighbour(world, part, pair, kind, strength=0.7):
