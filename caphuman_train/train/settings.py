@@ -40,7 +40,8 @@ class Data:
     flip_probability: float = setting(0.0, "Chance that a sample is mirrored, head and mask with it; needs `prepare --flips`.", 0,
                                       1)
     head_model: str = setting("", "The head model file the shards were made with; empty is the built-in head.", affects=False)
-    clip_vision: str = setting("", "CLIP ViT-L/14's vision tower, for shards that were prepared without its tokens.", affects=False)
+    clip_vision: str = setting("", "CLIP ViT-L/14's vision tower, for shards that were prepared without its tokens; the tower then "
+                                   "runs in every step, and workers must be 0.", affects=False)
     workers: int = setting(2, "Processes for each training process that read records and draw hints ahead; 0: none.", 0,
                            affects=False)
 

@@ -115,6 +115,8 @@ def _check_whole(settings: Settings) -> None:
         require(not value or Path(value).is_file(), f"setting {name}", "must be a file", repr(value), "correct the path")
     require(Path(data.shards).is_dir(), "setting data.shards", "must be a folder", repr(data.shards),
             "make it with: python -m caphuman_train prepare")
+    require(not data.clip_vision or data.workers == 0, "setting data.workers", "must be 0 with data.clip_vision", data.workers,
+            "set it to 0, or prepare the shards with their tokens")
     warmup, steps = settings.schedule.warmup_steps, settings.run.steps
     require(warmup < steps, "setting schedule.warmup_steps", "must be below run.steps", f"{warmup} of {steps}", "lower it")
     require(settings.optimizer.beta1 < 1 and settings.optimizer.beta2 < 1 and settings.average.decay < 1,

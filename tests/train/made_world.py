@@ -37,11 +37,8 @@ def narrow_base(path=None, dtype=None, cache_bytes=1 << 20):
     """SD 1.5 with a tenth of the channels; its weights follow from the named file's bytes."""
     from caphuman_train.host import part
     part()("nodes.capface.base_model").SHAPE["model_channels"] = 32
-    if str(GOLDEN) not in sys.path:
-        sys.path.append(str(GOLDEN))
-    import narrow_nets
-
     from caphuman_train.step import base
+    from tools.stand_ins import narrow_nets
     patcher = narrow_nets.base_model()
     unet = patcher.model.diffusion_model
     content = Path(path).read_bytes() if path else b""

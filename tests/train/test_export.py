@@ -66,8 +66,8 @@ def test_the_file_holds_the_weights_and_tells_where_they_come_from(run, tmp_path
 def test_the_card_says_what_it_may_be_used_for(run, tmp_path):
     file, _, _ = exported(run, tmp_path, "--author", "A | B", "--licence", "CC-BY-4.0", "--notes", "Made for a test.")
     card = file.with_suffix(".md").read_text()
-    for part in ("# mine", "built-in", "| CC0-1.0 | 12 |", "Licence of these weights: CC-BY-4.0.", "A \\| B", "| optimizer.lr | 0.01 |",
-                 "Made for a test.", "caphuman_bench", "RESPONSIBLE_USE"):
+    for part in ("# mine", "built-in", "| CC0-1.0 | 12 |", "Licence of these weights: CC-BY-4.0.", "A \\| B",
+                 "| optimizer.lr | 0.01 |", "Made for a test.", "caphuman_bench", "RESPONSIBLE_USE"):
         assert part in card, part
     assert str(run.parent) not in card, "no path of somebody's machine"
     assert "non-commercial" not in card
@@ -138,7 +138,8 @@ def test_sample_draws_a_row_for_each_sample(run, tmp_path):
 @pytest.mark.parametrize(("arguments", "said"), [
     (["export", "nowhere", "x.safetensors"], "must hold a checkpoint, but got no such folder"),
     (["export", "{run}", "x.ckpt"], "must end in .safetensors"),
-    (["sample", "{run}", "x.bmp"], "must end in .png or .jpg"), (["sample", "{run}", "x.png", "--count", "0"], "must be at least 1")])
+    (["sample", "{run}", "x.bmp"], "must end in .png or .jpg"),
+    (["sample", "{run}", "x.png", "--count", "0"], "must be at least 1")])
 def test_what_does_not_fit_is_one_sentence(run, arguments, said, capsys):
     assert main([part.format(run=run) for part in arguments]) == 1
     told = capsys.readouterr().err

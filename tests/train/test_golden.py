@@ -5,13 +5,13 @@ import gc
 import json
 import os
 
-import detfill
-import diffusion_nets as nets
 import pytest
 import torch
 from made_world import GOLDEN
 
 from caphuman_train.step.loss import CapFaceStep, LossSettings, StepInputs
+from tools.stand_ins import detfill
+from tools.stand_ins import diffusion_nets as nets
 
 # TRAINING.md's tolerances: several times what two float32 computations differ by.
 LOSS = 1e-5

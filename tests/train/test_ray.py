@@ -13,7 +13,7 @@ from caphuman_core.check import InputError
 from caphuman_train.train import checkpoint, ray_launch
 from caphuman_train.train.toml_file import read_settings
 
-STEPS = 40
+STEPS = 24
 
 
 @pytest.fixture
@@ -40,7 +40,8 @@ def busy_node(cluster):
 
 def test_a_lost_node_costs_the_steps_since_the_last_checkpoint(cluster, drawn_shards, tmp_path, monkeypatch):
     monkeypatch.setattr(ray_launch, "work", made_world.narrow_work)
-    path = made_world.write_run(tmp_path, drawn_shards, run__steps=STEPS, checkpoints__every=4, log__every=4, log__held_out_every=100)
+    path = made_world.write_run(tmp_path, drawn_shards, run__steps=STEPS, checkpoints__every=4, log__every=4,
+                                log__held_out_every=100)
     lost = []
 
     def lose_one():

@@ -16,7 +16,7 @@ from caphuman_train.train.loop import run_training
 from caphuman_train.train.toml_file import read_settings
 from caphuman_train.train.world import join_world
 
-TORCHRUN = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0")
+TORCHRUN = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0")
 LONG = {"run__steps": 7, "average__decay": 0.9, "loss__text_dropout": 0.3, "loss__identity_dropout": 0.3}
 
 
@@ -134,7 +134,8 @@ def test_two_trainings_into_one_folder(drawn_shards, tmp_path):
 
 
 def test_going_on_with_something_else_is_refused(whole, drawn_shards, tmp_path):
-    for change, said in ((["optimizer.lr=1e-5"], "optimizer.lr 1e-05, which was 0.001"), (["batch.size=8"], "batch.size 8, which was 4"),
+    for change, said in ((["optimizer.lr=1e-5"], "optimizer.lr 1e-05, which was 0.001"),
+                         (["batch.size=8"], "batch.size 8, which was 4"),
                          (["data.held_out=0"], "data.held_out 0, which was 3")):
         with pytest.raises(InputError, match=said):
             run(whole, *change)
@@ -150,7 +151,7 @@ def test_going_on_with_something_else_is_refused(whole, drawn_shards, tmp_path):
 
 def test_a_batch_that_cannot_be_shared_out_is_refused(drawn_shards, tmp_path):
     path = made_world.write_run(tmp_path, drawn_shards)
-    with pytest.raises(InputError, match="batch.size must be a multiple of batch.accumulate times the processes, but got 4 for 3 x 1"):
+    with pytest.raises(InputError, match=r"batch.size must be a multiple of batch.accumulate times .*, but got 4 for 3 x 1"):
         run(path, "batch.accumulate=3")
     with pytest.raises(InputError, match=r"compute.precision must be fp32 or bf16 on a CPU"):
         run(path, "compute.precision=fp16")

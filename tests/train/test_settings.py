@@ -24,7 +24,8 @@ def run(tmp_path):
 
 
 def test_values_overrides_and_defaults(run):
-    settings = read_settings(run, ["optimizer.lr=5e-5", "loss.tau=400", "schedule.name=cosine", "run.folder='a b'", "batch.size=12"])
+    settings = read_settings(run, ["optimizer.lr=5e-5", "loss.tau=400", "schedule.name=cosine", "run.folder='a b'",
+                                   "batch.size=12"])
     assert settings.optimizer.lr == 5e-5
     assert settings.loss.tau == 400
     assert settings.schedule.name == "cosine"
@@ -35,15 +36,28 @@ def test_values_overrides_and_defaults(run):
 
 
 @pytest.mark.parametrize(("override", "said"), [
-    ("optimizer.zzz=1", "unknown name: see"), ("optimiser.lr=1", "the section optimiser must be .*: write optimizer"), ("optimizer.lrr=1", "write optimizer.lr"),
-    ("optimizer.warmup_steps=1", "write schedule.warmup_steps"), ("loss.min_snr=5", "write loss.min_snr_gamma"),
-    ("optimizer.lr='fast'", "must be a number, but got 'fast'"), ("batch.size=1.5", "must be a whole number"),
-    ("batch.size=true", "must be a whole number"), ("compute.compile=1", "must be true or false"),
-    ("batch.size=0", "at least 1"), ("loss.text_dropout=1.5", "at least 0 and at most 1"), ("optimizer.lr=nan", "at least 0"),
-    ("compute.precision=bf61", r'one of bf16, fp16, fp32, but got .bf61.: write "bf16"'), ("optimizer.lr", "must be section.key=value"),
-    ("loss.tau=1000", "at most 999"), ("schedule.warmup_steps=6", "below run.steps"), ("optimizer.beta2=1", "must be below 1"),
-    ("start.base=none.ckpt", "must be a file"), ("data.shards=nowhere", "must be a folder"), ("run.folder=''", "must be given"),
-    ("start.capface=none.ckpt", "must be a file")])
+    ("optimizer.zzz=1", "unknown name: see"),
+    ("optimiser.lr=1", r"the section optimiser must be .*: write optimizer"),
+    ("optimizer.lrr=1", "write optimizer.lr"),
+    ("optimizer.warmup_steps=1", "write schedule.warmup_steps"),
+    ("loss.min_snr=5", "write loss.min_snr_gamma"),
+    ("optimizer.lr='fast'", "must be a number, but got 'fast'"),
+    ("batch.size=1.5", "must be a whole number"),
+    ("batch.size=true", "must be a whole number"),
+    ("compute.compile=1", "must be true or false"),
+    ("batch.size=0", "at least 1"),
+    ("loss.text_dropout=1.5", "at least 0 and at most 1"),
+    ("optimizer.lr=nan", "at least 0"),
+    ("compute.precision=bf61", r'one of bf16, fp16, fp32, but got .bf61.: write "bf16"'),
+    ("optimizer.lr", "must be section.key=value"),
+    ("loss.tau=1000", "at most 999"),
+    ("schedule.warmup_steps=6", "below run.steps"),
+    ("optimizer.beta2=1", "must be below 1"),
+    ("start.base=none.ckpt", "must be a file"),
+    ("data.shards=nowhere", "must be a folder"),
+    ("run.folder=''", "must be given"),
+    ("start.capface=none.ckpt", "must be a file"),
+])
 def test_what_does_not_fit_is_one_sentence(run, override, said):
     with pytest.raises(InputError, match=said) as error:
         read_settings(run, [override])
@@ -87,8 +101,8 @@ def test_defaults_are_the_references():
 
 def test_what_a_resumed_run_must_have_in_common(run):
     plain = affecting(read_settings(run))
-    for harmless in ("log.every=9", "run.steps=99", "checkpoints.keep=5", "batch.accumulate=2", "run.folder=other", "compute.compile=true",
-                     "data.workers=7"):
+    for harmless in ("log.every=9", "run.steps=99", "checkpoints.keep=5", "batch.accumulate=2", "run.folder=other",
+                     "compute.compile=true", "data.workers=7"):
         assert affecting(read_settings(run, [harmless])) == plain, harmless
     for other in ("run.seed=9", "batch.size=8", "loss.tau=3", "optimizer.lr=1", "data.held_out=0", "compute.precision=bf16"):
         assert affecting(read_settings(run, [other])) != plain, other

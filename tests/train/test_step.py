@@ -30,7 +30,8 @@ def base():
 def network_of(part, seed=2):
     """Random weights, so that residuals and the mask are something."""
     import comfy.ops
-    import narrow_nets
+
+    from tools.stand_ins import narrow_nets
     kind = part("nodes.capface.network").CapFaceNet
     return narrow_nets.seeded(kind(torch.float32, torch.device("cpu"), comfy.ops.manual_cast, width=32), seed).requires_grad_(True)
 
@@ -277,7 +278,7 @@ def test_the_start_is_a_copy_that_does_nothing(part, base, inputs):
 
 
 def test_a_unet_with_other_inputs_is_refused(part):
-    import narrow_nets
+    from tools.stand_ins import narrow_nets
     inpainting = narrow_nets.base_model(in_channels=9).model.diffusion_model
     with pytest.raises(InputError, match=r"base checkpoint must have the UNet that CapFace copies .*input_blocks.0.0.weight"):
         initialise(network_of(part), inpainting, 0)

@@ -1,5 +1,5 @@
-"""The test suite in four parts, each in a pytest process of its own: the core and the benchmark tool with the host blocked,
-the nodes inside the host, and the real frontend in a browser."""
+"""The test suite in five parts, each in a pytest process of its own: the core and the benchmark tool with the host blocked,
+the nodes inside the host, the trainer on it, and the real frontend in a browser."""
 from __future__ import annotations
 
 import json
@@ -15,7 +15,7 @@ from .children import run as run_child
 from .places import ROOT, TEST_OUTPUT, Failure, say
 
 NO_TESTS_RAN = 5
-PARTS = {"core": {"CAPHUMAN_BLOCK_HOST": "1"}, "bench": {"CAPHUMAN_BLOCK_HOST": "1"}, "host": {}, "browser": {}}
+PARTS = {"core": {"CAPHUMAN_BLOCK_HOST": "1"}, "bench": {"CAPHUMAN_BLOCK_HOST": "1"}, "host": {}, "train": {}, "browser": {}}
 
 
 def run(tree: Path, arguments: Sequence[str]) -> int:
