@@ -325,8 +325,8 @@ def _operations(options: argparse.Namespace) -> list[str]:
     found, size = count_operations(options.size), f"{options.size}x{options.size}"
     forwards = ", ".join(f"{name} {found[name]:.2f}" for name in ("UNet forward", "CapFace forward", "VAE encoder"))
     mine, theirs = found["ours"], found["straightforward"]
-    return [f"Operations of a sample at {size}, forward and backward, counted (FlopCounterMode): straightforward {theirs:.2f} TFLOP, "
-            f"ours {mine:.2f} ({mine / theirs:.2f} of it). In it: {forwards}.", ""]
+    return [f"Operations of a sample at {size}, forward and backward, counted (FlopCounterMode): straightforward {theirs:.2f} "
+            f"TFLOP, ours {mine:.2f} ({mine / theirs:.2f} of it). In it: {forwards}.", ""]
 
 
 def _memory(options: argparse.Namespace) -> list[str]:
