@@ -13,14 +13,14 @@ from caphuman_core.check import InputError
 from caphuman_train.train import checkpoint, ray_launch
 from caphuman_train.train.toml_file import read_settings
 
-STEPS = 24
+STEPS = 16
 
 
 @pytest.fixture
 def cluster(monkeypatch):
     """A head without room for work and three nodes with one processor each; two workers need two of them."""
     from ray.cluster_utils import Cluster
-    for name, value in made_world.environment(RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS="0").items():
+    for name, value in made_world.environment(RAY_memory_monitor_refresh_ms="0").items():
         monkeypatch.setenv(name, value)                     # workers inherit what raylets have
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     made.nodes = [made.add_node(num_cpus=1) for _ in range(3)]
@@ -47,7 +47,7 @@ def test_a_lost_node_costs_the_steps_since_the_last_checkpoint(cluster, drawn_sh
     def lose_one():
         while not lost:
             last = checkpoint.latest(tmp_path / "run")
-            node = busy_node(cluster) if last is not None and checkpoint.step_of(last) >= 8 else None
+            node = busy_node(cluster) if last is not None and checkpoint.step_of(last) >= 4 else None
             if node is not None:
                 lost.append(checkpoint.step_of(last))
                 cluster.remove_node(node, allow_graceful=False)
