@@ -52,7 +52,8 @@ class EditHead(io.ComfyNode):
             node_id="CapHumanEditHead", display_name="CapHuman Edit Head", category=CATEGORY,
             description="Turns, moves, scales and expresses the head.",
             search_aliases=["pose head", "rotate head", "head editor", "expression editor", "turn head", "smile", "pose",
-                            "facial expression", "yaw pitch roll", "live portrait"],
+                            "facial expression", "yaw pitch roll", "live portrait", "gaze", "pose editor", "face rig",
+                            "expression"],
             has_intermediate_output=True,        # a run that finds all in the cache still tells the editor its head
             inputs=[
                 wires.Head.Input("head", tooltip="The head to edit; it is not changed itself."),
@@ -80,6 +81,14 @@ class EditHead(io.ComfyNode):
                 *_light_sliders(),
                 io.Color.Input("light_colour", display_name="light colour", default="#ffffff", optional=True,
                                tooltip="Colour of the light, as #rrggbb; used when relight is on."),
+                io.Boolean.Input("frame", display_name="framed", default=False, optional=True,
+                                 tooltip="Off: the head stays where it is and as large as it is. On: whatever head comes in, it is "
+                                         "brought to a portrait's size and place first, its pose kept; x, y and scale count from "
+                                         "there."),
+                _slider("light_fill", "light fill", 0, 4, "Strength of a second light from the other side, at eye level, which "
+                        "brightens the shadows; used when relight is on.", optional=True),
+                _slider("light_rim", "light rim", 0, 4, "Strength of a light from behind, opposite the first one, which edges the "
+                        "head; used when relight is on.", optional=True),
             ],
             outputs=[
                 wires.Head.Output("head", display_name="head", tooltip="The edited head."),

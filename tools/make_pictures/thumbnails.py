@@ -23,6 +23,7 @@ from caphuman_core.head.fit.landmark_fit import fit_faces
 from caphuman_core.head.fit.photo_light import with_photo_light
 from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
+from caphuman_core.head.region import Region, head_in
 from caphuman_core.render.dots import draw_dots
 from caphuman_core.render.maps import render
 from caphuman_core.render.overlay import overlay
@@ -186,6 +187,15 @@ def two_people() -> list[list[Tile]]:
             [(picture(ground[0]), "both heads in one picture")]]
 
 
+def detailed() -> list[list[Tile]]:
+    head, small = fitted(WHO), photo(WHO)
+    region = Region(0, 0, DRAWN, DRAWN).grown(0.62, DRAWN, DRAWN)
+    mangled = torch.nn.functional.interpolate(torch.nn.functional.interpolate(small, (52, 52), mode="area"), (DRAWN, DRAWN))
+    pair = torch.cat([mangled, mangled.flip(3)], 3)
+    return [[(picture(pair[0]), "two small faces")],
+            [(picture(photo(WHO)[0]), "who"), (shown(head_in(head, region)), "head in region")]]
+
+
 BLUE, RED, GOLD = (52, 84, 122), (122, 62, 58), (128, 98, 40)
 
 
@@ -251,7 +261,8 @@ def paper() -> list[list[Tile]]:
 
 
 PAGES: dict[str, Callable[[], list[list[Tile]]]] = {
-    "a_first_head": first_head, "contact_sheet_of_styles": styles, "drive_from_video": driven, "expression_sheet": expressions,
+    "a_first_head": first_head, "contact_sheet_of_styles": styles, "detail_face": detailed, "drive_from_video": driven,
+    "expression_sheet": expressions,
     "head_control_enhancement": head_control, "hires_second_pass": hires, "identity_library_1_save": library_save,
     "identity_library_2_use": library_use, "img2img_face": img2img, "inpaint_face": inpaint, "portrait_as_in_the_paper": paper,
     "portrait_from_photo": portrait, "pose_by_hand": pose_by_hand, "pose_from_photo": pose_from_photo, "relight": relit,

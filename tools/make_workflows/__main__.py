@@ -21,6 +21,10 @@ LOCALES = ROOT / "locales"
 LOCALE = LOCALES / "en" / "nodeDefs.json"
 TRANSLATIONS = ROOT / "tools" / "translations"
 HELP = ROOT / "web" / "docs"
+# Names whose label is more than their words.
+WORDS = {"id_dropout_tau": "identity dropout", "capface": "CapFace", "capface_name": "CapFace file",
+         "head_model_name": "head model file", "every_nth": "every nth frame", "if_none": "if no face is found",
+         "if_no_face": "if no face is found", "clip_vision": "CLIP vision", "clip_view": "CLIP view"}
 
 
 def node_definitions(object_info: dict[str, Any]) -> dict[str, Any]:
@@ -28,13 +32,18 @@ def node_definitions(object_info: dict[str, Any]) -> dict[str, Any]:
     return {name: _definition(info) for name, info in object_info.items() if name.startswith("CapHuman")}
 
 
+def words(name: str) -> str:
+    """An input's or output's name as a label: words, not an identifier."""
+    return WORDS.get(name, name.replace("_", " "))
+
+
 def _definition(info: dict[str, Any]) -> dict[str, Any]:
     inputs = {}
     for kind in ("required", "optional"):
         for name, spec in info["input"].get(kind, {}).items():
             options = spec[1] if len(spec) > 1 else {}
-            inputs[name] = {"name": options.get("display_name") or name, "tooltip": options.get("tooltip") or ""}
-    outputs = {str(index): {"name": name, "tooltip": tooltip} for index, (name, tooltip) in
+            inputs[name] = {"name": options.get("display_name") or words(name), "tooltip": options.get("tooltip") or ""}
+    outputs = {str(index): {"name": words(name), "tooltip": tooltip} for index, (name, tooltip) in
                enumerate(zip(info["output_name"], info["output_tooltips"], strict=True))}
     return {"display_name": info["display_name"], "description": info["description"], "inputs": inputs, "outputs": outputs}
 

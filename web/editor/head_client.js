@@ -1,5 +1,6 @@
 /** What the view asks of the server. Meshes and textures are shared by all editors; of vertices the newest request wins. */
 import { api } from "../../../scripts/api.js";
+import { EXPRESSIONS } from "./pose_values.js";
 
 const PREFIX = "/caphuman/editor";
 const KEPT = 8;                      // meshes and textures remembered
@@ -19,12 +20,23 @@ function opened(buffer) {
   return { header, next };
 }
 
-async function asked(path, body, signal) {
+async function answered(path, body, signal) {
   const options = body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal } : { signal };
   const answer = await api.fetchApi(PREFIX + path, options);
-  if (answer.ok) return opened(await answer.arrayBuffer());
+  if (answer.ok) return answer;
   const sentence = (await answer.json().catch(() => ({}))).error ?? answer.statusText;
   throw Object.assign(new Error(sentence), { status: answer.status });
+}
+
+async function asked(path, body, signal) {
+  const answer = await answered(path, body, signal);
+  return opened(await answer.arrayBuffer());
+}
+
+/** { amounts, jaw_radians }: the named expressions that are most like a HEAD's own, and the jaw that they bring along. */
+export async function amountsOf(head) {
+  if (!head.expression.some(Boolean)) return { amounts: {}, jaw_radians: [0, 0, 0] };
+  return (await answered("/amounts", { model: head.model, expression: head.expression })).json();
 }
 
 function remembered(map, key, make) {
@@ -60,11 +72,19 @@ export function textureOf(head) {
 }
 
 /** What the vertices depend on, as the request that fetches them. */
-export function verticesRequest(head, values, expressions) {
-  const amounts = Object.fromEntries(expressions.filter((name) => values[name]).map((name) => [name, values[name]]));
+export function verticesRequest(head, values) {
+  const amounts = Object.fromEntries(EXPRESSIONS.filter((name) => values[name]).map((name) => [name, values[name]]));
   return { model: head.model, identity: head.identity, expression: head.expression, jaw_radians: head.jaw_radians,
     mode: values.mode, jaw_degrees: values.jaw_degrees, expressions: amounts };
 }
+
+async function shapeOf(request, signal) {
+  const { header, next } = await asked("/vertices", request, signal);
+  return { ...header, verts: metres(next(Uint16Array, header.vertices * 3), header) };
+}
+
+/** { verts, root, pivot, pivot_root ... } of a head with some values. */
+export const verticesOf = (head, values) => shapeOf(verticesRequest(head, values));
 
 /** Vertices for one view: at most one request in flight, the newest wins, failures are repeated ever more rarely. */
 export class VertexSource {
@@ -102,10 +122,10 @@ export class VertexSource {
     this.#busy = true;
     const key = this.#wanted, start = performance.now();
     try {
-      const { header, next } = await asked("/vertices", JSON.parse(key), this.#stop.signal);
+      const shape = await shapeOf(JSON.parse(key), this.#stop.signal);
       this.#shown = key;
       this.#pause = FIRST_PAUSE;
-      this.#arrived({ ...header, verts: metres(next(Uint16Array, header.vertices * 3), header) }, performance.now() - start);
+      this.#arrived(shape, performance.now() - start);
     } catch (error) {
       this.#failed(error, key);
     }
