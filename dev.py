@@ -5,12 +5,12 @@
     python dev.py test [pytest arguments]
     python dev.py check
     python dev.py generate
+    python dev.py benchmark NAME [its arguments]
     python dev.py matrix [--full] [--hosts 0.16.3 ...] [--pythons 3.12 ...]
 
 Standard library only. The work is done in tools/devkit; this file stays readable by any Python 3,
 so that a wrong version is told in a sentence instead of a syntax error.
 """
-import os
 import sys
 
 OLDEST, NEWEST = (3, 10), (3, 13)
@@ -22,8 +22,7 @@ def main():
         sys.stderr.write("dev.py needs Python {}.{} to {}.{}, but this is Python {}: run it with another one, for example "
                          "python3.12 dev.py.\n".format(*OLDEST, *NEWEST, sys.version.split()[0]))
         return 2
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "tools"))
-    from devkit.cli import run
+    from tools.devkit.cli import run
     return run(sys.argv[1:])
 
 

@@ -1,4 +1,4 @@
-"""python benchmarks/bench_scale.py [--busy-only]: the benchmark tool at its full size. Run it with .venv's Python.
+"""python dev.py benchmark bench_scale [--busy-only]: the benchmark tool at its full size.
 
 Plans 105,000 images (100 people x 35 prompts x 10 heads x 3), resumes a run that has all but a few, scores with made-up
 numbers and reports, each step in a process of its own whose time and largest memory are printed. Then the share of time
@@ -17,14 +17,13 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "bench")]
 GRAPH = ROOT / "tests" / "bench" / "tiny_graph.json"
 LEFT = 200                              # images that the resumed run has still to make
 
 
 def make_album(folder: Path) -> None:
     """100 small pictures."""
-    from caphuman_bench.simulated import picture
+    from simulated import picture
     folder.mkdir()
     for number in range(100):
         (folder / f"person{number:03}.png").write_bytes(picture(number))
@@ -32,7 +31,8 @@ def make_album(folder: Path) -> None:
 
 def fill(run: Path) -> None:
     """As if all but LEFT images had been made. Their files are links: 105,000 pictures would only measure the disk."""
-    from caphuman_bench.simulated import picture
+    from simulated import picture
+
     from caphuman_bench.store import Store
     with Store.open(run) as store:
         done = [(r.id, f"images/{r.identity}/{r.head}/{r.prompt}_{r.sample}.png", 3.0) for r in store.records()][:-LEFT]
@@ -76,7 +76,7 @@ def full_size(folder: Path) -> None:
     """plan, resume, report of 105,000 images."""
     from threading import Thread
 
-    from caphuman_bench.simulated import SimulatedServer
+    from simulated import SimulatedServer
     make_album(folder / "album")
     run = folder / "run"
     plan = ("plan", run, "--photos", folder / "album", "--workflow", GRAPH, "--check-faces", "off")
@@ -100,9 +100,9 @@ def full_size(folder: Path) -> None:
 async def busy(count: int, latency: float, rounds: int, folder: Path) -> float:
     """The share of time that `count` servers work, from the first start to the last end."""
     from bench_plans import small_plan
+    from simulated import SimulatedServer
 
     from caphuman_bench.runner import Runner
-    from caphuman_bench.simulated import SimulatedServer
     from caphuman_bench.store import Store
     from caphuman_bench.worker import ServerWorker
     plan = small_plan(folder, 4, 4, max(1, count * rounds // 16), 1)

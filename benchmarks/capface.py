@@ -1,6 +1,6 @@
 """CapFace's cost in a sampling run: ours against the straightforward way, and memory over many runs.
 
-    python benchmarks/capface.py [--latent 32] [--steps 4] [--rounds 3] [--runs 20] [--device cpu] [--dtype fp32] [--write]
+    python dev.py benchmark capface [--latent 32] [--steps 4] [--rounds 3] [--runs 20] [--device cpu] [--dtype fp32] [--write]
 
 Straightforward: the whole of CapFace (hint block, mask, identity projections, keys and values, network) for both
 branches at every step, as one batch of two. Both are run through the host's sampler at full SD 1.5 size, in turns
@@ -12,7 +12,6 @@ import argparse
 import gc
 import importlib
 import importlib.util
-import os
 import platform
 import statistics
 import sys
@@ -20,8 +19,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tools.devkit.host import first_on_path
+from tools.devkit.places import host_tree
+
 PACK = Path(__file__).resolve().parents[1]
-HOST = Path(os.environ.get("COMFYUI_PATH") or PACK / ".host" / "ComfyUI-0.30.0").resolve()
 RESULTS = PACK / "benchmarks" / "RESULTS.md"
 TITLE = "## CapFace"
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -29,7 +30,7 @@ DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 def load_pack(device: str) -> Any:
     """The pack as a package, on the host's modules."""
-    sys.path[:0] = [str(HOST), str(PACK / "tests" / "golden")]
+    first_on_path(host_tree())
     import comfy.cli_args
     comfy.cli_args.args.cpu = device == "cpu"
     spec = importlib.util.spec_from_file_location("caphuman_pack", PACK / "__init__.py", submodule_search_locations=[str(PACK)])
@@ -57,8 +58,9 @@ class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         part = load_pack(options.device)
         import comfy.model_management
-        import diffusion_nets as nets
         import torch
+
+        from tools.stand_ins import diffusion_nets as nets
         self.torch, self.options = torch, options
         self.device = comfy.model_management.get_torch_device()
         if self.device.type == "cpu":
@@ -181,7 +183,7 @@ def main() -> None:
     chosen = bench.options
     where = (bench.torch.cuda.get_device_name() if bench.device.type == "cuda"
              else f"CPU {platform.machine()}, processor seconds")
-    command = f"python benchmarks/capface.py --latent {chosen.latent} --steps {chosen.steps} --rounds {chosen.rounds}"
+    command = f"python dev.py benchmark capface --latent {chosen.latent} --steps {chosen.steps} --rounds {chosen.rounds}"
     notes = [watch_memory(bench), *([vram(bench)] if bench.device.type == "cuda" else [])]
     about = (f"`{command}`, {where}, {chosen.dtype}, torch {bench.torch.__version__}; medians, ways run in turns. "
              "Straightforward: all of CapFace for both branches, every step, as one batch of two.")

@@ -1,30 +1,24 @@
 """The head editor's speed: a redraw in the browser, and a change of expression on the server, idle and with a busy processor.
 
-    python benchmarks/editor.py
+    python dev.py benchmark editor
 
 Baselines, side by side: the redraw against the node's own renderer (torch) for the same head and size; vertices against
-themselves beside a thread that keeps the processor busy, as a running prompt does. Run it in the environment that
-`python dev.py test` makes; it needs a Chromium.
+themselves beside a thread that keeps the processor busy, as a running prompt does. It needs a Chromium.
 """
 from __future__ import annotations
 
 import sys
 import threading
 import time
-from pathlib import Path
 
+import head_pictures
 import torch
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tools"), str(ROOT / "tests" / "browser")]
-
-import head_pictures  # noqa: E402  # pyright: ignore[reportMissingImports]
-from devkit import browser  # noqa: E402
-
-from caphuman_core.head.edit import editor_wire  # noqa: E402
-from caphuman_core.head.model.head_model import load_builtin  # noqa: E402
-from caphuman_core.head.new import new_head  # noqa: E402
-from caphuman_core.render.maps import render  # noqa: E402
+from caphuman_core.head.edit import editor_wire
+from caphuman_core.head.model.head_model import load_builtin
+from caphuman_core.head.new import new_head
+from caphuman_core.render.maps import render
+from tools.devkit import browser
 
 SIDE, REPEATS = 256, 60
 VALUES = {"yaw_degrees": 20.0, "pitch_degrees": 5.0, "roll_degrees": 0.0, "x": 0.0, "y": 0.0, "scale": 1.3, "jaw_degrees": 5.0,

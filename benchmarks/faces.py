@@ -1,4 +1,4 @@
-"""python benchmarks/faces.py: the face stages against a baseline in the same run, written into RESULTS.md.
+"""python dev.py benchmark faces: the face stages against a baseline in the same run, written into RESULTS.md.
 
 Needs the development packages (facenet-pytorch is the baseline of detection). Networks other than MTCNN's hold random
 weights: their arithmetic, and so their time, is the same.
@@ -15,9 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
-TITLE = "## Faces and identity (`python benchmarks/faces.py`)"
+TITLE = "## Faces and identity (`python dev.py benchmark faces`)"
 ROUNDS = 5
 
 

@@ -1,6 +1,6 @@
 """Speed of the head: rendering against pytorch3d's CPU rasterizer, batches, previews, loading.
 
-    python benchmarks/head.py [--slow]      (--slow: also the minutes-long pytorch3d baseline at 512 x 512)
+    python dev.py benchmark head [--slow]      (--slow: also the minutes-long pytorch3d baseline at 512 x 512)
 
 Prints a table of ratios, each measured side by side in this run; processor seconds, median.
 """
@@ -9,15 +9,10 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-PACK = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PACK / "tests"))
-import conftest  # noqa: E402, F401  (makes caphuman_core importable without shadowing anything)
 
 
 def seconds(function: Callable[[], object], repeats: int) -> float:
@@ -38,6 +33,7 @@ def main() -> None:
     from caphuman_core.head.new import new_head
     from caphuman_core.render.maps import render
     from caphuman_core.render.pytorch3d_raster import rasterize_pytorch3d
+    from tools.stand_ins import face_synthetic
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--slow", action="store_true")
     slow = options.parse_args().slow
@@ -59,8 +55,6 @@ def main() -> None:
     rows.append(("one of 64 heads in a batch, 256x256", "one head alone", one, many))
     rows.append(("preview 256x256", "hint 512x512", ours, one))
     with tempfile.TemporaryDirectory() as folder:
-        sys.path.insert(0, str(PACK / "tests" / "golden"))
-        import face_synthetic
         face_synthetic.write(folder)
         face_synthetic.write_texture(folder)
         path = Path(folder, "generic_model.pkl")

@@ -1,4 +1,4 @@
-"""python benchmarks/import_time.py [RUNS]: what this pack adds to ComfyUI's start-up. Run it with .venv's Python.
+"""python dev.py benchmark import_time [RUNS]: what this pack adds to ComfyUI's start-up.
 
 Prints the time the host takes to load the pack (its own measure, by its own loader, with torch already imported), the
 modules that come with it, and the costliest of them as `-X importtime` sees them.
@@ -13,8 +13,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tools.devkit.places import host_tree
+
 ROOT = Path(__file__).resolve().parents[1]
-HOST = Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI-0.30.0").resolve()
+HOST = host_tree()
 MARK = "the pack from here on"
 # What must load on first use, not at start-up, unless the host itself has loaded it.
 HEAVY = ("insightface", "pytorch3d", "cv2", "scipy", "skimage", "mediapipe", "matplotlib", "onnxruntime", "PIL.ImageDraw",
@@ -22,7 +24,6 @@ HEAVY = ("insightface", "pytorch3d", "cv2", "scipy", "skimage", "mediapipe", "ma
 
 CHILD = f"""
 import asyncio, json, sys, time
-sys.path.insert(0, {str(HOST)!r})
 import comfy.cli_args
 comfy.cli_args.args.cpu = True
 import utils.install_util       # as main.py does; older hosts put comfy/ first on the path afterwards
@@ -48,7 +49,7 @@ def load_once(*options: str) -> tuple[dict, str]:
     the mark."""
     env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     env.update(PYTHONNOUSERSITE="1", PYTHONPYCACHEPREFIX=str(ROOT / ".demo" / "cache" / "pycache"))
-    done = subprocess.run([sys.executable, *options, "-c", CHILD], capture_output=True, text=True, check=True, cwd=ROOT, env=env)
+    done = subprocess.run([sys.executable, *options, "-c", CHILD], capture_output=True, text=True, check=True, cwd=HOST, env=env)
     return json.loads(done.stdout.splitlines()[-1]), done.stderr.split(MARK)[-1]
 
 

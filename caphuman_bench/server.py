@@ -1,4 +1,4 @@
-"""A ComfyUI server as the benchmark sees it: put a file there, have a prompt done, fetch its picture.
+"""A ComfyUI server as seen from outside: put a file there, have a prompt done, fetch what it made.
 
 Several prompts may be under way at once; each is followed over one websocket, and asked after when that falls silent:
 lost messages, broken connections and restarted servers are noticed.
@@ -10,8 +10,9 @@ import contextlib
 import json
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -20,6 +21,8 @@ from caphuman_core.check import InputError
 ASK_SECONDS = 5.0               # silence after which a prompt is asked after
 ANSWER_SECONDS = 60.0           # the longest that any answer may take
 BACKOFF_SECONDS = (0.2, 5.0)    # between attempts to open the websocket: first, longest
+Taken = TypeVar("Taken")
+Listener = Callable[[str, dict[str, Any]], None]                # the kind and the data of a message about a prompt
 
 
 class GraphRefused(InputError):
@@ -47,6 +50,7 @@ class _Flight:
     over: bool = False
     behind: list[str] = field(default_factory=list)         # what the server worked on when this prompt waited
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    listener: Listener | None = None
 
 
 class ComfyServer:
@@ -108,18 +112,30 @@ class ComfyServer:
         extra: put into the picture's metadata. output: the node to run and take, or None for whichever gives a picture.
         Raises GraphRefused, ImageFailed or ServerLost.
         """
+        return await self.follow(prompt, lambda history: self._picture(history, output), extra, output)
+
+    async def follow(self, prompt: dict[str, Any], take: Callable[[dict[str, Any]], Awaitable[Taken]],
+                     extra: dict[str, Any] | None = None, output: str | None = None,
+                     listener: Listener | None = None) -> tuple[Taken, float]:
+        """What `take` makes of a prompt's history entry, once it is over, and the seconds the server worked on it.
+
+        listener: told every message about the prompt as it comes. The rest as in `run`.
+        """
         number = str(uuid.uuid4())
-        body = {"prompt": prompt, "client_id": self._id, "prompt_id": number, "extra_data": {"extra_pnginfo": extra}}
+        body = {"prompt": prompt, "client_id": self._id, "prompt_id": number, "extra_data": {"extra_pnginfo": extra or {}}}
         if output is not None:
             body["partial_execution_targets"] = [output]
-        flight = self._flights[number] = _Flight()
+        flight = self._flights[number] = _Flight(listener=listener)
         try:
             answer = await self._json("POST", "/prompt", json=body, refusable=prompt)
             if (chosen := answer["prompt_id"].strip()) != number:        # older hosts choose it themselves
                 self._flights[chosen] = self._flights.pop(number)
                 number = chosen
             history = await self._landed(number, flight)
-            return await self._picture(history, output), _seconds(history, flight)
+            if listener is not None and not flight.over:        # asked after before its last messages were heard
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(flight.wake.wait(), ASK_SECONDS)
+            return await take(history), _seconds(history, flight)
         except (asyncio.CancelledError, ServerLost):        # a server that is only slow would else make it all the same
             await self._cancel(number)
             raise
@@ -165,22 +181,21 @@ class ComfyServer:
 
     async def _picture(self, history: dict[str, Any], output: str | None) -> bytes:
         """The one picture among a prompt's outputs."""
-        failure = _failure(history)
-        if failure:
-            raise ImageFailed(failure)
-        outputs = history.get("outputs", {})
-        found = {node: [entry for entry in content.get("images", []) if isinstance(entry, dict)]
-                 for node, content in outputs.items() if output in (None, node)}
-        found = {node: entries for node, entries in found.items() if entries}
+        found = {node: entries for node, entries in pictures_of(history).items() if entries and output in (None, node)}
         kept = {node: entries for node, entries in found.items() if entries[0].get("type") == "output"} or found
         pictures = [entry for entries in kept.values() for entry in entries]
         if len(pictures) != 1:
             where = f"node {', '.join(kept)}" if kept else "no node"
             raise GraphRefused(f"workflow must give one picture per prompt, but got {len(pictures)} from {where}: mark the node "
                                "with the slot 'image' and make one picture at a time.")
-        assert self._session is not None                    # noqa: S101
+        return await self.fetch(pictures[0])
+
+    async def fetch(self, entry: dict[str, str]) -> bytes:
+        """The picture that an entry of a prompt's outputs names, as the server encoded it."""
+        if self._session is None:
+            raise ServerLost(f"{self.url} is not connected")
         try:
-            async with self._session.get(f"{self.url}/view", params=pictures[0]) as answer:
+            async with self._session.get(f"{self.url}/view", params=entry) as answer:
                 if answer.status == 404:                    # deleted there, while the server's cache says it is made
                     raise ImageFailed(f"{self.url} no longer has the picture's file: restart that server, then --retry-failed")
                 if answer.status != 200:
@@ -253,6 +268,8 @@ class ComfyServer:
         if flight is None:
             return
         flight.sign = now
+        if flight.listener is not None:
+            flight.listener(str(kind), data)
         if kind != "execution_cached":
             flight.started = flight.started or now
         if kind == "executing" and data.get("node") is None:       # the last one, sent after the history is written
@@ -266,6 +283,15 @@ def _good(task: asyncio.Task[str]) -> bool:
 
 def _reason(error: BaseException) -> str:
     return "no answer in time" if isinstance(error, asyncio.TimeoutError) else str(error)[:120] or type(error).__name__
+
+
+def pictures_of(history: dict[str, Any]) -> dict[str, list[dict[str, str]]]:
+    """Node -> what it put out as pictures, to `fetch`; ImageFailed if the prompt failed."""
+    failure = _failure(history)
+    if failure:
+        raise ImageFailed(failure)
+    return {node: [entry for entry in content.get("images", []) if isinstance(entry, dict)]
+            for node, content in history.get("outputs", {}).items()}
 
 
 def _failure(history: dict[str, Any]) -> str | None:

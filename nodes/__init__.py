@@ -4,7 +4,22 @@ from __future__ import annotations
 
 def all_nodes() -> list[type]:
     """Every node class of the pack, in menu order."""
-    from . import change_head, doctor, edit_head, face_parsing, faces, fit_head, identity, loaders, render, saved, sequence, video
+    from . import (
+        change_head,
+        doctor,
+        edit_head,
+        face_parsing,
+        faces,
+        fit_head,
+        identity,
+        loaders,
+        region,
+        render,
+        saved,
+        sequence,
+        video,
+    )
     from .capface import apply
     return [*loaders.NODES, *faces.NODES, *face_parsing.NODES, *identity.NODES, *fit_head.NODES, *edit_head.NODES,
-            *change_head.NODES, *saved.NODES, *sequence.NODES, *video.NODES, *render.NODES, *apply.NODES, *doctor.NODES]
+            *change_head.NODES, *saved.NODES, *sequence.NODES, *video.NODES, *region.NODES, *render.NODES, *apply.NODES,
+            *doctor.NODES]

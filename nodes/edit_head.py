@@ -52,7 +52,8 @@ class EditHead(io.ComfyNode):
             node_id="CapHumanEditHead", display_name="CapHuman Edit Head", category=CATEGORY,
             description="Turns, moves, scales and expresses the head.",
             search_aliases=["pose head", "rotate head", "head editor", "expression editor", "turn head", "smile", "pose",
-                            "facial expression", "yaw pitch roll", "live portrait"],
+                            "facial expression", "yaw pitch roll", "live portrait", "gaze", "pose editor", "face rig",
+                            "expression"],
             has_intermediate_output=True,        # a run that finds all in the cache still tells the editor its head
             inputs=[
                 wires.Head.Input("head", tooltip="The head to edit; it is not changed itself."),
@@ -80,6 +81,14 @@ class EditHead(io.ComfyNode):
                 *_light_sliders(),
                 io.Color.Input("light_colour", display_name="light colour", default="#ffffff", optional=True,
                                tooltip="Colour of the light, as #rrggbb; used when relight is on."),
+                io.Boolean.Input("frame", display_name="framed", default=False, optional=True,
+                                 tooltip="Off: the head stays where it is and as large as it is. On: whatever head comes in, it is "
+                                         "brought to a portrait's size and place first, its pose kept; x, y and scale count from "
+                                         "there."),
+                _slider("light_fill", "light fill", 0, 4, "Strength of a second light from the other side, at eye level, which "
+                        "brightens the shadows; used when relight is on.", optional=True),
+                _slider("light_rim", "light rim", 0, 4, "Strength of a light from behind, opposite the first one, which edges the "
+                        "head; used when relight is on.", optional=True),
             ],
             outputs=[
                 wires.Head.Output("head", display_name="head", tooltip="The edited head."),
@@ -92,28 +101,15 @@ class EditHead(io.ComfyNode):
         from ..caphuman_core.head.edit.editor_wire import head_json
         from ..caphuman_core.head.edit.widget_values import edited
         from ..caphuman_core.render.maps import require_same_model
+        from ..caphuman_core.render.preview import preview
         require_same_model(head, head_model)
         if photo is not None:
             require_image("photo", photo)
         made = edited(head, head_model, values)
         shown = {**head_json(head, head_model.name), "photo": None if photo is None else _shown_photo(photo, head)}
-        return io.NodeOutput(made, _preview(made, head_model, photo), ui={"caphuman_editor": [shown]})
-
-
-def _preview(head, head_model, photo):
-    """The shaded head in its own frame, over the photo if there is one, reduced to PREVIEW_SIDE."""
-    import torch.nn.functional as F
-
-    from ..caphuman_core.render.maps import render
-    ratio = min(1.0, PREVIEW_SIDE / max(head.width, head.height))
-    size = (max(1, round(head.width * ratio)), max(1, round(head.height * ratio)))
-    drawn = render(head, head_model, *size, "stretch", step=host.progress_callback(len(head)))
-    if photo is None:
-        return host.to_image(drawn.shaded)
-    behind = F.interpolate(host.rgb01(photo).to(drawn.shaded), size=size[::-1], mode="bilinear", antialias=True)
-    behind = behind if len(behind) == len(head) else behind[:1]
-    cover = drawn.mask[:, None]
-    return host.to_image(behind * (1 - cover) + drawn.shaded.clamp(0, 1) * cover)
+        seen = preview(made, head_model, PREVIEW_SIDE, None if photo is None else host.rgb01(photo),
+                       host.progress_callback(len(made)))
+        return io.NodeOutput(made, host.to_image(seen), ui={"caphuman_editor": [shown]})
 
 
 def _photo_side(head, width: int, height: int) -> int:

@@ -10,8 +10,10 @@ import torch
 from comfy_api.v0_0_2 import io
 
 from ..caphuman_core.check import fail
-from ..caphuman_core.face.detectors.index import AUTO, BACKENDS, find_bundles, find_packs, make_detector
+from ..caphuman_core.face.detectors.index import BACKENDS, make_detector
+from ..caphuman_core.face.detectors.model_files import AUTO, find_bundles, find_packs
 from ..caphuman_core.face.options import MTCNN_FILES
+from ..caphuman_core.files.telltale import CLIP_IN_CHECKPOINT
 from ..caphuman_core.head.options import BUILT_IN
 from . import host, wires
 from .face_parsing import FaceParser
@@ -20,7 +22,6 @@ from .from_file import FromModelFile
 from .identity import IdentityEncoder
 
 CATEGORY = "CapHuman/loaders"
-CLIP_PREFIX = "control_cond_stage_model.transformer."
 HEAD_MODEL_SUFFIXES = (".pkl", ".safetensors")
 HEAD_FITTER_SUFFIXES = (".tar", ".safetensors", ".pth", ".pt", ".ckpt")
 
@@ -246,8 +247,8 @@ class LoadCLIPVision(FromModelFile):
     def execute(cls, capface_name) -> io.NodeOutput:
         from ..caphuman_core.files.weights import read_state_dict, strip_prefix
         path = host.model_path("capface", capface_name, "CapHuman checkpoint", "get caphuman.ckpt from the CapHuman project page")
-        tower = read_state_dict(path, "CapHuman checkpoint", keep=lambda key: key.startswith(CLIP_PREFIX))
-        state = strip_prefix(tower, CLIP_PREFIX)
+        tower = read_state_dict(path, "CapHuman checkpoint", keep=lambda key: key.startswith(CLIP_IN_CHECKPOINT))
+        state = strip_prefix(tower, CLIP_IN_CHECKPOINT)
         state.pop("vision_model.embeddings.position_ids", None)
         state["visual_projection.weight"] = torch.zeros(768, 1024)      # not in the checkpoint; identity does not use it
         clip_vision = comfy.clip_vision.load_clipvision_from_sd(state) if len(state) > 1 else None

@@ -1,7 +1,8 @@
 """Rendering nodes."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.v0_0_2 import Types, io
 
@@ -12,6 +13,7 @@ from . import host, wires
 if TYPE_CHECKING:
     from ..caphuman_core.head.camera import Framing
 
+log = logging.getLogger(__name__)
 RASTERIZERS = ("auto", "torch", "pytorch3d")
 
 
@@ -33,8 +35,8 @@ class RenderHead(io.ComfyNode):
                 io.Int.Input("height", default=512, min=16, max=MAX_SIDE, step=8,
                              tooltip="Picture height in pixels. Use the height of the picture you sample."),
                 io.Combo.Input("rasterizer", options=list(RASTERIZERS), default="auto",
-                               tooltip="auto: the faster one that is installed. torch: built in. pytorch3d: the package the "
-                                       "released code uses, when it is installed."),
+                               tooltip="auto and torch: built in. pytorch3d: the package the released code uses, when it is "
+                                       "installed; the picture is the same."),
                 io.Combo.Input("framing", options=list(FRAMINGS), default="contain", optional=True,
                                tooltip="When the photo has another shape than the picture. contain: all of the photo's frame "
                                        "fits inside, never squashed. cover: it fills the picture. stretch: squashed to the "
@@ -50,12 +52,13 @@ class RenderHead(io.ComfyNode):
                 io.Image.Output("landmarks", display_name="landmarks",
                                 tooltip="68 white dots on black, for an openpose face ControlNet."),
                 io.Mesh.Output("mesh", display_name="mesh",
-                               tooltip="The posed head with its texture, metres, for Preview 3D and Save GLB."),
+                               tooltip="The posed head with its texture, metres, for Save 3D Model."),
                 io.Image.Output("depth", display_name="depth", tooltip="Depth of the head, white near, black far and outside."),
             ])
 
     @classmethod
     def execute(cls, head, head_model, width, height, rasterizer, framing: Framing = "contain") -> io.NodeOutput:
+        from ..caphuman_core.head.face_size import small_face_note
         from ..caphuman_core.render.dots import draw_dots
         from ..caphuman_core.render.maps import render
         from ..caphuman_core.render.mesh import textured_mesh
@@ -70,9 +73,18 @@ class RenderHead(io.ComfyNode):
         dots = draw_dots(drawn.landmarks, width, height, drawn.present)[:, None].expand(-1, 3, -1, -1)
         mask = drawn.mask.to(host.intermediate_device())
         normal = host.to_image((drawn.normal * 0.5 + 0.5) * cover)
+        told = _told(small_face_note(head, width, height, framing))
         return io.NodeOutput(host.at_rest(drawn.hint()), normal, host.to_image(drawn.albedo),
                              host.to_image(drawn.shaded), mask, host.to_image(dots), host_mesh,
-                             host.to_image(drawn.depth_picture()))
+                             host.to_image(drawn.depth_picture()), **told)
+
+
+def _told(note: str | None) -> dict[str, Any]:
+    """What tells a note in the log and, by web/notes.js, on the page: nothing of it where there is none."""
+    if note is None:
+        return {}
+    log.warning("CapHuman Render Head: %s", note)
+    return {"ui": {"caphuman_note": [note]}}
 
 
 NODES = [RenderHead]

@@ -9,7 +9,6 @@ from ..caphuman_core.easings import EASINGS
 from . import host, wires
 
 CATEGORY = "CapHuman/sequence"
-STRIP_SIDE = 160                 # pixels of one frame's longer side in a strip
 
 
 class HeadKeyframe(io.ComfyNode):
@@ -80,25 +79,12 @@ class BlendHeads(io.ComfyNode):
 
 
 def strip_of(heads, head_model, filled: Sequence[bool] = ()):
-    """The host IMAGE of a strip of heads; without a head model a word about what is missing.
-
-    filled: which heads were made from their neighbours; the strip says so, and where there is no head at all.
-    """
-    from ..caphuman_core.head.edit.sequence import strip_frames
-    from ..caphuman_core.render.maps import render
-    from ..caphuman_core.render.strip import strip, told
+    """The host IMAGE of a strip of heads; without a head model a word about what is missing."""
+    from ..caphuman_core.render.strip import strip_frames, strip_of_heads, told
     if head_model is None:
         return host.to_image(told("connect head_model to see the heads here"))
-    ratio = min(1.0, STRIP_SIDE / max(heads.width, heads.height))
-    size = (max(1, round(heads.width * ratio)), max(1, round(heads.height * ratio)))
-    numbers = strip_frames(len(heads))
-    done = host.progress_callback(len(numbers))
-    pictures = []
-    for shown, frame in enumerate(numbers, start=1):
-        pictures.append(render(heads[frame], head_model, *size, "stretch").shaded[0])
-        done(shown)
-    notes = [" filled in" if filled and filled[frame] else "" if heads.present[frame] else " no face" for frame in numbers]
-    return host.to_image(strip(pictures, [f"{frame}{note}" for frame, note in zip(numbers, notes, strict=True)]))
+    done = host.progress_callback(len(strip_frames(len(heads))))
+    return host.to_image(strip_of_heads(heads, head_model, filled, done))
 
 
 NODES = [HeadKeyframe, BlendHeads]

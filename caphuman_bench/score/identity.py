@@ -92,8 +92,8 @@ class ArcFaceJudge(_Cosine):
     key = "arcface"
 
     def __init__(self, models: Path | None) -> None:
-        from caphuman_core.face.detectors.index import AUTO
         from caphuman_core.face.detectors.insightface import InsightFace
+        from caphuman_core.face.detectors.model_files import AUTO
 
         from .faces import _providers
         self._detector = InsightFace([models / "insightface"] if models else [], AUTO, _providers())

@@ -6,32 +6,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..check import fail
+from ..files.telltale import CAPFACE_PREFIX, DIFFUSERS_CONTROLNET_KEY, HINT_KEY, MASK_KEY
 from ..files.weights import read_state_dict
 from ..flow import HINT_CHANNELS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-PREFIX = "control_model."                       # of the network proper in a full checkpoint
 PROJECTIONS = ("id_linear.", "img_linear.")     # of the context; never prefixed
 BLOCKS = ("time_embed.", "input_blocks.", "input_hint_block.", "zero_convs.", "middle_block.", "middle_block_out.",
           "mask_predict.")
 # A file with one of these is a full training checkpoint: what lies beside CapFace in it is not CapFace's.
 OTHER_PARTS = ("model.", "first_stage_model.", "cond_stage_model.", "control_cond_stage_model.")
-HINT_KEY = "input_hint_block.0.weight"
-MASK_KEY = "mask_predict.0.weight"
-DIFFUSERS_CONTROLNET_KEY = "controlnet_cond_embedding.conv_in.weight"
 FIX = "put CapHuman's caphuman.ckpt, or a file converted from it with python -m caphuman_core.convert, in its place"
 
 
 def is_capface_key(key: str) -> bool:
     """Whether a key of a checkpoint belongs to CapFace, with or without the `control_model.` prefix."""
-    return key.startswith((PREFIX, *PROJECTIONS, *BLOCKS))
+    return key.startswith((CAPFACE_PREFIX, *PROJECTIONS, *BLOCKS))
 
 
 def plain_key(key: str) -> str:
     """The key without the `control_model.` prefix: the name in the network."""
-    return key.removeprefix(PREFIX)
+    return key.removeprefix(CAPFACE_PREFIX)
 
 
 def read_capface(path: str | Path) -> dict[str, Tensor]:
@@ -75,7 +72,7 @@ def _refuse_other_files(name: str, state: dict[str, Tensor], seen: Iterable[str]
 def _refuse_unknown_keys(name: str, state: dict[str, Tensor], found: dict[str, Tensor], seen: list[str]) -> None:
     full = any(key.startswith(OTHER_PARTS) for key in seen)
     unknown = [] if full else sorted(key for key in seen if not is_capface_key(key))
-    twice = sorted({plain_key(key) for key in found if key.startswith(PREFIX) and plain_key(key) in found})
+    twice = sorted({plain_key(key) for key in found if key.startswith(CAPFACE_PREFIX) and plain_key(key) in found})
     whole = sorted(key for key, value in state.items() if not value.is_floating_point())
     for label, keys in (("unknown", unknown), ("given twice", twice), ("not of a float type", whole)):
         if keys:

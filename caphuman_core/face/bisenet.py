@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..check import fail
+from ..files.telltale import FACE_PARSER_KEY
 from ..files.weights import load_strict
 
 CLASSES = 19
@@ -131,7 +132,7 @@ class BiSeNet(nn.Module):
 
 def build_bisenet(state: Mapping[str, Tensor], name: str) -> BiSeNet:
     """The network with the weights of a file, float32. Raises InputError if they are another network's."""
-    if "cp.resnet.conv1.weight" not in state:
+    if FACE_PARSER_KEY not in state:
         fail(name, "must hold the face parsing BiSeNet", f"weights such as {', '.join(sorted(state)[:3]) or '(nothing)'}",
              "choose 79999_iter.pth of face-parsing.PyTorch or a conversion of it")
     net = BiSeNet()

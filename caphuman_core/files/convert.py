@@ -8,9 +8,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..capface.keys import MASK_KEY, is_capface_key, plain_key
+from ..capface.keys import is_capface_key, plain_key
 from ..capface.layout import parameter_shapes
 from ..check import InputError, fail
+from . import telltale
 from .catalogue import known_checksum
 from .weights import SAFETENSORS_SUFFIXES, TORCH_SUFFIXES, read_state_dict, strip_prefix, write_safetensors
 
@@ -35,12 +36,12 @@ class Job:
 
 def _head_model(path: Path) -> Content:
     from ..head.model.flame_files import find_flame_files, load_flame
-    from ..head.model.head_model import FORMAT, HeadModel
+    from ..head.model.head_model import HeadModel
     model = load_flame(find_flame_files(path, []))
     named = ("name", "fingerprint", "expression_names", "identity_names")
     return ({f.name: getattr(model, f.name) for f in fields(HeadModel) if f.name not in named},
-            {"format": FORMAT, "name": path.stem, "fingerprint": model.fingerprint, "expression_names": json.dumps([]),
-             "identity_names": json.dumps([])})
+            {"format": telltale.HEAD_MODEL_FORMAT, "name": path.stem, "fingerprint": model.fingerprint,
+             "expression_names": json.dumps([]), "identity_names": json.dumps([])})
 
 
 def _weights_job(path: Path) -> Job:
@@ -57,12 +58,12 @@ def _weights_job(path: Path) -> Job:
 
 
 def _deca(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"E_flame.{key}": value for key, value in strip_prefix(state, "E_flame.").items()}
+    return {f"{telltale.DECA_PREFIX}{key}": value for key, value in strip_prefix(state, telltale.DECA_PREFIX).items()}
 
 
 def _capface(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found = {key: value for key, value in state.items() if is_capface_key(key)}
-    return found if any(plain_key(key) == MASK_KEY for key in found) else {}
+    return found if any(plain_key(key) == telltale.MASK_KEY for key in found) else {}
 
 
 def _check_capface(name: str, state: Mapping[str, Tensor]) -> None:
@@ -78,13 +79,13 @@ def _check_capface(name: str, state: Mapping[str, Tensor]) -> None:
 
 
 def _facenet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    if "block8.conv2d.weight" not in state:
+    if telltale.FACENET_KEY not in state:
         return {}
     return {key: value for key, value in state.items() if not key.startswith("logits.")}
 
 
 def _parser(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return dict(state) if "cp.resnet.conv1.weight" in state else {}
+    return dict(state) if telltale.FACE_PARSER_KEY in state else {}
 
 
 _NETWORKS = (

@@ -5,29 +5,29 @@ the names in an .npz. Sizes are bounded before anything is read, so that a hosti
 """
 from __future__ import annotations
 
+import io
 import json
 import os
-import pickletools
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from ..face.options import MTCNN_FILES
+from . import telltale
+from .pickle_opcodes import opcodes
 
 MAX_HEADER = 64 << 20                    # bytes of a .safetensors header or of a torch zip's pickle; real ones have a few MB
-MAX_HEAD = 1 << 30                       # bytes looked through in a pickle without a directory
-MAX_OPCODES = 1_000_000
+MAX_PICKLE = 1 << 30                     # bytes of a head model
+MAX_TEXT = 300                           # bytes of a name
+MAX_OPCODES = 400_000                    # of one pickle; a whole checkpoint with its training state has about half of them
 MAX_FIELDS = 10_000                      # outermost fields of an .onnx file; real ones have about ten
 TORCH = (".ckpt", ".pt", ".pth", ".bin", ".tar")
 SAFETENSORS = (".safetensors", ".sft")
 _TEXT = ("SHORT_BINUNICODE", "BINUNICODE", "UNICODE", "SHORT_BINSTRING", "BINSTRING", "STRING")
 _LEGACY_MAGIC = 0x1950a86a20f9469cfc6c   # first object of torch files before version 1.6
 _ZIP = b"PK\3\4"                         # first bytes of a zip file, which torch files since version 1.6 are
-_CLIP_KEY = "vision_model.encoder.layers.22.layer_norm1.weight"
-_CLIP_IN_CHECKPOINT = "control_cond_stage_model.transformer."
-_UNET = "model.diffusion_model."
-_ATTENTION = _UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,7 @@ def _read_torch_names(path: Path) -> Contents:
         inner = next((info for info in archive.infolist() if info.filename.endswith("/data.pkl")), None)
         if inner is None or inner.file_size > MAX_HEADER:
             raise ValueError("it is a zip file, but not one of torch's")
-        with archive.open(inner) as file:
-            return Contents(frozenset(_strings(file)), {}, {})
+        return Contents(frozenset(_strings(io.BytesIO(archive.read(inner)))), {}, {})
 
 
 def _archive(path: Path) -> zipfile.ZipFile:
@@ -169,14 +168,13 @@ def _archive(path: Path) -> zipfile.ZipFile:
 
 def _strings_of_pickle(path: Path, torch_legacy: bool = False) -> frozenset[str]:
     """Texts in the pickles at the head of a file."""
-    if path.stat().st_size > MAX_HEAD and not torch_legacy:
+    if path.stat().st_size > MAX_PICKLE and not torch_legacy:
         raise ValueError("it is larger than any FLAME model")
     with path.open("rb") as file:
         if not torch_legacy:
             return frozenset(_strings(file))
-        head: Any = _Head(file)
         try:
-            magic = [argument for _, argument, _ in pickletools.genops(head)]
+            magic = [argument for _, argument in _opcodes(file)]
         except ValueError as error:
             raise ValueError("it is no torch file") from error
         if _LEGACY_MAGIC not in magic:
@@ -186,66 +184,50 @@ def _strings_of_pickle(path: Path, torch_legacy: bool = False) -> frozenset[str]
         return frozenset(_strings(file))
 
 
-class _Head:
-    """A file whose single reads are bounded, for pickletools."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
-
-    def read(self, count: int = -1) -> bytes:
-        if count < 0 or count > MAX_HEAD:
-            raise ValueError("it declares an absurd length")
-        return self.file.read(count)
-
-    def readline(self) -> bytes:
-        return self.file.readline(MAX_HEADER)
-
-    def tell(self) -> int:
-        return self.file.tell()
+def _opcodes(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
+    """The opcodes of one pickle; the file then stands behind it. Long arguments are passed over, not read."""
+    for count, step in enumerate(opcodes(file, MAX_TEXT)):
+        if count > MAX_OPCODES:
+            raise ValueError("its pickle is built to exhaust memory")
+        yield step
 
 
 def _strings(file: IO[bytes]) -> set[str]:
     """Short texts in one pickle; the file then stands behind it."""
-    found: set[str] = set()
-    head: Any = _Head(file)
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(head)):
-        if count > MAX_OPCODES:
-            raise ValueError("its pickle is built to exhaust memory")
-        if opcode.name in _TEXT and isinstance(argument, str) and len(argument) < 300:
-            found.add(argument)
-    return found
+    return {argument for name, argument in _opcodes(file)
+            if name in _TEXT and isinstance(argument, str) and len(argument) < MAX_TEXT}
 
 
 def _network(contents: Contents, path: Path) -> Peek:
     """A network by the names of its weights; the most particular kinds first."""
-    names = {name.removeprefix("control_model.") for name in contents.names}
-    if contents.metadata.get("format") == "caphuman-head/1":
+    names = {name.removeprefix(telltale.CAPFACE_PREFIX) for name in contents.names}
+    if contents.metadata.get("format") == telltale.HEAD_MODEL_FORMAT:
         return Peek(("flame", "flame_landmarks", "flame_template", "flame_texture"), "a converted head model, complete")
-    if {"mask_predict.0.weight", "id_linear.weight", "img_linear.weight"} <= names:
-        clip = any(name.startswith(_CLIP_IN_CHECKPOINT) for name in contents.names)
+    if names >= telltale.CAPFACE_KEYS:
+        clip = any(name.startswith(telltale.CLIP_IN_CHECKPOINT) for name in contents.names)
         return Peek(("capface", "clip_vision") if clip else ("capface",), "CapFace" + (" with its CLIP tower" if clip else ""))
-    if "E_flame" in names or any(name.startswith("E_flame.") for name in names):
+    if telltale.DECA_PREFIX.rstrip(".") in names or any(name.startswith(telltale.DECA_PREFIX) for name in names):
         return Peek(("deca",), "DECA encoder")
-    if "block8.conv2d.weight" in names:
+    if telltale.FACENET_KEY in names:
         return Peek(("facenet",), "FaceNet")
-    if "cp.resnet.conv1.weight" in names:
+    if telltale.FACE_PARSER_KEY in names:
         return Peek(("face_parsing",), "BiSeNet face parser")
-    if "prelu1.weight" in names and path.name in MTCNN_FILES:
+    if telltale.MTCNN_KEY in names and path.name in MTCNN_FILES:
         return Peek(("mtcnn",), "a network of MTCNN")
-    if "input_hint_block.0.weight" in names or "controlnet_cond_embedding.conv_in.weight" in names:
+    if telltale.HINT_KEY in names or telltale.DIFFUSERS_CONTROLNET_KEY in names:
         named = "openpose" in path.name.lower()
         return Peek(("openpose",) if named else (), "a ControlNet" + (", openpose by its name" if named else ""))
     return _clip_or_diffusion(contents)
 
 
 def _clip_or_diffusion(contents: Contents) -> Peek:
-    if any(name.startswith(_UNET) for name in contents.names):
-        width = contents.shapes.get(_ATTENTION, (0, 0))[-1]
-        old = width == 768 if contents.shapes else any(name.startswith("cond_stage_model.transformer.") for name in contents.names)
+    if any(name.startswith(telltale.UNET_PREFIX) for name in contents.names):
+        width = contents.shapes.get(telltale.UNET_CONTEXT_KEY, (0, 0))[-1]
+        old = width == 768 if contents.shapes else any(name.startswith(telltale.SD1_TEXT_PREFIX) for name in contents.names)
         return Peek(("sd15",), "a Stable Diffusion 1 checkpoint") if old else Peek((), "a checkpoint of another architecture")
-    if _CLIP_KEY in contents.names:
+    if telltale.CLIP_KEY in contents.names:
         places = contents.shapes.get("vision_model.embeddings.position_embedding.weight", (257, 1024))
-        deeper = "vision_model.encoder.layers.30.layer_norm1.weight" in contents.names
+        deeper = telltale.DEEPER_CLIP_KEY in contents.names
         fits = places == (257, 1024) and not deeper
         return Peek(("clip_vision",), "CLIP ViT-L/14") if fits else Peek((), "a CLIP vision tower, but not ViT-L/14")
     return Peek()

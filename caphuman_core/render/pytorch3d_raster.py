@@ -1,18 +1,10 @@
 """Rasterizing with the pytorch3d package, for those who have it; the same rules as `raster`."""
 from __future__ import annotations
 
-import importlib.util
-
-import torch
 from torch import Tensor
 
 from ..check import fail
 from .raster import Fragments, rasterize
-
-
-def is_installed() -> bool:
-    """Whether pytorch3d can be imported; does not import it."""
-    return importlib.util.find_spec("pytorch3d") is not None
 
 
 def rasterize_pytorch3d(verts: Tensor, faces: Tensor, height: int, width: int) -> Fragments:
@@ -36,42 +28,11 @@ def rasterize_pytorch3d(verts: Tensor, faces: Tensor, height: int, width: int) -
 def pick(name: str):
     """The rasterizer called auto, torch or pytorch3d.
 
-    auto takes ours on the CPU, where it is two orders of magnitude faster (benchmarks/RESULTS.md), and wherever
-    pytorch3d is missing; on a GPU with both it takes the one that was faster there the first time.
+    auto is ours, wherever it runs: both draw the same picture, ours is two orders of magnitude faster on a processor
+    (benchmarks/RESULTS.md), and a choice by stopwatch would change with the machine's mood.
     """
     if name == "pytorch3d":
         return rasterize_pytorch3d
-    if name == "auto" and torch.cuda.is_available() and is_installed():
-        return _auto
     if name in ("auto", "torch"):
         return rasterize
     fail("rasterizer", "must be auto, torch or pytorch3d", repr(name), "choose one of them")
-
-
-_faster: dict[str, bool] = {}
-
-
-def _auto(verts: Tensor, faces: Tensor, height: int, width: int) -> Fragments:
-    """Whichever was faster on this device the first time both ran."""
-    if verts.device.type == "cpu":
-        return rasterize(verts, faces, height, width)
-    if verts.device.type not in _faster:
-        _faster[verts.device.type] = _pytorch3d_is_faster(verts, faces, height, width)
-    chosen = rasterize_pytorch3d if _faster[verts.device.type] else rasterize
-    return chosen(verts, faces, height, width)
-
-
-def _pytorch3d_is_faster(verts: Tensor, faces: Tensor, height: int, width: int) -> bool:
-    import time
-    times = []
-    for function in (rasterize, rasterize_pytorch3d):
-        try:
-            for _ in range(3):           # the last of three: the first ones compile and allocate
-                torch.cuda.synchronize()
-                start = time.perf_counter()
-                function(verts, faces, height, width)
-                torch.cuda.synchronize()
-            times.append(time.perf_counter() - start)
-        except Exception:
-            return False                 # a pytorch3d that does not run here is not the faster one
-    return times[1] < times[0]

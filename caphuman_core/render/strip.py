@@ -1,15 +1,41 @@
 """Small numbered pictures in a row."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
+from ..flow import Head
+from ..head.model.head_model import HeadModel
 from ..pixels import image_of, photo_of
+from .preview import preview
 
 GAP = 4                      # pixels between pictures
 PAPER = (32, 33, 36)
 INK = (232, 232, 232)
+SIDE = 160                   # pixels of one frame's longer side
+
+
+def strip_of_heads(heads: Head, model: HeadModel, filled: Sequence[bool] = (), step: Callable[[int], object] = lambda done: None,
+                   ) -> Tensor:
+    """Up to 12 heads of a batch in a row, with their frame numbers -> [1, 3, H, W].
+
+    filled: which heads were made from their neighbours; the strip says so, and where there is no head at all. step(i) is
+    called after i of the `strip_frames`.
+    """
+    numbers, pictures = strip_frames(len(heads)), []
+    for shown, frame in enumerate(numbers, start=1):
+        pictures.append(preview(heads[frame], model, SIDE)[0])
+        step(shown)
+    notes = [" filled in" if filled and filled[frame] else "" if heads.present[frame] else " no face" for frame in numbers]
+    return strip(pictures, [f"{frame}{note}" for frame, note in zip(numbers, notes, strict=True)])
+
+
+def strip_frames(count: int, most: int = 12) -> Sequence[int]:
+    """Which frames a strip shows: all of a short sequence, else evenly chosen ones with both ends."""
+    if count <= most:
+        return range(count)
+    return [round(index * (count - 1) / (most - 1)) for index in range(most)]
 
 
 def strip(pictures: Sequence[Tensor], captions: Sequence[str]) -> Tensor:

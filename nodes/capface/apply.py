@@ -119,7 +119,7 @@ def _implied(positive: list) -> Any:
 
 def _controlled(conditioning: list, controls: dict[Any, CapFaceControl], control: CapFaceControl, implied: Any = None) -> list:
     """The conditioning with the control object put before whatever it carries; one object for each predecessor."""
-    from .step_cache import AREA_KEY, AreaCond
+    from .pieces import AREA_KEY, AreaCond
     out = []
     for embedding, options in conditioning:
         previous = options.get("control") or implied

@@ -1,8 +1,9 @@
 """Small plans for simulated servers."""
 from __future__ import annotations
 
+from simulated import picture
+
 from caphuman_bench.plan import HeadEntry, IdentityEntry, Plan, PromptEntry, SlotTarget, save_plan
-from caphuman_bench.simulated import picture
 from caphuman_bench.store import Store
 
 GRAPH = {

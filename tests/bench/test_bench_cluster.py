@@ -24,13 +24,13 @@ from caphuman_core.check import InputError
 
 PACK = Path(__file__).resolve().parents[2]
 TREE = Path(os.environ.get("COMFYUI_PATH") or PACK / ".host" / "ComfyUI-0.30.0")
-COMMAND = f"{sys.executable} -m caphuman_bench.simulated --port {{port}} --latency 0.1"
+COMMAND = f"{sys.executable} {PACK}/tests/bench/simulated.py --port {{port}} --latency 0.1"
 
 
 @pytest.fixture(scope="module")
 def two_servers(tmp_path_factory):
     """Addresses of two ComfyUI servers with this pack."""
-    from devkit.server import free_port, serving
+    from tools.devkit.server import free_port, serving
     with contextlib.ExitStack() as stack, ThreadPoolExecutor() as pool:
         started = [serving(TREE, tmp_path_factory.mktemp("server"), free_port(), cpu=True) for _ in range(2)]
         urls = list(pool.map(lambda server: server.__enter__(), started))

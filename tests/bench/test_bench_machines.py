@@ -13,7 +13,7 @@ from caphuman_bench.runner import Settings
 from caphuman_bench.store import Store
 
 PACK = Path(__file__).resolve().parents[2]
-COMMAND = f"env PYTHONPATH='{PACK}' {sys.executable} -m caphuman_bench.simulated --port {{port}} --latency 0.15"
+COMMAND = f"env PYTHONPATH='{PACK}' {sys.executable} {PACK}/tests/bench/simulated.py --port {{port}} --latency 0.15"
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from bench_plans import small_plan
+from simulated import SimulatedServer
 
 from caphuman_bench import png, runner, worker
 from caphuman_bench.cli import main
@@ -22,7 +23,6 @@ from caphuman_bench.folder import locked, write_whole
 from caphuman_bench.plan import load_plan, records, seed_of
 from caphuman_bench.runner import Runner, Settings, progress, take_over
 from caphuman_bench.schedule import WorkQueue
-from caphuman_bench.simulated import SimulatedServer
 from caphuman_bench.store import Store
 from caphuman_bench.worker import ServerWorker
 from caphuman_core.check import InputError
@@ -306,9 +306,10 @@ def test_the_command_line_runs_and_says_what_is_there(tmp_path, capsys):
 @contextlib.contextmanager
 def _server_process(folder, latency):
     """A simulated server as a process of its own; `made.json` counts what it made."""
-    command = [sys.executable, "-m", "caphuman_bench.simulated", "--latency", str(latency),
+    command = [sys.executable, "tests/bench/simulated.py", "--latency", str(latency),
                "--log", str(folder.parent / "made.json")]
-    with subprocess.Popen(command, cwd=PACK, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=PACK, stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, "PYTHONPATH": str(PACK)}) as process:
         try:
             yield process.stdout.readline().strip()
             time.sleep(0.15)                                # its log is written every 0.05 s

@@ -19,8 +19,7 @@ from caphuman_core.head.rotations import axis_angle_from_matrix, matrix_from_axi
 @pytest.fixture(scope="module")
 def deca(tmp_path_factory) -> DecaFitter:
     """models/flame as a user has it: DECA's encoder beside FLAME's own files."""
-    import detfill
-    import face_synthetic
+    from tools.stand_ins import detfill, face_synthetic
     models = tmp_path_factory.mktemp("models")
     face_synthetic.write(models / "flame")
     (models / "flame" / "generic_model_chumpy.pkl").unlink()
@@ -80,7 +79,7 @@ def test_arcface_judges_the_largest_face_it_finds(monkeypatch):
         def __init__(self, folders, model_name, providers):
             pass
 
-        def find(self, photos):
+        def find(self, photos, search=None):
             return [() if float(photos.max()) == 0 else (small, large)]
     monkeypatch.setattr("caphuman_core.face.detectors.insightface.InsightFace", Pack)
     judge = ArcFaceJudge(Path("nowhere"))

@@ -8,17 +8,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
+from frontend import Frontend
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tools"), str(Path(__file__).parent)]
+from tools.devkit import browser, places, server
+from tools.stand_ins import untrained_weights
 
-from devkit import browser, places, server  # noqa: E402
-from frontend import Frontend  # noqa: E402
-
+ROOT = places.ROOT
 # The last one: what the page asks of other machines fails at once instead of waiting for a network that may not be there.
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync", "--enable-unsafe-swiftshader",
@@ -39,9 +37,8 @@ def server_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def weights():
-    """Names of the demo's untrained stand-ins by role (tools/untrained_weights.py), written if they are not there yet.
+    """Names of the demo's untrained stand-ins by role (tools/stand_ins), written if they are not there yet.
     Ask for them only in tests that sample: they are full size."""
-    import untrained_weights
     return {key: untrained_weights.write_stand_in(role) for key, role in untrained_weights.ROLES.items()}
 
 

@@ -88,10 +88,14 @@ class Editor:
         if key:
             keyboard.up(key)
 
-    def wheel(self, amount: float) -> None:
-        """Turn the wheel over the view: positive as a hand pulls it towards itself."""
-        self.page.page.mouse.move(*self.at(0.5, 0.5))
+    def wheel(self, amount: float, key: str | None = None, at: tuple[float, float] = (0.5, 0.5)) -> None:
+        """Turn the wheel over a point of the view, holding a key: positive as a hand pulls it towards itself."""
+        self.page.page.mouse.move(*self.at(*at))
+        if key:
+            self.page.page.keyboard.down(key)
         self.page.page.mouse.wheel(0, amount)
+        if key:
+            self.page.page.keyboard.up(key)
 
     def focus(self) -> None:
         """Click the view, which takes the keyboard."""

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from devkit.places import TEST_OUTPUT
 from PIL import Image
 from playwright.sync_api import Browser, Page
+
+from tools.devkit.places import TEST_OUTPUT
 
 PATIENCE = 60.0                 # seconds
 SCREENSHOTS = TEST_OUTPUT / "screenshots"

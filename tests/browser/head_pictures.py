@@ -32,11 +32,13 @@ DRAW = """async ([mesh64, texture64, vertices64, head, values, width, height, re
     const verts = Float32Array.from(levels, (level, i) => low[i % 3] + step[i % 3] * level);
     const normals = new Float32Array(verts.length);
     vertexNormals(verts, mesh.faces, normals);
-    const raster = new Raster(width, height, v.header.vertices), shaded = new Uint8ClampedArray(width * height * 4);
+    const raster = new Raster(), shaded = new Uint8ClampedArray(width * height * 4);
     const times = [];
+    raster.resize(width, height, v.header.vertices);
     for (let i = 0; i < repeats; i++) {
         const start = performance.now();
-        raster.project(verts, normals, root, placement(head, v.header, values), width / head.width, height / head.height);
+        raster.project({ verts, root }, normals, placement(head, v.header, values),
+            { x: 0, y: 0, width: head.width, height: head.height });
         raster.scan(mesh.faces);
         raster.paintShaded(mesh, texture, polynomial(lightOf(head, values)), shaded);
         times.push(performance.now() - start);

@@ -1,6 +1,7 @@
 """The benchmark's report in a browser: wide, narrow, dark, on paper; it asks for nothing and says nothing to the console."""
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,6 @@ PACK = Path(__file__).resolve().parents[2]
 MAKE = """
 import sys
 from pathlib import Path
-sys.path[:0] = sys.argv[2:]
 from made_runs import made_plan, made_run, random_scores
 from caphuman_bench.report.write import report
 plan = made_plan(12, prompts=8, heads=4, samples=1)
@@ -30,8 +30,8 @@ BROKEN = """() => [...document.querySelectorAll("th, td.text")].filter(cell => {
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench") / "run"
-    made = subprocess.run([sys.executable, "-c", MAKE, str(folder), str(PACK), str(PACK / "tests" / "bench")],
-                          capture_output=True, text=True, check=False)
+    made = subprocess.run([sys.executable, "-c", MAKE, str(folder)], cwd=PACK, capture_output=True, text=True, check=False,
+                          env={**os.environ, "PYTHONPATH": str(PACK / "tests" / "bench")})
     assert made.returncode == 0, made.stderr
     return folder / "report" / "index.html"
 

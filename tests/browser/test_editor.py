@@ -59,7 +59,7 @@ def test_a_pose_by_hand_reaches_the_picture(page, name):
     assert editor.values()["x"] < shifted["x"]
     editor.focus()
     with editor.redrawn():
-        editor.wheel(200)
+        editor.wheel(200, key="Shift")
     assert 0.5 < editor.values()["scale"] < 0.95        # pulled towards oneself: smaller
     editor.tab("expression")
     with editor.redrawn():

@@ -91,7 +91,7 @@ def test_the_hand_moves_the_head_as_far_as_itself(page):
     assert [values["x"] - X, values["y"] - Y] == pytest.approx(list(far * share), abs=0.002)
     page.page.keyboard.press("Shift+ArrowRight")
     editor.wait_values(lambda now: now["x"] == pytest.approx(values["x"] + 0.02 * SCALE))
-    editor.wheel(-120)                                      # larger, on the spot
+    editor.wheel(-120, key="Shift")                         # larger, on the spot
     editor.wait_values(lambda now: now["scale"] > SCALE * 1.1)
     editor.tab("pose")
     editor.type_number("x", "-0.5")                         # gone from the square, which comes along

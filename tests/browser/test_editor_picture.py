@@ -1,32 +1,24 @@
 """What the editor shows is what CapHuman Render Head draws: the two pictures, pixel by pixel."""
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
+import head_pictures
 import numpy as np
 import pytest
 import torch
+from frontend import SCREENSHOTS
+from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-import head_pictures  # noqa: E402
-from frontend import SCREENSHOTS  # noqa: E402
-from PIL import Image  # noqa: E402
-
-from caphuman_core.head.edit.edit import Edit, edit_head  # noqa: E402
-from caphuman_core.head.edit.relight import relight  # noqa: E402
-from caphuman_core.head.model.flame_files import FlameFiles, load_flame  # noqa: E402
-from caphuman_core.head.model.head_model import load_builtin  # noqa: E402
-from caphuman_core.head.new import new_head  # noqa: E402
-from caphuman_core.render.maps import render  # noqa: E402
+from caphuman_core.head.edit.widget_values import edited
+from caphuman_core.head.model.flame_files import FlameFiles, load_flame
+from caphuman_core.head.model.head_model import load_builtin
+from caphuman_core.head.new import new_head
+from caphuman_core.render.maps import render
+from tools.stand_ins import face_synthetic
 
 STILL = dict.fromkeys(("yaw_degrees", "pitch_degrees", "roll_degrees", "x", "y", "jaw_degrees"), 0.0)
 NOTHING = {**STILL, "scale": 1.0, "mode": "add",
            "turn_light": False, "relight": False, "light_azimuth": -40.0, "light_elevation": 30.0, "light_intensity": 0.9,
-           "light_ambient": 0.3, "light_colour": "#ffcc88"}
+           "light_ambient": 0.3, "light_colour": "#ffcc88", "frame": False, "light_fill": 0.0, "light_rim": 0.0}
 CASES = {
     "as it comes": ({}, {}, (256, 256)),
     "turned and moved": ({"yaw_degrees": 25.0, "pitch_degrees": 10.0, "roll_degrees": -12.0, "x": 0.1, "y": -0.1, "scale": 1.2,
@@ -35,6 +27,8 @@ CASES = {
              "turn_light": True}, {"surprise": 1.0, "blink_left": 0.5}, (192, 256)),
     "set and relit": ({"mode": "set", "yaw_degrees": 75.0, "pitch_degrees": -20.0, "scale": 1.1, "relight": True}, {"anger": 1.0},
                       (256, 256)),
+    "framed": ({"frame": True, "x": 0.1, "scale": 0.9, "yaw_degrees": 15.0}, {}, (256, 256)),
+    "three lights": ({"relight": True, "light_fill": 0.5, "light_rim": 1.2}, {}, (256, 256)),
     "from behind": ({"yaw_degrees": 170.0, "relight": True}, {}, (256, 256)),
     "half outside": ({"x": 0.4, "y": 0.3, "scale": 2.0}, {}, (256, 256)),
 }
@@ -51,10 +45,6 @@ def bench(chromium):
 def model(request, tmp_path_factory):
     if request.param == "built-in":
         return load_builtin()
-    spec = importlib.util.spec_from_file_location("face_synthetic", ROOT / "tests" / "golden" / "face_synthetic.py")
-    face_synthetic = importlib.util.module_from_spec(spec)
-    sys.modules["face_synthetic"] = face_synthetic
-    spec.loader.exec_module(face_synthetic)
     folder = tmp_path_factory.mktemp("flame")
     face_synthetic.write(folder)
     mean, basis = face_synthetic.texture(50)
@@ -79,13 +69,7 @@ def person(model, size):
 def test_the_editor_shows_what_the_node_renders(bench, model, case):
     change, expressions, size = CASES[case]
     values, head = {**NOTHING, **change}, person(model, size)
-    pose = [values[name] for name in ("yaw_degrees", "pitch_degrees", "roll_degrees", "x", "y", "scale", "jaw_degrees")]
-    edit = Edit(*pose, expressions)
-    edited = edit_head(head, model, edit, values["mode"], values["turn_light"])
-    if values["relight"]:
-        light = [values[f"light_{name}"] for name in ("azimuth", "elevation", "intensity", "ambient")]
-        edited = relight(edited, *light, (1.0, 0xCC / 255, 0x88 / 255))
-    wanted = render(edited, model, *size)
+    wanted = render(edited(head, model, {**values, **expressions}), model, *size)
     shown = head_pictures.draw(bench, model, head, values, expressions, *size)
     covered = wanted.mask[0].numpy() > 0
     assert covered.sum() > 1000

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import av
 import pytest
-import workflow_api
 import workflow_models
-from comfy_client import Client
 from frontend import STORE, Frontend
-from generate import as_text
 from PIL import Image, ImageChops
-from workflow_files import build
+
+from tools.demo.client import Client
+from tools.make_workflows import api_form, build
+from tools.make_workflows.__main__ import as_text
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
@@ -193,7 +193,7 @@ def test_the_files_follow_from_their_descriptions(object_info):
         assert as_text(built[path.stem]) == path.read_text(encoding="utf-8"), f"{path.name}: run python dev.py generate"
     for name, template in templates.items():
         twin = content(ROOT / "workflows" / "api" / f"{name}.json")
-        assert workflow_api.to_api(template, object_info) == twin, f"{name}: run python dev.py generate"
+        assert api_form.to_api(template, object_info) == twin, f"{name}: run python dev.py generate"
 
 
 def test_the_frontend_lists_the_blueprints(page):

@@ -11,19 +11,16 @@ import os
 import re
 import shutil
 import struct
-import sys
 from pathlib import Path
 
 import numpy as np
-import sd15_shapes
 import torch
-import untrained_weights
-from devkit.places import MODELS, OWN_HOST
 from safetensors.torch import save_file
 
-TESTS = Path(__file__).resolve().parents[1]
-GOLDEN = TESTS / "golden"
-sys.path[:0] = [str(GOLDEN), str(TESTS)]
+from tools.devkit.host import first_on_path
+from tools.devkit.places import MODELS, host_tree
+from tools.stand_ins import GOLDEN, PHOTOS, face_synthetic, sd15_shapes, untrained_weights
+from tools.stand_ins.people import as_tensor, package
 
 WITH_CLIP = "untrained-capface-with-clip.safetensors"
 OPENPOSE, LORA, MEDIAPIPE = "untrained-openpose.safetensors", "untrained-lora.safetensors", "untrained-mediapipe.safetensors"
@@ -40,7 +37,7 @@ def write_all(folder: Path, weights: dict[str, str]) -> dict[tuple[str, str], st
         (folder / key).mkdir(parents=True, exist_ok=True)
     write_controlnet(folder / "controlnet" / OPENPOSE)
     save_file(lora(), str(folder / "loras" / LORA))
-    save_file(mediapipe(TESTS / "photos" / "man_a_2.jpg"), str(folder / "detection" / MEDIAPIPE))
+    save_file(mediapipe(PHOTOS / "man_a_2.jpg"), str(folder / "detection" / MEDIAPIPE))
     save_file(filled("79999_iter.pth"), str(folder / "face_parsing" / PARSER))
     save_file(filled("deca_model.tar", "E_flame"), str(folder / "flame" / DECA))
     write_flame(folder / "flame")
@@ -95,7 +92,6 @@ def filled(file: str, part: str | None = None) -> dict[str, torch.Tensor]:
 
 def write_flame(folder: Path) -> None:
     """The test head in FLAME's original formats."""
-    import face_synthetic
     face_synthetic.write(folder)
     mean, basis = face_synthetic.texture(50)
     np.savez(folder / "FLAME_texture.npz", mean=mean, tex_dir=basis)
@@ -120,10 +116,8 @@ def mediapipe(photo: Path) -> dict[str, torch.Tensor]:
 
     Every anchor finds one box of SPAN pictures around the middle of the picture, so that all of them are merged into it.
     """
-    tree = str(Path(os.environ.get("COMFYUI_PATH") or OWN_HOST).resolve())
-    sys.path.insert(0, tree)
+    first_on_path(host_tree())
     from comfy_extras.mediapipe.face_landmarker import FaceLandmarker
-    sys.path.remove(tree)
     weights = {}
     for variant in ("short", "full"):
         state = FaceLandmarker(detector_variant=variant).state_dict()
@@ -145,7 +139,6 @@ def mediapipe(photo: Path) -> dict[str, torch.Tensor]:
 
 def _points(photo: Path) -> torch.Tensor:
     """[478, 3] landmarks of a photo as the mesh network would give them: pixels of its input, z growing away from the viewer."""
-    from face_photos import as_tensor, package
     from PIL import Image
 
     from caphuman_core.face.detection import detect

@@ -12,7 +12,7 @@ from caphuman_core.head.model.flame_files import FlameFiles, load_flame
 @pytest.fixture(scope="session")
 def flame_folder(tmp_path_factory):
     """The synthetic model in FLAME's original file formats."""
-    import face_synthetic
+    from tools.stand_ins import face_synthetic
     folder = tmp_path_factory.mktemp("flame")
     face_synthetic.write(folder)
     mean, basis = face_synthetic.texture(50)

@@ -3,25 +3,24 @@ from __future__ import annotations
 
 import json
 
-import detfill
-import diffusion_nets
 import numpy as np
 import pytest
 import torch
 
 from caphuman_core.capface import frames, keys, layout, mask, schedule
 from caphuman_core.check import InputError
+from tools.stand_ins import detfill, diffusion_nets
 
 
 def test_layout_is_the_checkpoints():
-    parts = json.loads((diffusion_nets.HERE / "diffusion_keys.json").read_text())["parts"]
+    parts = json.loads((diffusion_nets.GOLDEN / "diffusion_keys.json").read_text())["parts"]
     wanted = {keys.plain_key(key): tuple(shape) for part in ("control_model", "id_linear", "img_linear")
               for key, shape in parts[part]["keys"].items()}
     assert layout.parameter_shapes() == wanted
 
 
 def test_other_networks_of_a_checkpoint_are_not_capface():
-    parts = json.loads((diffusion_nets.HERE / "diffusion_keys.json").read_text())["parts"]
+    parts = json.loads((diffusion_nets.GOLDEN / "diffusion_keys.json").read_text())["parts"]
     for part in ("control_cond_stage_model", "model.diffusion_model"):
         assert not any(keys.is_capface_key(key) for key in parts[part]["keys"])
 

@@ -5,23 +5,16 @@ import asyncio
 import io
 import json
 import math
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-
-import contact_sheet  # noqa: E402
-import demo  # noqa: E402
-import gallery  # noqa: E402
-import sd15_shapes  # noqa: E402
-import untrained_weights  # noqa: E402
-import workflow_api  # noqa: E402
-from comfy_client import Result, validation_message  # noqa: E402
+from tools.demo import contact_sheet, gallery, progress, prompts
+from tools.demo import run as demo
+from tools.demo.client import Result
+from tools.make_workflows import api_form
+from tools.stand_ins import sd15_shapes, untrained_weights
 
 # --- stand-in weights
 
@@ -97,30 +90,30 @@ def test_a_real_file_is_known_by_its_weights(tiny_role, tmp_path, suffix):
 
 def test_the_shipped_graph_takes_photo_size_and_files():
     weights = {role: {"name": f"{role}.bin", "untrained": role == "capface"} for role in untrained_weights.ROLES}
-    prompt = demo.portrait_prompt("me.png", 384, 640, {**weights, "cpu": True}, {"steps": 3})
-    assert demo.only(prompt, "LoadImage")["image"] == "me.png"
-    assert demo.only(prompt, "KSampler")["steps"] == 3
+    prompt = prompts.portrait_prompt("me.png", 384, 640, {**weights, "cpu": True}, {"steps": 3})
+    assert prompts.only(prompt, "LoadImage")["image"] == "me.png"
+    assert prompts.only(prompt, "KSampler")["steps"] == 3
     for class_type in ("CapHumanRenderHead", "EmptyLatentImage"):
-        assert (demo.only(prompt, class_type)["width"], demo.only(prompt, class_type)["height"]) == (384, 640)
-    assert demo.only(prompt, "CheckpointLoaderSimple")["ckpt_name"] == "checkpoint.bin"
-    assert demo.only(prompt, "SaveImage")["filename_prefix"].startswith(demo.NOISE)
+        assert (prompts.only(prompt, class_type)["width"], prompts.only(prompt, class_type)["height"]) == (384, 640)
+    assert prompts.only(prompt, "CheckpointLoaderSimple")["ckpt_name"] == "checkpoint.bin"
+    assert prompts.only(prompt, "SaveImage")["filename_prefix"].startswith(prompts.NOISE)
     weights["capface"]["untrained"] = False
-    prompt = demo.portrait_prompt("me.png", 512, 512, weights)
-    assert demo.NOISE not in demo.only(prompt, "SaveImage")["filename_prefix"]
+    prompt = prompts.portrait_prompt("me.png", 512, 512, weights)
+    assert prompts.NOISE not in prompts.only(prompt, "SaveImage")["filename_prefix"]
 
 
 def test_three_more_heads_are_edited_from_the_fitted_one():
     weights = {role: {"name": role, "untrained": False} for role in untrained_weights.ROLES}
-    plain = demo.portrait_prompt("me.png", 512, 512, weights)
-    prompt, previews = demo.with_edits(plain)
+    plain = prompts.portrait_prompt("me.png", 512, 512, weights)
+    prompt, previews = prompts.with_edits(plain)
     assert len(previews) == 3
     assert prompt.keys() - plain.keys() >= set(previews)
     assert {key: prompt[key] for key in plain} == plain
-    edits = [prompt[node]["inputs"] for node in demo.nodes_of(prompt, "CapHumanEditHead")]
+    edits = [prompt[node]["inputs"] for node in prompts.nodes_of(prompt, "CapHumanEditHead")]
     assert len(edits) == 4
     assert len({json.dumps(edit) for edit in edits}) == 4
     assert len({json.dumps(edit["head"]) for edit in edits}) == 1
-    for (_, change), edit in zip(demo.EDITS, edits[1:], strict=True):
+    for (_, change), edit in zip(prompts.EDITS, edits[1:], strict=True):
         assert change.items() <= edit.items()
         assert all(not value for key, value in edit.items() if isinstance(value, float) and key not in (*change, "scale"))
 
@@ -128,7 +121,7 @@ def test_three_more_heads_are_edited_from_the_fitted_one():
 @pytest.mark.parametrize(("photo", "size"), [((512, 512), (512, 512)), ((4000, 3000), (576, 448)), ((300, 900), (320, 896)),
                                              ((1, 1), (512, 512)), ((10, 10000), (128, 2048))])
 def test_the_picture_keeps_the_photo_s_shape(photo, size):
-    assert demo.picture_size(*photo) == size
+    assert prompts.picture_size(*photo) == size
 
 
 GRAPH = {"nodes": [
@@ -147,30 +140,25 @@ INFO = {"Loader": {"display_name": "Load", "input": {"required": {"image": [["a.
 
 
 def test_a_workflow_becomes_the_prompt_it_queues():
-    assert workflow_api.to_api(GRAPH, INFO) == {
+    assert api_form.to_api(GRAPH, INFO) == {
         "1": {"class_type": "Loader", "inputs": {"image": "a.png", "seed": 7}, "_meta": {"title": "Load"}},
         "3": {"class_type": "Saver", "inputs": {"images": ["1", 0], "prefix": "x"}, "_meta": {"title": "Mine"}}}
 
 
 def test_a_workflow_of_other_nodes_is_refused():
     with pytest.raises(ValueError, match="does not know"):
-        workflow_api.to_api(GRAPH, {"Saver": INFO["Saver"]})
+        api_form.to_api(GRAPH, {"Saver": INFO["Saver"]})
     longer = json.loads(json.dumps(GRAPH))
     longer["nodes"][2]["widgets_values"].append("more")
     with pytest.raises(ValueError, match="more than widgets"):
-        workflow_api.to_api(longer, INFO)
-
-
-def test_a_validation_error_names_node_and_reason():
-    body = {"error": {"message": "outer"}, "node_errors": {"1": {"errors": [{"message": "Value not in list", "details": "x"}]}}}
-    assert validation_message(body, {"1": {"class_type": "Loader"}}) == "Loader: Value not in list (x)"
+        api_form.to_api(longer, INFO)
 
 
 # --- progress and the sheet
 
 def test_without_a_terminal_progress_is_plain_lines(capsys):
     prompt = {"1": {"class_type": "LoadImage"}, "2": {"class_type": "KSampler", "_meta": {"title": "Sampler"}}}
-    bar = demo.Bar(prompt)
+    bar = progress.Bar(prompt)
     state = {"1": {"state": "finished", "value": 1, "max": 1}, "2": {"state": "running", "value": 0, "max": 4}}
     bar("progress_state", {"nodes": state})
     bar("progress_state", {"nodes": {**state, "2": {"state": "running", "value": 2, "max": 4}}})
@@ -179,7 +167,7 @@ def test_without_a_terminal_progress_is_plain_lines(capsys):
 
 
 def test_on_a_terminal_one_line_is_rewritten(capsys):
-    bar = demo.Bar({"1": {"class_type": "KSampler"}})
+    bar = progress.Bar({"1": {"class_type": "KSampler"}})
     bar.live = True
     for value in range(5):
         bar("progress_state", {"nodes": {"1": {"state": "running", "value": value, "max": 4}}})
@@ -206,7 +194,7 @@ def test_the_contact_sheet_fits_any_shape(size):
     titles = ["Faces found", "Fitted head over the photo", *contact_sheet.MAPS, "Predicted face mask", "Portrait", "e1", "e2", "e3"]
     prompt = {str(index): {"class_type": "PreviewImage", "_meta": {"title": title}} for index, title in enumerate(titles)}
     result = Result(images={node: [encoded(40 + 20 * int(node))] for node in prompt}, total_seconds=1.0)
-    captions = [caption for caption, _ in demo.EDITS]
+    captions = [caption for caption, _ in prompts.EDITS]
     plain, noisy = (contact_sheet.make(prompt, ["7", "8", "9"], result, captions, noise) for noise in (False, True))
     assert plain.size == noisy.size
     colours = {colour for _, colour in noisy.getcolors(1 << 24)} - {colour for _, colour in plain.getcolors(1 << 24)}
@@ -220,7 +208,7 @@ WEIGHTS = {role: {"name": f"{role}.safetensors", "untrained": True} for role in 
 
 @pytest.mark.parametrize("portraits", [False, True])
 def test_the_gallery_changes_the_head_and_nothing_before_it(portraits):
-    prompt = demo.portrait_prompt("photo.png", 512, 512, WEIGHTS)
+    prompt = prompts.portrait_prompt("photo.png", 512, 512, WEIGHTS)
     for title, sheet in gallery.changes().items():
         drawn, shown = gallery.sheet_prompt(prompt, sheet, portraits)
         kinds = [entry["class_type"] for entry in drawn.values()]
@@ -245,7 +233,7 @@ def test_a_gallery_sheet_shows_every_tile(tmp_path):
 
     async def run(prompt):
         return Result(prompt)
-    files = asyncio.run(gallery.make(demo.portrait_prompt("photo.png", 512, 512, WEIGHTS), run, tmp_path, noise=True))
+    files = asyncio.run(gallery.make(prompts.portrait_prompt("photo.png", 512, 512, WEIGHTS), run, tmp_path, noise=True))
     assert [file.stem for file in files] == ["expressions", "poses", "lights"]
     sizes = [Image.open(file).size for file in files]
     assert sizes[0][1] > sizes[1][1] > sizes[2][1], "more tiles, more rows"

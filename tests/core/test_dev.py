@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
+from tools.devkit import browser, children, host, install, lock, packages, places, server, suite
 
-from devkit import browser, host, install, lock, packages, places, server, suite  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="optional: POSIX process groups")
 
@@ -213,9 +212,9 @@ def test_an_interrupted_unpacking_leaves_no_tree(scratch, monkeypatch):
 
 def test_a_lock_excludes_and_ends_with_its_process(tmp_path):
     path = tmp_path / "lock"
-    code = (f"import sys, time; sys.path.insert(0, {str(ROOT / 'tools')!r})\nfrom pathlib import Path\nfrom devkit import lock\n"
+    code = ("import time\nfrom pathlib import Path\nfrom tools.devkit import lock\n"
             f"with lock.held(Path({str(path)!r})):\n    print('held', flush=True)\n    time.sleep(60)")
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT) as other:
         assert other.stdout.readline() == "held\n"
         with lock.held(path, wait=False) as free:
             assert not free
@@ -234,8 +233,7 @@ time.sleep(120)
 """
 PARENT = """
 import subprocess, sys, time
-sys.path.insert(0, {tools!r})
-from devkit import children, places
+from tools.devkit import children, places
 children.venv_python = lambda: sys.executable
 with children.child(children.guarded({script!r}), children.clean_environment()) as process:
     {ending}
@@ -261,8 +259,9 @@ def test_children_never_outlive_us(tmp_path, ending):
     script = tmp_path / "child.py"
     script.write_text(CHILD, encoding="utf-8")
     wait = "time.sleep(3); " if ending != "time.sleep(120)" else ""       # let the child start its own child
-    code = PARENT.format(tools=str(ROOT / "tools"), script=str(script), ending=wait + ending)
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
+    code = PARENT.format(script=str(script), ending=wait + ending)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          cwd=ROOT) as parent:
         leader = int(parent.stdout.readline())
         if not wait:
             parent.kill()                       # no chance to clean up
@@ -298,8 +297,38 @@ def test_a_missing_browser_fails_its_part_in_one_sentence(scratch, monkeypatch, 
         raise places.Failure("the browser tests need a Chromium, but none was found: install one.")
     monkeypatch.setattr(browser, "ready", missing)
     monkeypatch.setattr(suite, "TEST_OUTPUT", scratch / "out")
-    assert suite._part("browser", {}, scratch, []) == (1, {"failed": 1})
-    assert one_sentence(capsys.readouterr().err)
+    assert suite._part("browser", scratch, []) == suite.Outcome(1, {"failed": 1})
+    with suite._beside(scratch, []) as finish:
+        assert finish() == suite.Outcome(1, {"failed": 1})
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == second
+    assert one_sentence(first)
+
+
+AWAITED = "import time\nfrom pathlib import Path\nMARK = Path(__file__).parents[1] / 'mark'\n"
+WAITS = AWAITED + "def test_b():\n    while not MARK.exists():\n        time.sleep(0.05)\n"
+
+
+@pytest.mark.parametrize(("waiting", "code", "sum_of_all"), [(WAITS, 0, "2 passed, 0 failed, 0 skipped"),
+                                                             ("def test_b(): assert False\n", 1, "1 passed, 1 failed, 0 skipped")])
+def test_the_browser_runs_beside_the_others_and_counts(scratch, monkeypatch, capfd, waiting, code, sum_of_all):
+    """The browser's test waits for what the core's test does: one after the other, they would wait for ever."""
+    for name, text in (("core", AWAITED + "def test_a(): MARK.touch()\n"), ("browser", waiting)):
+        (scratch / "tests" / name).mkdir(parents=True)
+        (scratch / "tests" / name / f"test_of_{name}.py").write_text(text, encoding="utf-8")
+    settings = f"[pytest]\npythonpath = {ROOT / 'tests'}\naddopts = -p no:cacheprovider\n"
+    (scratch / "pytest.ini").write_text(settings, encoding="utf-8")
+    (scratch / "tests" / "conftest.py").write_text(
+        "from plugin_required import Required\ndef pytest_configure(config):\n    config.pluginmanager.register(Required())\n",
+        encoding="utf-8")
+    monkeypatch.setattr(browser, "ready", lambda: Path("chromium"))
+    monkeypatch.setattr(children, "venv_python", lambda: sys.executable)
+    monkeypatch.setattr(suite, "ROOT", scratch)
+    monkeypatch.setattr(suite, "TEST_OUTPUT", scratch / "out")
+    assert suite.run(scratch, []) == code
+    said = capfd.readouterr().out.splitlines()
+    assert said[-1] == sum_of_all
+    assert said.index("core tests") < said.index("browser tests") < len(said) - 2       # its output is shown whole, at the end
 
 
 # --- the browser of the browser tests
@@ -398,11 +427,12 @@ def test_only_tests_need_the_packages_of_the_tests(scratch):
 def suite_of(folder: Path, text: str) -> subprocess.CompletedProcess:
     """Run one test file under this suite's own rules."""
     (folder / "conftest.py").write_text(
-        f"import sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\nfrom plugin_required import Required, block_host\nblock_host()\n"
+        "from plugin_required import Required, block_host\nblock_host()\n"
         "def pytest_configure(config):\n    config.pluginmanager.register(Required())\n", encoding="utf-8")
     (folder / "test_it.py").write_text("import pytest\n" + text, encoding="utf-8")
     return subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)], capture_output=True,
-                          text=True, timeout=120, cwd=folder, env={**os.environ, "CAPHUMAN_BLOCK_HOST": "1"}, check=False)
+                          text=True, timeout=120, cwd=folder, check=False,
+                          env={**os.environ, "CAPHUMAN_BLOCK_HOST": "1", "PYTHONPATH": str(ROOT / "tests")})
 
 
 @pytest.mark.parametrize(("text", "code"), [

@@ -32,7 +32,7 @@ class Fixed:
     name, doubtful_below, convincing = "fixed", 0.99, 0.9
     faces = (face(60, 10, 10, 0.99), face(5, 30, 30, 0.6), face(45, 45, 12, 0.999))
 
-    def find(self, photos):
+    def find(self, photos, search=None):
         return [self.faces if photo.max() > 0.9 else () for photo in photos]
 
 
@@ -78,7 +78,7 @@ def test_progress_counts_photos():
 @pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("padded", [False, True])
 def test_views_map_points_back(turns, padded):
-    photo = torch.zeros(3, 40, 70)
+    photo = torch.zeros(3, 40, 70, dtype=torch.uint8)
     photo[:, 12, 33] = 1
     view = views.View(turns, padded)
     seen = view.of(photo)
@@ -119,9 +119,9 @@ def test_sure_faces_are_looked_at_once():
     class Counting(Fixed):
         looks = 0
 
-        def find(self, photos):
+        def find(self, photos, search=None):
             self.looks += len(photos)
-            return super().find(photos)
+            return super().find(photos, search)
     counting = Counting()
     detect(counting, torch.ones(3, 3, 20, 20))
     assert counting.looks == 3

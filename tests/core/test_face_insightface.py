@@ -11,7 +11,8 @@ import torch
 
 from caphuman_core.check import InputError
 from caphuman_core.face.detection import detect
-from caphuman_core.face.detectors.index import find_packs, make_detector
+from caphuman_core.face.detectors.index import make_detector
+from caphuman_core.face.detectors.model_files import find_packs
 from caphuman_core.face.landmarks import points68_of_106
 
 POINTS = np.array([[30, 30], [50, 30], [40, 40], [32, 50], [48, 50]], np.float32)

@@ -9,7 +9,8 @@ from face_photos import package, photo
 from caphuman_core.check import InputError
 from caphuman_core.face import landmarks
 from caphuman_core.face.detection import detect
-from caphuman_core.face.detectors.index import find_bundles, make_detector
+from caphuman_core.face.detectors.index import make_detector
+from caphuman_core.face.detectors.model_files import find_bundles
 from caphuman_core.face.detectors.mtcnn import Mtcnn
 from caphuman_core.face.turned import turned_back
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 import json
 from functools import cache
 
-import detfill
 import numpy as np
 import pytest
 import torch
@@ -23,6 +22,7 @@ from caphuman_core.identity.encode import look
 from caphuman_core.identity.facenet import build_facenet
 from caphuman_core.identity.options import CLIP_VIEWS, IDENTITY_SUFFIX
 from caphuman_core.pixels import image_of
+from tools.stand_ins import detfill
 
 WHOLE = Face(torch.tensor([0.0, 0, 240, 300]), 0.0)
 

@@ -12,12 +12,13 @@ from caphuman_core.face.track import Track
 from caphuman_core.flow import Face, Faces, Head
 from caphuman_core.head.camera import pixels_per_unit
 from caphuman_core.head.edit.edit import Edit, edit_head
-from caphuman_core.head.edit.sequence import Keyframe, Keyframes, blend_keyframes, fill_gaps, smooth, steady, strip_frames
+from caphuman_core.head.edit.sequence import Keyframe, Keyframes, blend_keyframes, fill_gaps, smooth, steady
 from caphuman_core.head.edit.transfer import blend
 from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
 from caphuman_core.head.pivot import pivot
 from caphuman_core.head.rotations import matrix_from_axis_angle, yaw_pitch_roll_from_matrix
+from caphuman_core.render.strip import strip_frames
 
 FPS = 25.0
 

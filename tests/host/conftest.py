@@ -5,7 +5,6 @@ COMFYUI_PATH names the host's tree; without it the one that dev.py keeps under .
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import uuid
 from pathlib import Path
@@ -13,10 +12,12 @@ from typing import ClassVar
 
 import pytest
 
+from tools.devkit.host import first_on_path
+from tools.devkit.places import host_tree
+
 PACK = Path(__file__).resolve().parents[2]
-HOST = Path(os.environ.get("COMFYUI_PATH") or PACK / ".host" / "ComfyUI-0.30.0").resolve()
-if str(HOST) not in sys.path:
-    sys.path.insert(0, str(HOST))
+HOST = host_tree()
+first_on_path(HOST)
 
 # Without comfy.options.enable_args_parsing() the defaults hold, whatever pytest's argv is: set what is
 # needed by hand, BEFORE anything imports comfy.model_management (it asks for a GPU at import time).

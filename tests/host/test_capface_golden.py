@@ -3,9 +3,10 @@ from __future__ import annotations
 
 import importlib
 
-import diffusion_nets as nets
 import pytest
 import torch
+
+from tools.stand_ins import diffusion_nets as nets
 
 # DIFFUSION.md's table of tolerances: each is several times what two float32 attention kernels differ by.
 CONTROL = (3e-4, 2e-5)

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 import importlib
 
-import narrow_nets as nets
 import pytest
 import torch
+
+from tools.stand_ins import narrow_nets as nets
 
 KEY = "diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_q.weight"
 

@@ -8,9 +8,7 @@ import asyncio
 import copy
 import io
 import json
-import os
 import struct
-import sys
 import urllib.request
 from pathlib import Path
 
@@ -18,17 +16,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tools.demo import contact_sheet, progress, prompts
+from tools.demo import run as demo
+from tools.demo.client import Client, Refused
+from tools.devkit import places, server
+from tools.make_workflows import api_form
+from tools.stand_ins import untrained_weights
+
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
-sys.path.insert(0, str(ROOT / "tools"))
-
-import contact_sheet  # noqa: E402
-import demo  # noqa: E402
-import untrained_weights  # noqa: E402
-import workflow_api  # noqa: E402
-from comfy_client import Client, Refused  # noqa: E402
-from devkit import places, server  # noqa: E402
-
 SIZE, STEPS = 256, 2
 
 
@@ -48,7 +44,7 @@ def base(tmp_path_factory):
 @pytest.fixture(scope="session")
 def url(weights, base):
     """Address of a running server with this pack."""
-    tree = Path(os.environ.get("COMFYUI_PATH") or places.OWN_HOST).resolve()
+    tree = places.host_tree()
     with server.serving(tree, base, server.free_port(), cpu=True) as address:
         yield address
 
@@ -70,7 +66,7 @@ def upload(url, photo, name):
 def good_prompt(url, weights, sampling=None):
     """The demo's prompt for the astronaut."""
     name = upload(url, GOLDEN / "face_photo_astronaut.png", "astronaut.png")
-    return demo.portrait_prompt(name, SIZE, SIZE, weights, sampling)
+    return prompts.portrait_prompt(name, SIZE, SIZE, weights, sampling)
 
 
 @pytest.fixture(scope="session")
@@ -82,9 +78,9 @@ def object_info(url):
 @pytest.fixture(scope="session")
 def portrait(url, weights):
     """The demo's prompt at 256 x 256 with 2 steps, run: (prompt, ids of the edited heads' previews, result, bar)."""
-    prompt, previews = demo.with_edits(good_prompt(url, weights, {"steps": STEPS}))
+    prompt, previews = prompts.with_edits(good_prompt(url, weights, {"steps": STEPS}))
     shares = []
-    bar = demo.Bar(prompt)
+    bar = progress.Bar(prompt)
     bar.live = False
     percent = bar.percent
     bar.percent = lambda share, total: shares.append(share / total) or percent(share, total)
@@ -105,8 +101,8 @@ def test_the_saved_picture_comes_back_with_its_graph(portrait):
     assert saved.size == (SIZE, SIZE)
     assert np.asarray(saved).std() > 10                 # noise of the stand-ins, not a blank or broken picture
     assert json.loads(saved.info["prompt"]).keys() == prompt.keys()
-    (save,) = demo.nodes_of(prompt, "SaveImage")
-    assert result.files[save][0]["filename"].startswith(demo.NOISE)
+    (save,) = prompts.nodes_of(prompt, "SaveImage")
+    assert result.files[save][0]["filename"].startswith(prompts.NOISE)
 
 
 def test_every_picture_before_the_sampler_is_there(portrait):
@@ -133,7 +129,7 @@ def test_progress_is_told_from_beginning_to_end(portrait):
     assert kinds[0] == "execution_start"
     assert kinds.index("execution_success") < len(kinds) - 1
     assert result.events[-1][1]["node"] is None
-    (sampler,) = demo.nodes_of(prompt, "KSampler")
+    (sampler,) = prompts.nodes_of(prompt, "KSampler")
     told = [data["nodes"][sampler] for kind, data in result.events if kind == "progress_state" and sampler in data["nodes"]]
     steps = [state["value"] for state in told if state["max"] == STEPS]
     assert steps == sorted(steps)
@@ -148,7 +144,7 @@ def test_the_contact_sheet_tells_the_story(portrait, tmp_path):
     demo.save(prompt, previews, result, tmp_path / "out", noise=True)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert "contact_sheet.png" in names
-    assert any(demo.NOISE in name for name in names)
+    assert any(prompts.NOISE in name for name in names)
     timings = json.loads((tmp_path / "out" / "timings.json").read_text(encoding="utf-8"))
     assert timings["untrained"] is True
     assert timings["total_seconds"] >= max(timings["node_seconds"].values())
@@ -162,7 +158,7 @@ def test_the_api_twin_is_the_workflow(object_info):
     for path in sorted((ROOT / "workflows").glob("*.json")):
         twin = json.loads((ROOT / "workflows" / "api" / path.name).read_text(encoding="utf-8"))
         workflow = json.loads(path.read_text(encoding="utf-8"))
-        assert workflow_api.to_api(workflow, object_info) == twin, f"{path.name}: run python dev.py generate"
+        assert api_form.to_api(workflow, object_info) == twin, f"{path.name}: run python dev.py generate"
 
 
 def test_the_server_s_log_has_no_error(portrait, base):
@@ -179,7 +175,7 @@ def before_sampling(prompt):
     """The prompt without what follows the conditioning: fast, and every node of ours still runs."""
     prompt = copy.deepcopy(prompt)
     for class_type in ("KSampler", "VAEDecode", "SaveImage", "EmptyLatentImage"):
-        for node in demo.nodes_of(prompt, class_type):
+        for node in prompts.nodes_of(prompt, class_type):
             del prompt[node]
     return prompt
 
@@ -226,7 +222,7 @@ def test_an_odd_photo_gives_a_picture_or_one_sentence(url, weights, tmp_path, ca
     make, expected = PICTURES[case]
     make().save(tmp_path / "odd.png")
     name = upload(url, tmp_path / "odd.png", f"odd {case}.png")
-    prompt = before_sampling(demo.portrait_prompt(name, SIZE, SIZE, weights))
+    prompt = before_sampling(prompts.portrait_prompt(name, SIZE, SIZE, weights))
     if expected is None:
         result = submit(url, prompt)
         assert (np.asarray(picture(result, prompt, "Normals").convert("RGB")).max(-1) > 8).mean() > 0.005
@@ -242,7 +238,7 @@ def test_a_corrupt_picture_is_refused(url, weights, tmp_path):
     (tmp_path / "corrupt.png").write_bytes(b"not a picture" + data[:500])
     name = upload(url, tmp_path / "corrupt.png", "corrupt.png")
     with pytest.raises(Refused, match="LoadImage") as refused:
-        submit(url, before_sampling(demo.portrait_prompt(name, SIZE, SIZE, weights)))
+        submit(url, before_sampling(prompts.portrait_prompt(name, SIZE, SIZE, weights)))
     assert "\n" not in str(refused.value)               # the sentence is the host's own: its node reads the file
     assert_still_serving(url)
 
@@ -252,7 +248,7 @@ def test_a_corrupt_picture_is_refused(url, weights, tmp_path):
     ("CapHumanLoadHeadModel", "head_model_name", "flame")])
 def test_a_missing_model_file_is_named(url, weights, class_type, name, folder):
     prompt = before_sampling(good_prompt(url, weights))
-    demo.only(prompt, class_type)[name] = "gone.safetensors"
+    prompts.only(prompt, class_type)[name] = "gone.safetensors"
     with pytest.raises(Refused, match=r"gone\.safetensors") as refused:
         submit(url, prompt)
     assert_one_sentence(str(refused.value))
@@ -266,7 +262,7 @@ def test_a_wrong_file_in_the_right_folder_is_told(url, weights):
     wrong = folder / "untrained-not-capface.safetensors"
     wrong.write_bytes((places.MODELS / "facenet" / weights["facenet"]["name"]).read_bytes())
     try:
-        demo.only(prompt, "CapHumanLoadCapFace")["capface_name"] = wrong.name
+        prompts.only(prompt, "CapHumanLoadCapFace")["capface_name"] = wrong.name
         with pytest.raises(Refused, match="CapFace") as refused:
             submit(url, prompt)
         assert_one_sentence(str(refused.value))
@@ -308,7 +304,7 @@ def test_an_sdxl_checkpoint_is_refused_by_name(url, weights):
     try:
         prompt = before_sampling(good_prompt(url, weights))
         prompt["sdxl"] = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": wrong.name}, "_meta": {"title": "SDXL"}}
-        demo.only(prompt, "CapHumanApplyCapFace")["model"] = ["sdxl", 0]
+        prompts.only(prompt, "CapHumanApplyCapFace")["model"] = ["sdxl", 0]
         with pytest.raises(Refused, match="SDXL") as refused:
             submit(url, prompt)
         assert_one_sentence(str(refused.value))

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +11,14 @@ import torch
 from PIL import Image
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-sys.path.insert(0, str(GOLDEN))
 
 
 @pytest.fixture(scope="module")
 def flame_models(host):
     """models/flame with the test head in FLAME's original formats and a DECA file."""
-    import detfill
-    import face_synthetic
     import folder_paths
+
+    from tools.stand_ins import detfill, face_synthetic
     folder = Path(folder_paths.models_dir) / "flame"
     face_synthetic.write(folder)
     mean, basis = face_synthetic.texture(50)

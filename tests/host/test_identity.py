@@ -6,12 +6,12 @@ import json
 import os
 from functools import cache
 
-import detfill
-import diffusion_nets
 import numpy as np
 import pytest
 import torch
 from face_photos import GOLDEN, golden_photo
+
+from tools.stand_ins import detfill, diffusion_nets
 
 PREFIX = "control_cond_stage_model.transformer."
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
 
 # The design's table, as far as it is built: inputs and outputs that graphs rely on, in order.
 DESIGN = {
@@ -45,6 +44,8 @@ DESIGN = {
 }
 # Beyond the table.
 EXTRA = {"CapHumanLoadCLIPVision": ("capface_name", "CLIP_VISION"), "CapHumanDoctor": ("checksums", "STRING"),
+         "CapHumanHeadInRegion": ("x y width height grow side head hint bounding_box mask segs index",
+                                  "CAPHUMAN_HEAD CAPHUMAN_HINT BOUNDING_BOX INT INT INT INT INT INT"),
          "CapHumanHeadKeyframe": ("head frame easing keyframes", "CAPHUMAN_KEYFRAMES"),
          "CapHumanHeadsFromVideo": ("detector head_model video images head_fitter", "CAPHUMAN_HEAD IMAGE IMAGE FLOAT")}
 # Nodes without which the main graph does not exist.
@@ -139,7 +140,7 @@ def test_the_english_texts_are_up_to_date(infos):
 
 
 def test_every_text_of_the_nodes_is_translated(infos):
-    import generate
+    from tools.make_workflows import __main__ as generate
     definitions = generate.node_definitions(infos)
     assert "zh" in generate.translations()
     for language, texts in generate.translations().items():
@@ -213,8 +214,7 @@ def test_the_shipped_prompt_uses_only_nodes_that_exist(host, classes):
 
 def test_loading_the_pack_loads_no_heavy_package(host):
     """In a fresh process, beyond what the host alone has loaded. How long it takes: benchmarks/import_time.py."""
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    import import_time
+    from benchmarks import import_time
     result, _ = import_time.load_once()
     assert result["loaded"]
     assert not import_time.heavy_modules(result["modules"])

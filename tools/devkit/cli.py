@@ -1,9 +1,10 @@
-"""The commands of dev.py: demo, test, check, generate, matrix."""
+"""The commands of dev.py: demo, test, check, generate, matrix, benchmark."""
 from __future__ import annotations
 
 import argparse
 import contextlib
 import json
+import os
 import shutil
 import signal
 import sys
@@ -17,18 +18,19 @@ from .install import prepare
 from .packages import disk_failure
 from .places import MODELS, OUTPUT, ROOT, SERVER, STATE, Failure, say, venv_program
 
-TOOLS = ROOT / "tools"
 WEIGHTS_BYTES = 5 << 30
+BENCHMARKS = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
 
 
 def run(arguments: list[str]) -> int:
     """Carry out the command line; returns the exit status. A failure is one sentence on standard error."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))         # so that children are ended on the way out
     options, rest = _parser().parse_known_args(arguments)
-    if rest and options.command != "test":
+    if rest and options.command not in ("test", "benchmark"):
         _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        commands = {"demo": demo, "test": test, "check": check, "generate": generate, "matrix": matrix.run_command}
+        commands = {"demo": demo, "test": test, "check": check, "generate": generate, "matrix": matrix.run_command,
+                    "benchmark": benchmark}
         return commands[options.command](options, rest)
     except Failure as failure:
         sys.stderr.write(f"dev.py: {failure}\n")
@@ -51,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("test", help="the whole test suite; further arguments go to pytest")
     commands.add_parser("check", help="ruff, pyright and oxlint")
     commands.add_parser("generate", help="rewrite workflows/api and locales/en from the workflows and the nodes")
+    measured = commands.add_parser("benchmark", help="one of benchmarks/; further arguments go to it")
+    measured.add_argument("name", choices=BENCHMARKS)
     matrix.add_options(commands.add_parser("matrix", help="host tests on every supported ComfyUI, core tests on every Python"))
     return parser
 
@@ -75,7 +79,7 @@ def demo(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def find_weights(tree: Path) -> dict:
-    """Ask tools/untrained_weights.py which model files the graph will use; it writes those that are missing."""
+    """Ask tools.stand_ins.untrained_weights which model files the graph will use; it writes those that are missing."""
     free = shutil.disk_usage(ROOT).free
     if not MODELS.is_dir() and free < WEIGHTS_BYTES:
         raise Failure(f"the disk must have {WEIGHTS_BYTES >> 30} GB free for the demo's model files, but it has "
@@ -83,7 +87,7 @@ def find_weights(tree: Path) -> dict:
     server.make_base(SERVER, tree)
     report = STATE / "weights.json"
     report.unlink(missing_ok=True)
-    code = run_child(guarded(TOOLS / "untrained_weights.py", tree, report), tool_environment())
+    code = run_child(guarded("-m", "tools.stand_ins.untrained_weights", tree, report), tool_environment())
     if code or not report.is_file():
         raise Failure("the demo's model files must be found or written, but that failed: the lines above say why.")
     return json.loads(report.read_text(encoding="utf-8"))
@@ -93,7 +97,7 @@ def _submit(url: str, photo: Path | None, weights: dict) -> int:
     request = STATE / "request.json"
     request.write_text(json.dumps({"url": url, "photo": str(photo) if photo else None, "weights": weights,
                                    "output": str(OUTPUT)}), encoding="utf-8")
-    return run_child(guarded(TOOLS / "demo.py", request), tool_environment())
+    return run_child(guarded("-m", "tools.demo", request), tool_environment())
 
 
 def _serve(url: str, workflow: str) -> int:
@@ -121,4 +125,12 @@ def generate(_: argparse.Namespace, __: list[str]) -> int:
     """Rewrite the files that follow from others, as a real server sees the nodes."""
     tree = prepare()
     with server.serving(tree, STATE / "generate", server.free_port(), cpu=True) as url:
-        return run_child(guarded(TOOLS / "generate.py", url), tool_environment())
+        return run_child(guarded("-m", "tools.make_workflows", url), tool_environment())
+
+
+def benchmark(options: argparse.Namespace, rest: list[str]) -> int:
+    """One of benchmarks/, with what the tests of the same thing share."""
+    tree = prepare(for_tests=True)
+    shared = os.pathsep.join(str(ROOT / "tests" / part) for part in ("bench", "browser"))
+    return run_child(guarded("-m", f"benchmarks.{options.name}", *rest),
+                     tool_environment({"COMFYUI_PATH": str(tree), "PYTHONPATH": shared}))

@@ -31,13 +31,13 @@ def main() -> None:
     """Become the module or script that the arguments name."""
     end_with_parent()
     arguments = sys.argv[1:]
-    sys.path.pop(0)                 # this folder; the checkout stays off the path too: its nodes/ would hide the host's
+    # As Python itself would have it: for -m the working folder, for a script its own, and never this file's.
+    sys.path[0] = os.getcwd() if arguments[0] == "-m" else os.path.dirname(os.path.abspath(arguments[0]))
     if arguments[0] == "-m":
         sys.argv = arguments[1:]
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv = arguments
-        sys.path.insert(0, os.path.dirname(os.path.abspath(arguments[0])))
         runpy.run_path(arguments[0], run_name="__main__")
 
 

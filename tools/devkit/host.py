@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sys
 import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
@@ -79,3 +80,11 @@ def unpack(archive: Path, target: Path) -> Path:
     if not (target / "main.py").is_file():
         raise Failure(f"the archive of {PACKAGE} must hold {'/'.join(INSIDE)}/main.py, but it does not: delete .host and retry.")
     return target
+
+
+def first_on_path(tree: Path) -> None:
+    """Make a ComfyUI tree's modules importable in this process, before everything else: `nodes` must be the host's module and
+    never this checkout's folder. The one place where a search path is changed, because ComfyUI is no package."""
+    if str(tree) in sys.path:
+        sys.path.remove(str(tree))
+    sys.path.insert(0, str(tree))

@@ -3,7 +3,7 @@ import { classic, forwardPress, forwardWheel } from "./host.js";
 import { bounded, rounded, stepped } from "./pose_values.js";
 
 const TURN_DEGREES = 180;            // across the whole view
-const WHEEL_RATE = 0.0015;           // logarithm of the scale per pixel of wheel
+const WHEEL_RATE = 0.0015;           // logarithm of scale or zoom per pixel of wheel
 const LINE_PIXELS = 16;
 const WHEEL_PAUSE = 350;             // milliseconds that end one turn of the wheel
 
@@ -24,30 +24,39 @@ export const tilted = (start, right, viewPixels) =>
 
 export const scaled = (start, factor) => ({ scale: bounded("scale", start.scale * factor) });
 
+/** What a drag does: right button or Shift move, Alt tilts, else it turns. */
+function kindOf(event) {
+  if (event.button === 2 || event.shiftKey) return "move";
+  return event.altKey ? "tilt" : "turn";
+}
+
 function stopped(event) {
   event.preventDefault();
   event.stopPropagation();
 }
 
-/**
- * One hand on the view.
- * hooks: read() the values; shortPixels(); drag(changes); settle(); nudge(changes, ms) settles when no more comes; focus(); focused(); reset().
- */
+/** One hand on the view. */
 export class Gestures {
   #canvas;
-  #hooks;
+  #actions;
+  #stage;
   #pointers = new Map();             // pointer id -> {x, y} on the screen
   #start = null;                     // {values, x, y, spread, kind} when the present set of pointers began
 
-  constructor(canvas, hooks) {
+  /**
+   * @param {import("./actions.js").Actions} actions
+   * @param {import("./stage.js").Stage} stage the view that the canvas is in
+   */
+  constructor(canvas, actions, stage) {
     this.#canvas = canvas;
-    this.#hooks = hooks;
+    this.#actions = actions;
+    this.#stage = stage;
     const on = (type, handler, options) => canvas.addEventListener(type, handler, options);
     on("pointerdown", (event) => this.#press(event));
     on("pointermove", (event) => this.#move(event));
     for (const type of ["pointerup", "pointercancel", "lostpointercapture"]) on(type, (event) => this.#release(event));
     on("wheel", (event) => this.#wheel(event), { passive: false });
-    on("dblclick", (event) => { event.stopPropagation(); hooks.reset(); });
+    on("dblclick", (event) => { event.stopPropagation(); actions.resetPlace(); });
     on("contextmenu", (event) => { event.preventDefault(); event.stopPropagation(); });
   }
 
@@ -64,17 +73,16 @@ export class Gestures {
 
   #press(event) {
     if (event.button === 1) return classic() ? forwardPress(event) : undefined;
-    event.preventDefault();
-    event.stopPropagation();
-    this.#hooks.focus();
+    stopped(event);
+    this.#stage.focus();
     this.#canvas.setPointerCapture(event.pointerId);
     this.#pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     this.#keepTouches(true);
-    this.#begin(event.button === 2 || event.shiftKey ? "move" : event.altKey ? "tilt" : "turn");
+    this.#begin(this.#stage.panning ? "pan" : kindOf(event));
   }
 
   #begin(kind) {
-    this.#start = { kind: this.#pointers.size > 1 ? "pinch" : kind, values: this.#hooks.read(), ...this.#hand() };
+    this.#start = { kind: this.#pointers.size > 1 ? "pinch" : kind, values: this.#actions.read(), camera: this.#actions.camera, ...this.#hand() };
   }
 
   /** Centre and spread of the fingers, screen pixels. */
@@ -88,18 +96,18 @@ export class Gestures {
     if (!pointer) return;
     event.stopPropagation();
     Object.assign(pointer, { x: event.clientX, y: event.clientY });
-    const changes = this.#changes();
-    if (changes) this.#hooks.drag(changes);
+    const { x, y, spread, kind, camera } = this.#start, hand = this.#hand(), right = hand.x - x, down = hand.y - y;
+    if (!right && !down && hand.spread === spread) return;
+    if (kind === "pan") this.#actions.pan(camera, this.#stage.shares(right, down));
+    else this.#actions.drag(this.#changes(right, down, hand.spread / spread));
   }
 
-  #changes() {
-    const { kind, values, x, y, spread } = this.#start, hand = this.#hand(), right = hand.x - x, down = hand.y - y;
-    if (!right && !down && hand.spread === spread) return null;
-    const box = this.#canvas.getBoundingClientRect(), view = Math.min(box.width, box.height);
+  #changes(right, down, growth) {
+    const { kind, values } = this.#start, box = this.#canvas.getBoundingClientRect(), view = Math.min(box.width, box.height);
     if (kind === "turn") return turned(values, right, down, view);
     if (kind === "tilt") return tilted(values, right, view);
-    const place = moved(values, right, down, this.#hooks.shortPixels());
-    return kind === "pinch" ? { ...place, ...scaled(values, hand.spread / spread) } : place;
+    const place = moved(values, right, down, this.#stage.shortPixels);
+    return kind === "pinch" ? { ...place, ...scaled(values, growth) } : place;
   }
 
   #release(event) {
@@ -107,19 +115,20 @@ export class Gestures {
     if (this.#pointers.size) this.#begin("turn");        // the finger that stays goes on from here, without a jump
     else {
       this.#keepTouches(false);
-      this.#hooks.settle();
+      this.#actions.settle();
     }
   }
 
+  /** The view's own once it was clicked: alone it zooms the view, with Shift it scales the head (some systems turn it sideways then). */
   #wheel(event) {
-    const gesture = event.ctrlKey || event.metaKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
-    if (gesture || !this.#hooks.focused()) {
+    const sideways = Math.abs(event.deltaX) > Math.abs(event.deltaY);
+    if (event.ctrlKey || event.metaKey || (sideways && !event.shiftKey) || !this.#stage.focused) {
       if (classic()) forwardWheel(event);
       return;
     }
-    event.preventDefault();
-    event.stopPropagation();
-    const pixels = event.deltaY * (event.deltaMode ? LINE_PIXELS : 1);
-    this.#hooks.nudge(scaled(this.#hooks.read(), Math.exp(-pixels * WHEEL_RATE)), WHEEL_PAUSE);
+    stopped(event);
+    const pixels = (sideways ? event.deltaX : event.deltaY) * (event.deltaMode ? LINE_PIXELS : 1), factor = Math.exp(-pixels * WHEEL_RATE);
+    if (event.shiftKey) this.#actions.nudge(scaled(this.#actions.read(), factor), WHEEL_PAUSE);
+    else this.#actions.zoom(factor, this.#stage.fromMiddle(event));
   }
 }

@@ -1,5 +1,6 @@
 /** What the view asks of the server. Meshes and textures are shared by all editors; of vertices the newest request wins. */
 import { api } from "../../../scripts/api.js";
+import { EXPRESSIONS } from "./pose_values.js";
 
 const PREFIX = "/caphuman/editor";
 const KEPT = 8;                      // meshes and textures remembered
@@ -60,11 +61,19 @@ export function textureOf(head) {
 }
 
 /** What the vertices depend on, as the request that fetches them. */
-export function verticesRequest(head, values, expressions) {
-  const amounts = Object.fromEntries(expressions.filter((name) => values[name]).map((name) => [name, values[name]]));
+export function verticesRequest(head, values) {
+  const amounts = Object.fromEntries(EXPRESSIONS.filter((name) => values[name]).map((name) => [name, values[name]]));
   return { model: head.model, identity: head.identity, expression: head.expression, jaw_radians: head.jaw_radians,
     mode: values.mode, jaw_degrees: values.jaw_degrees, expressions: amounts };
 }
+
+async function shapeOf(request, signal) {
+  const { header, next } = await asked("/vertices", request, signal);
+  return { ...header, verts: metres(next(Uint16Array, header.vertices * 3), header) };
+}
+
+/** { verts, root, pivot, pivot_root ... } of a head with some values. */
+export const verticesOf = (head, values) => shapeOf(verticesRequest(head, values));
 
 /** Vertices for one view: at most one request in flight, the newest wins, failures are repeated ever more rarely. */
 export class VertexSource {
@@ -102,10 +111,10 @@ export class VertexSource {
     this.#busy = true;
     const key = this.#wanted, start = performance.now();
     try {
-      const { header, next } = await asked("/vertices", JSON.parse(key), this.#stop.signal);
+      const shape = await shapeOf(JSON.parse(key), this.#stop.signal);
       this.#shown = key;
       this.#pause = FIRST_PAUSE;
-      this.#arrived({ ...header, verts: metres(next(Uint16Array, header.vertices * 3), header) }, performance.now() - start);
+      this.#arrived(shape, performance.now() - start);
     } catch (error) {
       this.#failed(error, key);
     }

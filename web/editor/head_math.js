@@ -6,11 +6,12 @@
 const RADIAN = Math.PI / 180;
 const CROP = 224;                    // pixels of the crop that the camera's -1..1 spans
 const UNIT_METRES = 0.42;            // at scale 1 the picture's shorter side spans this much world
+const RIM_ELEVATION = 35;            // degrees
 // Normalisation of the light's terms 1, x, y, z, xy, xz, yz, x^2-y^2, 3z^2-1.
 const CONSTANTS = [0.28209479, 1.02332671, 1.02332671, 1.02332671, 0.85808553, 0.85808553, 0.85808553, 0.42904277, 0.24770796];
 
 export function multiply(a, b) {
-  const out = new Array(9);
+  const out = [];
   for (let row = 0; row < 3; row++) {
     for (let column = 0; column < 3; column++) {
       out[row * 3 + column] = a[row * 3] * b[column] + a[row * 3 + 1] * b[column + 3] + a[row * 3 + 2] * b[column + 6];
@@ -84,7 +85,7 @@ function turnedAbout(turn, point, centre) {
  */
 export function placement(head, shape, values) {
   const turn = turnOf(head, values), map = pictureMap(head), short = Math.min(head.width, head.height);
-  const set = values.mode === "set";
+  const set = values.mode === "set" || values.frame;
   const had = scaleOf(head), factor = set ? values.scale / had : values.scale;
   const anchor = set ? [head.width / 2, head.height / 2]
     : mapped(map, turnedAbout(fromAxisAngle(head.rotation_radians), shape.pivot, shape.pivot_root));
@@ -99,11 +100,20 @@ export function placement(head, shape, values) {
 /** The light the head is shown in: [9][3] coefficients, after turn_light and relight. */
 export function lightOf(head, values) {
   if (values.relight) {
-    return directional(values.light_azimuth, values.light_elevation, values.light_intensity, values.light_ambient,
-      rgb01(values.light_colour));
+    return rig(values);
   }
   if (!values.turn_light) return head.light;
   return turnedLight(head.light, multiply(turnOf(head, values), transpose(fromAxisAngle(head.rotation_radians))));
+}
+
+const sum = (light, more) => light.map((row, k) => row.map((value, c) => value + more[k][c]));
+
+/** The light and those set up around it, as relight.relight: fill from the other side at eye level, rim from behind, opposite. */
+function rig(values) {
+  const { light_azimuth: azimuth, light_elevation: elevation, light_intensity: intensity, light_ambient: ambient } = values;
+  const colour = rgb01(values.light_colour), first = directional(azimuth, elevation, intensity, ambient, colour);
+  return sum(sum(first, directional(-azimuth, 0, values.light_fill ?? 0, 0, colour)),
+    directional(azimuth + 180, RIM_ELEVATION, values.light_rim ?? 0, 0, colour));
 }
 
 /** #rrggbb -> 0..1; white where it is none. */

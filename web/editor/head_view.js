@@ -1,39 +1,47 @@
 /** The picture of a head on a canvas: what CapHuman Render Head would draw, in the head's own frame, as the hand moves. */
+import { Backdrop } from "./backdrop.js";
+import { HOME, seen } from "./camera.js";
 import { around, suits, whole } from "./close_up.js";
 import { meshOf, textureOf, verticesRequest, VertexSource } from "./head_client.js";
-import { lightOf, placement, polynomial } from "./head_math.js";
-import { EXPRESSIONS } from "./pose_values.js";
-import { Raster, vertexNormals } from "./raster.js";
+import { placement } from "./head_math.js";
+import { paint, subject } from "./painter.js";
+import { measured, paintSize, screenSize } from "./sharpness.js";
 import { TEXT } from "./text.js";
 
-const SMALLEST = 192, LARGEST = 512;     // pixels of the longer side of what is shown, whatever the screen
+const OUTSIDE = "rgb(0 0 0 / 0.75)", BORDER = "rgb(255 255 255 / 0.5)";       // around the picture
+const STILL = 150;                   // milliseconds without a change of size before the view is drawn in full
 
 export class HeadView {
-  /** Times in milliseconds, and what they were for. */
+  /** Milliseconds of the last drawing and of the last answer of the server; triangles; the size the head was painted in. */
   stats = { drawMs: 0, vertexMs: 0, triangles: 0, width: 0, height: 0 };
   /** Called when something arrived that was waited for, or cannot be had: `problem` says what, in one sentence. */
   onChange = () => {};
+  /** Called after each drawing. */
+  onDrawn = () => {};
   get problem() { return this.#unloaded || this.#refused; }
   /** The part of the picture that is shown, see close_up.js; null before the first drawing. */
   part = null;
+  /** Where the head lies in the picture, see head_math.placement; null before the first drawing. */
+  place = null;
+  get shape() { return this.#shape; }
+  #base = null;                      // that part before the camera is moved
   #canvas;
   #context;
-  #buffer = document.createElement("canvas");      // the head alone, so that it can lie over the photo
-  #backdrop = null;                  // { canvas, photo, part }: the photo at our size
+  #backdrop = new Backdrop();
   #head = null;
   #photo = null;
   #mesh = null;
   #texture = null;
   #shape = null;
-  #normals = null;
-  #raster = null;
-  #image = null;
-  #last = null;                      // what the last draw was asked for
+  #subject = null;                   // of painter.js, made of the four above
+  #asked = null;                     // what the last draw was asked for
+  #shown = "";                       // what the canvas shows, in full quality
   #frame = 0;
+  #timer = 0;
   #unloaded = "";                    // why mesh or texture are not there
   #refused = "";                     // why the present vertices are not
   #source = new VertexSource((shape, milliseconds) => this.#took(shape, milliseconds), (sentence) => this.#refuse(sentence));
-  #sizes = new ResizeObserver(() => this.#later());
+  #sizes = new ResizeObserver(() => this.#quickly());
 
   constructor(canvas) {
     this.#canvas = canvas;
@@ -46,32 +54,36 @@ export class HeadView {
     if (head === this.#head) return;
     const same = head && this.#head && head.fingerprint === this.#head.fingerprint && head.model === this.#head.model;
     this.#head = head;
-    this.part = null;
+    this.part = this.place = this.#base = this.#subject = null;
     if (!same) this.#mesh = this.#texture = this.#shape = null;
     if (head) this.#load(head);
   }
 
   /** What lies behind the head: an image that fills the head's frame, or null. */
   setPhoto(photo) {
+    if (photo !== this.#photo) this.#shown = "";
     this.#photo = photo;
   }
 
   /**
    * Draws the head with these widget values. look: shaded, normal or photo; closeUp: only the square around the head;
-   * held: a hand is at work, and the square stays where it is.
+   * camera: see camera.js; opacity: of the head over the photo; held: a hand is at work: the square stays where it is, and speed goes before sharpness.
    */
-  draw(values, { look = "shaded", closeUp = false, held = false } = {}) {
-    this.#last = { values: { ...values }, look, closeUp, held };
-    if (this.#head) this.#source.want(verticesRequest(this.#head, values, EXPRESSIONS));
-    this.#paint();
+  draw(values, { look = "shaded", closeUp = false, camera = HOME, held = false, opacity = 1 } = {}) {
+    const moves = this.#asked && camera !== this.#asked.camera;
+    this.#asked = { values: { ...values }, look, closeUp, camera, held, opacity };
+    if (this.#head) this.#source.want(verticesRequest(this.#head, values));
+    if (moves) this.#quickly();
+    else this.#paint(held);
   }
 
   dispose() {
     cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#timer);
     this.#sizes.disconnect();
     this.#source.dispose();
-    this.#last = this.#head = this.#raster = this.#image = this.#shape = this.#backdrop = null;
-    this.#buffer.width = this.#buffer.height = 0;
+    this.#backdrop.dispose();
+    this.#asked = this.#head = this.#subject = this.#shape = null;
   }
 
   async #load(head) {
@@ -81,6 +93,7 @@ export class HeadView {
       this.#unloaded = mesh.fingerprint === head.fingerprint ? "" : TEXT.modelChanged;
       this.#mesh = mesh;
       this.#texture = texture;
+      this.#subject = null;
     } catch (error) {
       if (head !== this.#head) return;
       this.#unloaded = error.message;
@@ -92,9 +105,9 @@ export class HeadView {
 
   #took(shape, milliseconds) {
     this.#shape = shape;
+    this.#subject = null;
     if (this.#refused) this.#refuse("");
     this.stats.vertexMs = milliseconds;
-    this.#normals = null;
     this.#later();
   }
 
@@ -103,76 +116,91 @@ export class HeadView {
     this.onChange();
   }
 
+  /** Draws with the next frame: quickly while a hand is at work, else in full. */
   #later() {
-    if (this.#frame || !this.#last) return;
+    if (this.#frame || !this.#asked) return;
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
-      this.#paint();
+      this.#paint(this.#asked?.held);
     });
   }
 
-  #paint() {
+  /** The camera moves, or the node grows, or it came into sight: quickly now, in full when it is still. */
+  #quickly() {
+    if (!this.#asked) return;
+    this.#paint(true);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#later(), STILL);
+  }
+
+  /** Whether everything is there, and of one model. */
+  #ready() {
     const mesh = this.#mesh, shape = this.#shape, head = this.#head;
-    if (!mesh || !shape || !head || !this.#last || shape.fingerprint !== mesh.fingerprint) return;
-    if (shape.vertices !== mesh.vertices) return;
-    const start = performance.now(), { values, look } = this.#last, place = placement(head, shape, values);
-    this.#choosePart(head, place);
-    if (!this.#fit(this.part)) return;
-    this.#drawHead(mesh, shape, place, values, look);
-    this.#show(look);
-    Object.assign(this.stats, { drawMs: performance.now() - start, triangles: mesh.faces.length / 3, width: this.#image.width,
-      height: this.#image.height });
-    this.#canvas.dataset.drawn = Number(this.#canvas.dataset.drawn ?? 0) + 1;
-    this.#canvas.dataset.drawMs = this.stats.drawMs.toFixed(2);
+    if (!mesh || !shape || !head || !this.#asked) return false;
+    if (shape.fingerprint !== mesh.fingerprint || shape.vertices !== mesh.vertices) return false;
+    if (!this.#subject) this.#shown = "";
+    this.#subject ??= subject(head, mesh, this.#texture, shape);
+    return true;
   }
 
-  #choosePart(head, place) {
-    const { closeUp, held } = this.#last, close = around(head, place), before = this.part;
-    if (!closeUp) this.part = before && !before.closeUp ? before : whole(head);
-    else if (!before?.closeUp || !(held || suits(before, close))) this.part = { ...close, closeUp };
+  #paint(quick) {
+    if (!this.#ready()) return;
+    const { values } = this.#asked;
+    this.place = placement(this.#head, this.#shape, values);
+    this.#choosePart();
+    const size = screenSize(this.#canvas.getBoundingClientRect(), this.part.width / this.part.height);
+    if (!size) return;
+    const key = JSON.stringify([this.#asked, this.part, size]);
+    if (key === this.#shown) return;
+    this.#shown = quick ? "" : key;
+    this.#show(size, paintSize(size, quick));
   }
 
-  #drawHead(mesh, shape, place, values, look) {
-    if (!this.#normals) vertexNormals(shape.verts, mesh.faces, this.#normals = new Float32Array(shape.verts.length));
-    const { width, height } = this.#image, raster = this.#raster, head = this.#head, part = this.part;
-    raster.project(shape.verts, this.#normals, shape.root, place, width / part.width, height / part.height, part.x, part.y);
-    raster.scan(mesh.faces);
-    if (look === "normal") raster.paintNormals(mesh.faces, this.#image.data);
-    else raster.paintShaded(mesh, this.#texture, polynomial(lightOf(head, values)), this.#image.data);
+  #choosePart() {
+    const { closeUp, camera, held } = this.#asked, close = around(this.#head, this.place), before = this.#base;
+    if (!closeUp) this.#base = before && !before.closeUp ? before : whole(this.#head);
+    else if (!before?.closeUp || !(held || suits(before, close))) this.#base = { ...close, closeUp };
+    this.part = seen(this.#base, camera);
   }
 
-  #show(look) {
-    const { width, height } = this.#image, context = this.#context;
-    this.#buffer.getContext("2d").putImageData(this.#image, 0, 0);
+  #show(size, painted) {
+    const start = performance.now(), context = this.#context, { values, look } = this.#asked, [width, height] = size;
+    const head = paint(this.#subject, values, { look, part: this.part }, painted);
+    if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, { width, height });
+    context.imageSmoothingQuality = "high";
     context.fillStyle = "#000";
     context.fillRect(0, 0, width, height);
-    if (look === "photo" && this.#photo) context.drawImage(this.#behind(width, height), 0, 0);
-    context.drawImage(this.#buffer, 0, 0);
+    if (look === "photo" && this.#photo) context.drawImage(this.#backdrop.of(this.#photo, this.#head, this.part, size), 0, 0);
+    context.globalAlpha = look === "photo" && this.#photo ? this.#asked.opacity : 1;
+    context.drawImage(head, 0, 0, width, height);
+    context.globalAlpha = 1;
+    this.#dimOutside(size);
+    this.#tell(performance.now() - start, painted);
   }
 
-  /** The photo's part, scaled once: it may be many times as large. */
-  #behind(width, height) {
-    const photo = this.#photo, { part } = this, known = this.#backdrop;
-    if (known?.photo === photo && known.part === part && known.canvas.width === width && known.canvas.height === height) return known.canvas;
-    const canvas = Object.assign(known?.canvas ?? document.createElement("canvas"), { width, height }), context = canvas.getContext("2d");
-    const across = photo.naturalWidth / this.#head.width, down = photo.naturalHeight / this.#head.height;
-    context.imageSmoothingQuality = "high";
-    context.drawImage(photo, part.x * across, part.y * down, part.width * across, part.height * down, 0, 0, width, height);
-    this.#backdrop = { canvas, photo, part };
-    return canvas;
+  /** What lies outside the picture is seen, but is no part of it. */
+  #dimOutside([width, height]) {
+    const context = this.#context, { part } = this, across = width / part.width, down = height / part.height;
+    const left = -part.x * across, top = -part.y * down, right = this.#head.width * across, bottom = this.#head.height * down;
+    if (left <= 0 && top <= 0 && left + right >= width && top + bottom >= height) return;
+    context.globalCompositeOperation = "destination-out";
+    context.fillStyle = OUTSIDE;
+    context.beginPath();
+    context.rect(0, 0, width, height);
+    context.rect(left, top, right, bottom);
+    context.fill("evenodd");
+    context.globalCompositeOperation = "source-over";
+    context.strokeStyle = BORDER;
+    context.lineWidth = Math.max(1, devicePixelRatio);
+    context.strokeRect(left, top, right, bottom);
   }
 
-  /** Makes the canvas as sharp as the screen shows it, within bounds; false while it is not shown. */
-  #fit(part) {
-    const box = this.#canvas.getBoundingClientRect();
-    if (!box.width || !box.height) return false;
-    const aspect = part.width / part.height, shown = Math.min(box.width, box.height * aspect) * devicePixelRatio;
-    const longer = Math.round(Math.max(SMALLEST, Math.min(LARGEST, Math.max(shown, shown / aspect))) / 32) * 32;
-    const width = Math.max(1, Math.round(aspect >= 1 ? longer : longer * aspect)), height = Math.max(1, Math.round(width / aspect));
-    if (this.#raster?.fits(width, height, this.#mesh.vertices)) return true;
-    this.#raster = new Raster(width, height, this.#mesh.vertices);
-    this.#image = new ImageData(width, height);
-    for (const canvas of [this.#canvas, this.#buffer]) Object.assign(canvas, { width, height });
-    return true;
+  #tell(drawMs, painted) {
+    measured(drawMs, painted);
+    Object.assign(this.stats, { drawMs, triangles: this.#mesh.faces.length / 3, width: painted[0], height: painted[1] });
+    this.#canvas.dataset.drawn = Number(this.#canvas.dataset.drawn ?? 0) + 1;
+    this.#canvas.dataset.painted = painted.join("x");
+    this.#canvas.dataset.drawMs = drawMs.toFixed(2);
+    this.onDrawn();
   }
 }

@@ -24,7 +24,26 @@ export function toast(severity, summary, detail) {
   app.extensionManager?.toast?.add?.({ severity, summary, detail, life: severity === "error" ? 9000 : 2500 });
 }
 
+export const runGraph = () => app.extensionManager?.command?.execute?.("Comfy.QueuePrompt");
+
 export const redrawGraph = () => app.canvas?.setDirty?.(true, true);
+
+const SETTLED = 180;                 // milliseconds without a change of the zoom
+
+/** Calls back when the graph's zoom, or the density of the screen, has changed and come to rest. */
+export function onZoom(rested) {
+  let scale = app.canvas?.ds?.scale, timer = 0;
+  const soon = () => {
+    clearTimeout(timer);
+    timer = setTimeout(rested, SETTLED);
+  };
+  chain(app.canvas, "onDrawForeground", () => {
+    if (app.canvas.ds.scale === scale) return;
+    scale = app.canvas.ds.scale;
+    soon();
+  });
+  addEventListener("resize", soon);
+}
 
 /** Lets the canvas zoom with a wheel turn over the view that is not meant for the head. */
 export function forwardWheel(event) {

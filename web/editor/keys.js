@@ -11,6 +11,8 @@ const LEAST_SHIFT = 0.001;                            // picture sides: the widg
 const PAUSE = 500;                                    // milliseconds that end a row of key presses
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const GROWTH = { "+": GROW, "=": GROW, "-": 1 / GROW, _: 1 / GROW };
+const COMPARE = "c";                 // held
+const COMMANDS = { m: "mirror", r: "resetPlace", f: "showHead", home: "showPicture", pageup: "zoomIn", pagedown: "zoomOut" };      // names of actions
 
 /** What an arrow, plus or minus key changes, or null. span: share of the picture's shorter side that is in sight. */
 export function nudged(values, key, shift, span = 1) {
@@ -32,32 +34,41 @@ export function stepAsked(event) {
   return key === "y" && !event.shiftKey ? "redo" : null;
 }
 
-/** @param {{read, span, nudge, undo, redo, mirror, resetView, closeUp, copy, paste}} hooks the editor's actions */
-export function keyTarget(hooks) {
-  const commands = { m: hooks.mirror, r: hooks.resetView, home: hooks.resetView, f: hooks.closeUp };
-  const plain = (event) => {
-    const changes = nudged(hooks.read(), event.key, event.shiftKey, hooks.span());
-    if (changes) hooks.nudge(changes, PAUSE);
-    else commands[event.key.toLowerCase()]?.();
-    return Boolean(changes || commands[event.key.toLowerCase()]);
-  };
-  const onkeydown = (event) => {
-    const step = stepAsked(event), modified = event.ctrlKey || event.metaKey || event.altKey;
-    if (step) hooks[step]();
-    if (!step && (modified || !plain(event))) return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
-  return el("input", { type: "text", readonly: true, inputmode: "none", class: "caphuman-keys", role: "application",
-    ...marked("keys"), "aria-label": TEXT.keysLabel, onkeydown, ...clipboardListeners(hooks) });
+/** Does what a key without modifiers asks for; whether it asked for anything. */
+function plain(event, actions, span) {
+  const changes = nudged(actions.read(), event.key, event.shiftKey, span), command = COMMANDS[event.key.toLowerCase()];
+  if (changes) actions.nudge(changes, PAUSE);
+  else if (command) actions[command]();
+  return Boolean(changes || command);
 }
 
-/** Listeners for copy, cut and paste that use the event's own data: no permission is asked. */
-export function clipboardListeners(hooks) {
-  const handled = (action) => (event) => {
-    event.preventDefault();
-    event.stopPropagation();
-    action(event.clipboardData);
+/** @param {import("./actions.js").Actions} actions; @param {{span: number, panning: boolean}} stage the view whose keys these are */
+export function keyTarget(actions, stage) {
+  const letGo = () => { stage.panning = false; actions.compare(false); };
+  const onkeydown = (event) => {
+    if (event.key === " ") stage.panning = true;
+    else if (event.key.toLowerCase() === COMPARE && !event.ctrlKey && !event.metaKey && !event.altKey) return compared(event, actions);
+    const step = stepAsked(event), modified = event.ctrlKey || event.metaKey || event.altKey;
+    if (step) actions[step]();
+    if (!step && !stage.panning && (modified || !plain(event, actions, stage.span))) return;
+    stopped(event);
   };
-  return { oncopy: handled(hooks.copy), onpaste: handled(hooks.paste) };
+  return el("input", { type: "text", readonly: true, inputmode: "none", class: "caphuman-keys", role: "application",
+    ...marked("keys"), "aria-label": TEXT.keysLabel, onkeydown, onkeyup: letGo, onblur: letGo, ...clipboardListeners(actions) });
+}
+
+function compared(event, actions) {
+  stopped(event);
+  actions.compare(true);
+}
+
+function stopped(event) {
+  event.preventDefault();
+  event.stopPropagation();
+}
+
+/** Listeners for copy and paste that use the event's own data: no permission is asked. */
+export function clipboardListeners(actions) {
+  return { oncopy: (event) => { stopped(event); actions.copy(event.clipboardData); },
+    onpaste: (event) => { stopped(event); actions.paste(event.clipboardData); } };
 }

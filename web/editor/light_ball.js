@@ -1,6 +1,6 @@
 /** A ball under the light: drag the light over it. */
 import { el, marked } from "./dom.js";
-import { bounded } from "./pose_values.js";
+import { bounded, DIRECTION, starts } from "./pose_values.js";
 import { TEXT } from "./text.js";
 
 const RADIUS = 0.68;                 // of half the canvas; around it is room for lights behind the head
@@ -29,16 +29,16 @@ export function lightAt(x, y) {
 export class LightBall {
   #canvas;
   #values = null;
-  #hooks;
+  #actions;
   #drawn = "";
 
-  /** @param {{drag, settle, put, reset}} hooks as a slider's; reset sets the light back */
-  constructor(hooks) {
-    this.#hooks = hooks;
+  /** @param {import("./actions.js").Actions} actions */
+  constructor(actions) {
+    this.#actions = actions;
     this.#canvas = el("canvas", { width: SIDE, height: SIDE, tabindex: 0, role: "slider", class: "caphuman-ball",
       ...marked("ball", TEXT.ballLabel), onpointerdown: (event) => this.#press(event), onpointermove: (event) => this.#move(event),
-      onpointerup: () => this.#hooks.settle(), onlostpointercapture: () => this.#hooks.settle(),
-      ondblclick: () => this.#hooks.reset(), onkeydown: (event) => this.#key(event) });
+      onpointerup: () => this.#actions.settle(), onlostpointercapture: () => this.#actions.settle(),
+      ondblclick: () => actions.put({ ...starts(DIRECTION), relight: true }), onkeydown: (event) => this.#key(event) });
     this.element = this.#canvas;
   }
 
@@ -52,7 +52,7 @@ export class LightBall {
     if (!this.#canvas.hasPointerCapture(event.pointerId)) return;
     const box = this.#canvas.getBoundingClientRect(), half = box.width / 2 * RADIUS;
     const x = (event.clientX - box.left - box.width / 2) / half, y = -(event.clientY - box.top - box.height / 2) / half;
-    this.#hooks.drag({ ...lightAt(x, y), relight: true });
+    this.#actions.drag({ ...lightAt(x, y), relight: true });
   }
 
   #key(event) {
@@ -61,7 +61,7 @@ export class LightBall {
     event.preventDefault();
     event.stopPropagation();
     const { light_azimuth: azimuth, light_elevation: elevation } = this.#values;
-    this.#hooks.put({ relight: true, light_azimuth: bounded("light_azimuth", azimuth + step[0]),
+    this.#actions.put({ relight: true, light_azimuth: bounded("light_azimuth", azimuth + step[0]),
       light_elevation: bounded("light_elevation", elevation + step[1]) });
   }
 
@@ -101,13 +101,14 @@ function shadedBall(values, light) {
   return image;
 }
 
+const inside = (value) => Math.max(6, Math.min(SIDE - 6, value));
+
 /** The lamp: filled in front of the ball, hollow and outside its rim when behind. */
 function drawLamp(context, middle, radius, [x, y, z]) {
   const flat = Math.hypot(x, y), reach = z >= 0 ? 1 : flat > 1e-6 ? (2 - flat) / flat : 0;
   const left = middle + x * reach * radius, top = middle - y * reach * radius;
-  const clamp = (value) => Math.max(6, Math.min(SIDE - 6, value));
   context.beginPath();
-  context.arc(clamp(left), clamp(top), 5, 0, 2 * Math.PI);
+  context.arc(inside(left), inside(top), 5, 0, 2 * Math.PI);
   context.lineWidth = 2;
   context.strokeStyle = "#1b1b1b";
   context.fillStyle = z >= 0 ? "#ffd34d" : "transparent";

@@ -5,8 +5,8 @@ const KEPT = 64;                     // editors
 const NO_ID = /^(undefined|00000000)/;               // a graph that was never loaded or saved
 const memories = new Map();          // graph and node id -> memory
 
-/** `look`, `closeUp`: null as long as the user has not chosen. */
-const fresh = () => ({ history: new History(), look: null, closeUp: null });
+/** `look`, `closeUp`, `camera`, `opacity`: null as long as the user has not chosen; `before`: what led to the last run, see staleness.js. */
+const fresh = () => ({ history: new History(), look: null, closeUp: null, camera: null, opacity: null, before: null });
 
 /** The memory of a node that is configured. */
 export function memoryOf(node) {

@@ -1,46 +1,34 @@
 /** The tabs under the view: every value of the node. */
-import { button, el, marked } from "./dom.js";
-import { LightBall } from "./light_ball.js";
-import { EXPRESSIONS, LIGHT, POSE, starts } from "./pose_values.js";
-import { PresetPanel } from "./preset_panel.js";
-import { Slider } from "./slider.js";
+import { button, el } from "./dom.js";
+import { ExpressionPage } from "./expression_page.js";
+import { LightPage } from "./light_page.js";
+import { PosePage } from "./pose_page.js";
+import { PresetPage } from "./preset_page.js";
 import { TEXT } from "./text.js";
 
-const TABS = ["pose", "expression", "light", "presets"];
-const MODES = ["add", "set"];
-const LIGHT_DIRECTION = ["light_azimuth", "light_elevation"];
+const PAGES = { pose: PosePage, expression: ExpressionPage, light: LightPage, presets: PresetPage };
+const TABS = Object.keys(PAGES);
 
 export class Panel {
-  #hooks;
-  #sliders = {};
-  #checks = {};
-  #modes = {};
   #tabs = {};
   #pages = {};
-  #colour;
-  #ball;
-  #presets;
+  #boxes = {};
+  #open = "";
+  #head = null;
+  #opened;
 
-  /** @param {object} hooks read, drag, settle, put (see Slider); apply(values) for presets */
-  constructor(hooks) {
-    this.#hooks = hooks;
-    this.#ball = new LightBall({ ...hooks, reset: () => hooks.put({ ...starts(LIGHT_DIRECTION), relight: true }) });
-    this.#presets = new PresetPanel(hooks);
-    this.#pages = { pose: this.#posePage(), expression: this.#page("expression", ...this.#rows(EXPRESSIONS)),
-      light: this.#lightPage(), presets: this.#page("presets", this.#presets.element) };
-    for (const name of TABS) this.#tabs[name] = this.#tab(name);
+  /** @param {import("./actions.js").Actions} actions; @param {(name: string) => void} opened told which page is in front */
+  constructor(actions, opened) {
+    this.#opened = opened;
+    for (const name of TABS) {
+      this.#pages[name] = new PAGES[name](actions);
+      this.#boxes[name] = el("div", { class: `caphuman-page caphuman-page-${name}`, role: "tabpanel", "aria-label": TEXT.tabs[name] },
+        ...this.#pages[name].content);
+      this.#tabs[name] = this.#tab(name);
+    }
     this.element = el("div", { class: "caphuman-panel" },
-      el("div", { class: "caphuman-tabs", role: "tablist" }, ...Object.values(this.#tabs)), ...Object.values(this.#pages));
+      el("div", { class: "caphuman-tabs", role: "tablist" }, ...Object.values(this.#tabs)), ...Object.values(this.#boxes));
     this.open("pose");
-  }
-
-  #rows(names) {
-    for (const name of names) this.#sliders[name] = new Slider(name, this.#hooks);
-    return names.map((name) => this.#sliders[name].element);
-  }
-
-  #page(name, ...children) {
-    return el("div", { class: `caphuman-page caphuman-page-${name}`, role: "tabpanel", "aria-label": TEXT.tabs[name] }, ...children);
   }
 
   #tab(name) {
@@ -60,61 +48,28 @@ export class Panel {
     this.#tabs[next].focus();
   }
 
-  #posePage() {
-    for (const name of MODES) {
-      this.#modes[name] = button(`mode-${name}`, TEXT.modeHints[name], () => this.#hooks.put({ mode: name }), TEXT.modes[name]);
-    }
-    const modes = el("div", { class: "caphuman-group caphuman-segments", role: "group", "aria-label": TEXT.modeLabel }, ...Object.values(this.#modes));
-    return this.#page("pose", el("div", { class: "caphuman-line", ...marked("row-mode") }, el("span", {}, TEXT.modeLabel), modes), ...this.#rows(POSE));
-  }
-
-  #check(name) {
-    const box = el("input", { type: "checkbox", ...marked(`check-${name}`), onchange: () => this.#hooks.put({ [name]: box.checked }) });
-    this.#checks[name] = box;
-    return el("label", { class: "caphuman-line", ...marked(`row-${name}`) }, box, TEXT.values[name]);
-  }
-
-  #lightPage() {
-    const settle = () => this.#hooks.settle();
-    this.#colour = el("input", { type: "color", ...marked("light_colour", TEXT.values.light_colour),
-      oninput: () => this.#hooks.drag({ light_colour: this.#colour.value, relight: true }), onchange: settle, onblur: settle });
-    const colour = el("label", { class: "caphuman-line", ...marked("row-light_colour") }, TEXT.values.light_colour, this.#colour);
-    return this.#page("light", el("div", { class: "caphuman-lamp" }, this.#ball.element),
-      el("div", { class: "caphuman-column" }, this.#check("relight"), ...this.#rows(LIGHT), colour, this.#check("turn_light")));
-  }
-
   /** Brings one tab to the front. */
   open(name) {
+    this.#open = name;
     for (const each of TABS) {
       this.#tabs[each].setAttribute("aria-selected", each === name);
       this.#tabs[each].tabIndex = each === name ? 0 : -1;
-      this.#pages[each].hidden = each !== name;
+      this.#boxes[each].hidden = each !== name;
     }
-    if (name === "presets") this.#presets.load();
+    this.#opened(name);
+    this.#pages[name].opened?.();
+    this.#pages[name].picture?.(this.#head);
   }
 
-  /** @param {object} values the editor's; @param {(name: string) => boolean} linked */
-  show(values, linked) {
-    for (const [name, slider] of Object.entries(this.#sliders)) slider.show(values[name], linked(name));
-    for (const [name, box] of Object.entries(this.#checks)) Object.assign(box, { checked: values[name], disabled: linked(name) });
-    for (const name of MODES) {
-      this.#modes[name].setAttribute("aria-pressed", values.mode === name);
-      this.#modes[name].disabled = linked("mode");
-    }
-    Object.assign(this.#colour, { value: values.light_colour, disabled: linked("light_colour") });
-    for (const name of ["mode", "light_colour", "relight", "turn_light"]) this.#markLinked(name, linked(name));
-    this.#pages.light.classList.toggle("caphuman-unlit", !values.relight);
-    this.#ball.show(values, LIGHT_DIRECTION.some(linked));
-  }
-
-  #markLinked(name, is) {
-    const row = this.element.querySelector(`[data-testid="caphuman-row-${name}"]`);
-    row.dataset.linked = is;
-    row.title = is ? TEXT.linked : "";
+  /** @param {object} values the editor's; @param {(name: string) => boolean} linked; @param {object | null} head HEAD that the pictures show */
+  show(values, linked, head) {
+    for (const page of Object.values(this.#pages)) page.show?.(values, linked);
+    this.#head = head;
+    this.#pages[this.#open].picture?.(head);
   }
 
   /** Follows presets that other editors store; the returned function ends it. */
   follow() {
-    return this.#presets.follow();
+    return this.#pages.presets.follow();
   }
 }

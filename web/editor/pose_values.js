@@ -15,7 +15,8 @@ export const PLACE = ["x", "y", "scale"];
 export const POSE = [...TURN, ...PLACE, "jaw_degrees"];
 export const EXPRESSIONS = ["smile", "frown", "brows_up", "brows_down", "blink_left", "blink_right", "squint", "mouth_open",
   "jaw_left", "jaw_right", "pucker", "wide_mouth", "sneer", "cheek_puff", "surprise", "anger", "sadness", "disgust", "fear"];
-export const LIGHT = ["light_azimuth", "light_elevation", "light_intensity", "light_ambient"];
+export const DIRECTION = ["light_azimuth", "light_elevation"];
+export const LIGHT = [...DIRECTION, "light_intensity", "light_ambient", "light_fill", "light_rim"];
 
 /** Widget name -> its kind, range and default. */
 export const FIELDS = Object.freeze({
@@ -35,6 +36,9 @@ export const FIELDS = Object.freeze({
   light_intensity: number(0, 4, 0.01, 0.6),
   light_ambient: number(0, 4, 0.01, 0.7),
   light_colour: { kind: "colour", start: "#ffffff" },
+  frame: flag(),
+  light_fill: number(0, 4, 0.01),
+  light_rim: number(0, 4, 0.01),
 });
 
 const THOUSANDTH = 1000;         // the widgets round to 0.001
@@ -96,12 +100,12 @@ export const VIEWS = Object.freeze({
 });
 
 /**
- * The turn that brings a head to a view.
- * @param {string} view a key of VIEWS
- * @param {number[]} own yaw, pitch, roll in degrees that the incoming head has already (mode add), else zeros
+ * The values of a turn that brings a head to how it is to be seen.
+ * @param {number[]} wanted yaw, pitch, roll in degrees, as in VIEWS
+ * @param {number[]} own those that the incoming head has already (mode add), else zeros
  */
-export function turnTo(view, own) {
-  return Object.fromEntries(TURN.map((name, i) => [name, bounded(name, rounded(VIEWS[view][i] - own[i]))]));
+export function turnsTo(wanted, own) {
+  return Object.fromEntries(TURN.map((name, i) => [name, bounded(name, rounded(wanted[i] - own[i]))]));
 }
 
 /** Whether two sets of values are the same, name by name of the first. */

@@ -3,7 +3,7 @@
  * an edge belongs to no face; normals interpolated and not renormalised, texture bilinear, light evaluated at each pixel.
  */
 
-/** Area-weighted vertex normals, unit length. verts [V*3], faces [F*3] -> out [V*3]. */
+/** Area-weighted vertex normals, unit length. verts [V*3], faces [F*3] -> out [V*3], which is returned. */
 export function vertexNormals(verts, faces, out) {
   out.fill(0);
   for (let f = 0; f < faces.length; f += 3) {
@@ -19,37 +19,50 @@ export function vertexNormals(verts, faces, out) {
     const length = Math.hypot(out[v], out[v + 1], out[v + 2]) || 1;
     out[v] /= length; out[v + 1] /= length; out[v + 2] /= length;
   }
+  return out;
 }
 
-/** Buffers for one picture size; drawing allocates nothing. */
+const NORMAL = 3, SKIN = 6;          // places in Raster.here
+
+/** Buffers that grow to the largest picture; drawing allocates nothing. */
 export class Raster {
-  constructor(width, height, vertices) {
-    this.width = width;
-    this.height = height;
-    this.depth = new Float32Array(width * height);
-    this.face = new Int32Array(width * height);
-    this.first = new Float32Array(width * height);       // barycentric weights of the face's first two corners
-    this.second = new Float32Array(width * height);
+  here = new Float64Array(9);        // at the pixel being painted: three weights, normal, skin colour
+
+  constructor() {
+    this.#take(0);
+    this.resize(0, 0, 0);
+  }
+
+  #take(pixels) {
+    this.depth = new Float32Array(pixels);
+    this.face = new Int32Array(pixels);
+    this.first = new Float32Array(pixels);               // barycentric weights of the face's first two corners
+    this.second = new Float32Array(pixels);
+  }
+
+  /** Gets ready for pictures of this size and meshes of so many vertices. */
+  resize(width, height, vertices) {
+    Object.assign(this, { width, height });
+    if (this.face.length < width * height) this.#take(width * height);
+    if (this.screen?.length === vertices * 3) return;
     this.screen = new Float64Array(vertices * 3);        // x, y in pixels, z smaller is nearer
     this.turned = new Float32Array(vertices * 3);        // normals
   }
 
-  fits(width, height, vertices) {
-    return this.width === width && this.height === height && this.screen.length === vertices * 3;
-  }
-
   /**
-   * verts, normals [V*3] before the global rotation; root [3]; place from head_math.placement; zoom: picture pixels -> ours;
-   * left, top: picture pixels of our first corner.
+   * Where everything lies in our picture.
+   * @param {{verts: Float32Array, root: number[]}} shape before the global rotation: [V*3] and [3]; normals [V*3]
+   * @param {object} place of head_math.placement
+   * @param {{x: number, y: number, width: number, height: number}} part of the head's picture, in its pixels, that ours shows
    */
-  project(verts, normals, root, place, zoomX, zoomY, left = 0, top = 0) {
-    const { turn: r, map, depth } = place, { screen, turned } = this;
+  project({ verts, root }, normals, place, part) {
+    const { turn: r, map, depth } = place, { screen, turned } = this, zoomX = this.width / part.width, zoomY = this.height / part.height;
     const [cx, cy, cz] = root;
     for (let v = 0; v < verts.length; v += 3) {
       const x = verts[v] - cx, y = verts[v + 1] - cy, z = verts[v + 2] - cz;
       const X = r[0] * x + r[1] * y + r[2] * z + cx, Y = r[3] * x + r[4] * y + r[5] * z + cy;
-      screen[v] = (map[0] * X + map[1] * Y + map[2] - left) * zoomX;
-      screen[v + 1] = (map[3] * X + map[4] * Y + map[5] - top) * zoomY;
+      screen[v] = (map[0] * X + map[1] * Y + map[2] - part.x) * zoomX;
+      screen[v + 1] = (map[3] * X + map[4] * Y + map[5] - part.y) * zoomY;
       screen[v + 2] = -depth * (r[6] * x + r[7] * y + r[8] * z + cz);
       const nx = normals[v], ny = normals[v + 1], nz = normals[v + 2];
       turned[v] = r[0] * nx + r[1] * ny + r[2] * nz;
@@ -60,8 +73,8 @@ export class Raster {
 
   /** Finds the nearest face at each pixel. */
   scan(faces) {
-    this.depth.fill(Infinity);
-    this.face.fill(-1);
+    this.depth.fill(Infinity, 0, this.width * this.height);
+    this.face.fill(-1, 0, this.width * this.height);
     for (let f = 0; f < faces.length; f += 3) this.#triangle(faces, f);
   }
 
@@ -91,46 +104,59 @@ export class Raster {
     }
   }
 
-  /** Normals as colours, 0..1 = -1..1. pixels: RGBA bytes. */
+  /** Normals as colours, 0..1 = -1..1; what is not covered becomes transparent. pixels: RGBA bytes. */
   paintNormals(faces, pixels) {
-    this.#each(faces, pixels, (out, at, nx, ny, nz) => {
-      out[at] = (nx * 0.5 + 0.5) * 255; out[at + 1] = (ny * 0.5 + 0.5) * 255; out[at + 2] = (nz * 0.5 + 0.5) * 255;
-    });
+    const { face, here } = this;
+    pixels.fill(0);
+    for (let i = 0, at = 0; at < pixels.length; i++, at += 4) {
+      if (face[i] < 0) continue;
+      this.#look(i, faces);
+      for (let c = 0; c < 3; c++) pixels[at + c] = (here[NORMAL + c] * 0.5 + 0.5) * 255;
+      pixels[at + 3] = 255;
+    }
   }
 
   /** Albedo times light. mesh: faces, uvs, uvFaces; texture: { width, height, data RGB bytes, row 0 at v = 1 }; light: head_math.polynomial. */
   paintShaded(mesh, texture, light, pixels) {
-    const { uvs, uvFaces } = mesh, { width, height, data } = texture, l = light;
-    this.#each(mesh.faces, pixels, (out, at, nx, ny, nz, f, wa, wb, wc) => {
-      const ta = uvFaces[f] * 2, tb = uvFaces[f + 1] * 2, tc = uvFaces[f + 2] * 2;
-      const u = (uvs[ta] * wa + uvs[tb] * wb + uvs[tc] * wc) * width - 0.5;
-      const v = (1 - (uvs[ta + 1] * wa + uvs[tb + 1] * wb + uvs[tc + 1] * wc)) * height - 0.5;
-      const u0 = Math.max(0, Math.min(width - 1, Math.floor(u))), v0 = Math.max(0, Math.min(height - 1, Math.floor(v)));
-      const u1 = Math.min(width - 1, u0 + 1), v1 = Math.min(height - 1, v0 + 1), fu = u - u0, fv = v - v0;
-      const p = (v0 * width + u0) * 3, q = (v0 * width + u1) * 3, r = (v1 * width + u0) * 3, s = (v1 * width + u1) * 3;
-      for (let c = 0; c < 3; c++) {
-        const upper = data[p + c] + (data[q + c] - data[p + c]) * fu, lower = data[r + c] + (data[s + c] - data[r + c]) * fu;
-        const k = c * 9;
-        const shade = l[k] + nx * (l[k + 1] + l[k + 4] * ny + l[k + 5] * nz + l[k + 7] * nx)
-          + ny * (l[k + 2] + l[k + 6] * nz - l[k + 7] * ny) + nz * (l[k + 3] + l[k + 8] * nz);
-        out[at + c] = (upper + (lower - upper) * fv) * shade;
+    const { face, here } = this;
+    pixels.fill(0);
+    for (let i = 0, at = 0; at < pixels.length; i++, at += 4) {
+      if (face[i] < 0) continue;
+      this.#look(i, mesh.faces);
+      this.#skin(mesh, face[i], texture);
+      const nx = here[NORMAL], ny = here[NORMAL + 1], nz = here[NORMAL + 2];
+      for (let c = 0, k = 0; c < 3; c++, k += 9) {
+        const shade = light[k] + nx * (light[k + 1] + light[k + 4] * ny + light[k + 5] * nz + light[k + 7] * nx)
+          + ny * (light[k + 2] + light[k + 6] * nz - light[k + 7] * ny) + nz * (light[k + 3] + light[k + 8] * nz);
+        pixels[at + c] = here[SKIN + c] * shade;
       }
-    });
+      pixels[at + 3] = 255;
+    }
   }
 
-  /** Calls paint for each covered pixel with its normal, face and weights; what is not covered becomes transparent. */
-  #each(faces, pixels, paint) {
-    const { face, first, second, turned: n } = this;
-    for (let i = 0, at = 0; i < face.length; i++, at += 4) {
-      const f = face[i];
-      if (f < 0) {
-        pixels[at] = pixels[at + 1] = pixels[at + 2] = pixels[at + 3] = 0;
-        continue;
-      }
-      const a = faces[f] * 3, b = faces[f + 1] * 3, c = faces[f + 2] * 3, wa = first[i], wb = second[i], wc = 1 - wa - wb;
-      paint(pixels, at, n[a] * wa + n[b] * wb + n[c] * wc, n[a + 1] * wa + n[b + 1] * wb + n[c + 1] * wc,
-        n[a + 2] * wa + n[b + 2] * wb + n[c + 2] * wc, f, wa, wb, wc);
-      pixels[at + 3] = 255;
+  /** Weights and normal at a covered pixel -> here. */
+  #look(i, faces) {
+    const { turned: n, here } = this, f = this.face[i], a = faces[f] * 3, b = faces[f + 1] * 3, c = faces[f + 2] * 3;
+    const wa = this.first[i], wb = this.second[i], wc = 1 - wa - wb;
+    here[0] = wa;
+    here[1] = wb;
+    here[2] = wc;
+    here[NORMAL] = n[a] * wa + n[b] * wb + n[c] * wc;
+    here[NORMAL + 1] = n[a + 1] * wa + n[b + 1] * wb + n[c + 1] * wc;
+    here[NORMAL + 2] = n[a + 2] * wa + n[b + 2] * wb + n[c + 2] * wc;
+  }
+
+  /** The texture's colour, bilinear, at the weights that are here -> here. */
+  #skin({ uvs, uvFaces }, f, { width, height, data }) {
+    const { here } = this, a = uvFaces[f] * 2, b = uvFaces[f + 1] * 2, c = uvFaces[f + 2] * 2, wa = here[0], wb = here[1], wc = here[2];
+    const u = (uvs[a] * wa + uvs[b] * wb + uvs[c] * wc) * width - 0.5;
+    const v = (1 - (uvs[a + 1] * wa + uvs[b + 1] * wb + uvs[c + 1] * wc)) * height - 0.5;
+    const u0 = Math.max(0, Math.min(width - 1, Math.floor(u))), v0 = Math.max(0, Math.min(height - 1, Math.floor(v)));
+    const u1 = Math.min(width - 1, u0 + 1), v1 = Math.min(height - 1, v0 + 1), fu = u - u0, fv = v - v0;
+    const p = (v0 * width + u0) * 3, q = (v0 * width + u1) * 3, r = (v1 * width + u0) * 3, s = (v1 * width + u1) * 3;
+    for (let k = 0; k < 3; k++) {
+      const upper = data[p + k] + (data[q + k] - data[p + k]) * fu, lower = data[r + k] + (data[s + k] - data[r + k]) * fu;
+      here[SKIN + k] = upper + (lower - upper) * fv;
     }
   }
 }

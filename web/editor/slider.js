@@ -7,25 +7,24 @@ import { TEXT } from "./text.js";
 const LOGARITHMIC = { to: Math.log2, from: (value) => 2 ** value, step: 0.01 };
 const LINEAR = { to: (value) => value, from: (value) => value };
 
-/** The editor's hooks: `drag` while the hand is on the bar (one undo step until `settle`), `put` for a finished value. */
 export class Slider {
   #name;
   #curve;
   #bar;
   #number;
 
-  /** @param {{drag: (changes) => void, settle: () => void, put: (changes) => void}} hooks */
-  constructor(name, hooks) {
+  /** @param {import("./actions.js").Actions} actions drags while the hand is on the bar (one step of undo until it lets go) */
+  constructor(name, actions) {
     const field = FIELDS[name], label = TEXT.values[name];
     this.#name = name;
     this.#curve = name === "scale" ? LOGARITHMIC : LINEAR;
     this.#bar = el("input", { type: "range", min: this.#curve.to(field.low), max: this.#curve.to(field.high),
       step: this.#curve.step ?? field.bar ?? field.step, ...marked(`slider-${name}`), "aria-label": label,
-      oninput: () => hooks.drag({ [name]: this.#fromBar() }), onchange: () => hooks.settle(),
-      onpointerup: () => hooks.settle(), onblur: () => hooks.settle(),   // no change event comes when it ends where it began
-      ondblclick: () => hooks.put({ [name]: field.start }) });
+      oninput: () => actions.drag({ [name]: this.#fromBar() }), onchange: () => actions.settle(),
+      onpointerup: () => actions.settle(), onblur: () => actions.settle(),   // no change event comes when it ends where it began
+      ondblclick: () => actions.put({ [name]: field.start }) });
     this.#number = el("input", { type: "text", inputmode: "decimal", autocomplete: "off", ...marked(`number-${name}`), "aria-label": label,
-      onchange: () => hooks.put(this.#typed()), onkeydown: (event) => this.#onKey(event), onfocus: () => this.#number.select() });
+      onchange: () => actions.put(this.#typed()), onkeydown: (event) => this.#onKey(event), onfocus: () => this.#number.select() });
     this.element = el("div", { class: "caphuman-row", ...marked(`row-${name}`), "aria-label": undefined, title: TEXT.sliderHint },
       el("div", { class: "caphuman-bar" }, el("span", {}, label), this.#bar), this.#number);
   }

@@ -8,7 +8,6 @@ from ...check import fail
 from ..detection import Detector
 
 BACKENDS = ("mtcnn", "mediapipe", "insightface")
-AUTO = "auto"
 
 
 def make_detector(backend: str, model_name: str, folders: Mapping[str, Sequence[Path]], providers: Sequence[str] = ()) -> Detector:
@@ -28,23 +27,3 @@ def make_detector(backend: str, model_name: str, folders: Mapping[str, Sequence[
         from .insightface import InsightFace
         return InsightFace(folders["insightface"], model_name, providers)
     fail("backend", f"must be one of {', '.join(BACKENDS)}", repr(backend), "choose one of them")
-
-
-def find_bundles(folders: Sequence[Path]) -> list[str]:
-    """MediaPipe landmarker bundles, by their names relative to the folders."""
-    return sorted({path.relative_to(folder).as_posix() for folder in folders if folder.is_dir()
-                   for path in folder.rglob("*.task")})
-
-
-def find_packs(folders: Sequence[Path]) -> dict[str, Path]:
-    """insightface packs: folders that hold .onnx files, by name.
-
-    `models/buffalo_l/*.onnx` is the usual place; a pack unpacked into a folder of its own name
-    (`models/antelopev2/antelopev2/*.onnx`) is found too.
-    """
-    packs: dict[str, Path] = {}
-    for folder in folders:
-        for path in sorted(folder.rglob("*.onnx")) if folder.is_dir() else ():
-            if path.parent != folder:
-                packs.setdefault(path.parent.name, path.parent)
-    return packs

@@ -34,13 +34,15 @@ class Edit:
     expressions: dict[str, float] = field(default_factory=dict)
 
 
-def edit_head(head: Head, model: HeadModel, edit: Edit, mode: Mode = "add", follow_light: bool = False) -> Head:
+def edit_head(head: Head, model: HeadModel, edit: Edit, mode: Mode = "add", follow_light: bool = False,
+              framed: bool = False) -> Head:
     """The edited head; every head of the batch is edited alike.
 
     add: angles, shifts, jaw and expressions are added to what the head has, the scale multiplies. The head turns on the
     spot, about its pivot. An edit and its negative (scale: its inverse) cancel while |pitch| stays below 90 degrees.
     follow_light: the light turns along with the head instead of staying where it is.
     set: pose, place (0, 0: the picture's centre), scale, jaw and expression become exactly the edit's.
+    framed: place and scale do so in any mode.
     """
     _check(edit, mode)
     _check_codes(head, model)
@@ -49,7 +51,7 @@ def edit_head(head: Head, model: HeadModel, edit: Edit, mode: Mode = "add", foll
     head = _express(head, model, edit, mode)
     short = min(head.width, head.height)
     step = torch.tensor([edit.x * short, edit.y * short])
-    if mode == "add":
+    if mode == "add" and not framed:
         head = move_pivot(head, model, anchored)
         head = scale_about_pivot(head, model, torch.full((len(head),), edit.scale))
         return move_pivot(head, model, pivot(head, model) + step)

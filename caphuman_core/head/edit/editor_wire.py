@@ -26,6 +26,9 @@ from .recipes import EXPRESSIONS
 
 LARGEST = 1e3                # of any code: far outside every real head, far inside float32
 LEVELS = 65535               # of a quantised coordinate
+# What a hand takes hold of in the view -> landmarks of the 68, counted from 0, in whose middle it lies. Sides are the person's own.
+HANDLES = {"mouth_right": (48,), "mouth_left": (54,), "brow_right": (19,), "brow_left": (24,), "lid_right": (37, 38),
+           "lid_left": (43, 44), "chin": (8,)}
 
 
 class EditorModel:
@@ -69,19 +72,22 @@ def vertices_message(editor: EditorModel, request: dict[str, Any]) -> bytes:
     """The posed head before its global rotation: uint16 [V, 3], a vertex being low + step * value, metres.
 
     request: identity, expression, jaw_radians of the incoming head; mode, jaw_degrees and expressions {name: amount} of the edit.
-    The header also carries root (what the global rotation turns about), pivot and pivot_root (see `new.pivot`), metres.
+    The header also carries root (what the global rotation turns about), pivot and pivot_root (see `pivot.pivot`),
+    and the points of HANDLES on the posed face, metres.
     """
     model = editor.model
     identity = numbers(request, "identity", model.identity_basis.shape[0])
     expression, jaw = _expressed(editor, request)
     zero = torch.zeros(1, 3)
-    verts = pose_head(model, identity[None], expression[None], zero, jaw[None]).verts[0]
+    posed = pose_head(model, identity[None], expression[None], zero, jaw[None])
+    verts = posed.verts[0]
     joints = rest_joints(model, identity[None])[0]
     low, high = verts.amin(0), verts.amax(0)
     step = ((high - low) / LEVELS).clamp(min=1e-12)
     header = {"fingerprint": model.fingerprint, "vertices": len(verts), "low": low.tolist(), "step": step.tolist(),
               "root": _root(model, identity, expression).tolist(), "pivot_root": joints[0].tolist(),
-              "pivot": ((joints[list(EYES)].mean(0) + joints[JAW]) / 2).tolist()}
+              "pivot": ((joints[list(EYES)].mean(0) + joints[JAW]) / 2).tolist(),
+              "handles": {name: posed.landmarks2d[0, list(points)].mean(0).tolist() for name, points in HANDLES.items()}}
     return _message(header, ((verts - low) / step).round().clamp(0, LEVELS).numpy().astype("<u2"))
 
 

@@ -1,6 +1,8 @@
 """Relighting heads."""
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -10,13 +12,29 @@ from ..light import directional, terms
 from ..rotations import matrix_from_axis_angle
 
 
+@dataclass(frozen=True)
+class Others:
+    """Strengths of the lights beside the first one, of its colour, as a photographer sets them up around it."""
+
+    fill: float = 0.0                    # from the other side, at eye level: brightens the shadows
+    rim: float = 0.0                     # from behind, opposite, above: an edge of light
+
+
+RIM_ELEVATION_DEGREES = 35.0
+
+
 def relight(head: Head, azimuth_degrees: float, elevation_degrees: float, intensity: float, ambient: float,
-            colour: tuple[float, float, float]) -> Head:
-    """Every head of the batch under one soft distant light and ambient light; see `light.directional`."""
+            colour: tuple[float, float, float], others: Others = Others()) -> Head:
+    """Every head of the batch under one soft distant light, those set up around it, and ambient light; see `light.directional`."""
     for name, value, low, high in (("azimuth", azimuth_degrees, -360, 360), ("elevation", elevation_degrees, -180, 180),
-                                   ("intensity", intensity, 0, 100), ("ambient", ambient, 0, 100)):
+                                   ("intensity", intensity, 0, 100), ("ambient", ambient, 0, 100),
+                                   ("fill", others.fill, 0, 100), ("rim", others.rim, 0, 100)):
         require(low <= value <= high, name, f"must be from {low} to {high}", value, "choose a value in that range")
     light = directional(azimuth_degrees, elevation_degrees, intensity, ambient, colour)
+    if others.fill:
+        light = light + directional(-azimuth_degrees, 0.0, others.fill, 0.0, colour)
+    if others.rim:
+        light = light + directional(azimuth_degrees + 180, RIM_ELEVATION_DEGREES, others.rim, 0.0, colour)
     return head.replace(light=light.to(head.light).expand(len(head), 9, 3).clone())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -163,10 +162,3 @@ class _Average:
         u, _, vh = torch.linalg.svd(self(matrix_from_axis_angle(axis_angle.double())))
         u = torch.cat([u[..., :2], u[..., 2:] * torch.linalg.det(u @ vh)[:, None, None]], -1)
         return axis_angle_from_matrix(u @ vh).to(axis_angle)
-
-
-def strip_frames(count: int, most: int = 12) -> Sequence[int]:
-    """Which frames a strip shows: all of a short sequence, else evenly chosen ones with both ends."""
-    if count <= most:
-        return range(count)
-    return [round(index * (count - 1) / (most - 1)) for index in range(most)]

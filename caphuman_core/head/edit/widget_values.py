@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 PLACE: dict[str, float] = {"yaw_degrees": 0.0, "pitch_degrees": 0.0, "roll_degrees": 0.0, "x": 0.0, "y": 0.0, "scale": 1.0,
                            "jaw_degrees": 0.0}
 LIGHT: dict[str, Any] = {"light_azimuth": 30.0, "light_elevation": 25.0, "light_intensity": 0.6, "light_ambient": 0.7,
-                         "light_colour": "#ffffff"}
+                         "light_colour": "#ffffff", "light_fill": 0.0, "light_rim": 0.0}
 NEUTRAL: dict[str, Any] = {**PLACE, **dict.fromkeys(EXPRESSIONS, 0.0), "mode": "add", "turn_light": False, "relight": False,
-                           **LIGHT}
+                           **LIGHT, "frame": False}
 
 
 def edited(head: Head, model: HeadModel, values: Mapping[str, Any]) -> Head:
@@ -30,13 +30,13 @@ def edited(head: Head, model: HeadModel, values: Mapping[str, Any]) -> Head:
     """
     from ..light import rgb01_of
     from .edit import edit_head
-    from .relight import relight
+    from .relight import Others, relight
     values = {**NEUTRAL, **values}
-    head = edit_head(head, model, edit_of(values), values["mode"], bool(values["turn_light"]))
+    head = edit_head(head, model, edit_of(values), values["mode"], bool(values["turn_light"]), bool(values["frame"]))
     if not values["relight"]:
         return head
-    azimuth, elevation, intensity, ambient = (float(values[name]) for name in tuple(LIGHT)[:4])
-    return relight(head, azimuth, elevation, intensity, ambient, rgb01_of(str(values["light_colour"])))
+    azimuth, elevation, intensity, ambient, fill, rim = (float(values[name]) for name in LIGHT if name != "light_colour")
+    return relight(head, azimuth, elevation, intensity, ambient, rgb01_of(str(values["light_colour"])), Others(fill, rim))
 
 
 def edit_of(values: Mapping[str, Any]) -> Edit:

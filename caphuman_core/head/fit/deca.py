@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...check import fail, require
+from ...files.telltale import DECA_KEY, DECA_PREFIX
 from ...files.weights import load_strict, strip_prefix
 from ...flow import Faces, Head
 from ..camera import CROP_SIZE
@@ -34,8 +35,8 @@ class DecaEncoder(nn.Module):
 
 def build_encoder(state: Mapping[str, Tensor], name: str) -> DecaEncoder:
     """The encoder from deca_model.tar's tensors (only E_flame.* is read) or from E_flame's alone; strict."""
-    inner = strip_prefix(state, "E_flame.") or dict(state)
-    if "encoder.conv1.weight" not in inner:
+    inner = strip_prefix(state, DECA_PREFIX) or dict(state)
+    if DECA_KEY not in inner:
         fail(name, "must be DECA's encoder", f"keys like {', '.join(sorted(inner)[:3]) or 'none'}",
              "use deca_model.tar from the DECA project")
     network = DecaEncoder()
@@ -45,7 +46,7 @@ def build_encoder(state: Mapping[str, Tensor], name: str) -> DecaEncoder:
 
 def is_encoder_key(key: str) -> bool:
     """Keys worth reading from deca_model.tar; its detail networks and training state are never used."""
-    return key.startswith(("E_flame.", "encoder.", "layers."))
+    return key.startswith((DECA_PREFIX, "encoder.", "layers."))
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import narrow_nets as nets
 import pytest
 import torch
 from narrow_world import apply, hint, identity, one, sample
+
+from tools.stand_ins import narrow_nets as nets
 
 
 def bad(world, **changes):
