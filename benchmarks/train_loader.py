@@ -1,6 +1,6 @@
 """Does the loader keep up with training? Processor seconds a sample of reading and of drawing the hint, and what that means.
 
-    python benchmarks/train_loader.py [--samples 24] [--size 512]
+    python dev.py benchmark train_loader [--samples 24] [--size 512]
 
 Shards of drawn heads with everything that real ones hold, at their real sizes. Processor seconds, one thread, median over
 batches: they hold on a busy machine too. The row's last columns: samples a second of two cores, as a ratio to the aim of 120 (one
@@ -11,27 +11,12 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-PACK = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PACK / "tests"))
-import conftest  # noqa: E402, F401  (makes caphuman_core importable without shadowing anything)
-
 AIM, CORES = 120.0, 2                    # samples a second that one H200 may ask for; cores that the ratio is told for
-
-
-def load(name: str) -> None:
-    """A package of the repository, as the tests import it."""
-    spec = spec_from_file_location(name, PACK / name / "__init__.py", submodule_search_locations=[str(PACK / name)])
-    if spec is None or spec.loader is None:
-        raise ImportError(name)
-    sys.modules[name] = module = module_from_spec(spec)
-    spec.loader.exec_module(module)
 
 
 def seconds(function: Callable[[], object], repeats: int) -> float:
@@ -75,8 +60,6 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=24)
     parser.add_argument("--size", type=int, default=512)
     options = parser.parse_args()
-    for name in ("caphuman_bench", "caphuman_train"):
-        load(name)
     found = measure(options.samples, options.size)
     rate = CORES / found["whole"]
     print(f"| {options.size} x {options.size}, one thread | processor ms a sample |\n|---|---|")
@@ -84,9 +67,9 @@ def main() -> None:
     print(f"| reading target and reference ({found['bytes'] / 1e6:.2f} MB each), checksums, decoding | {found['read'] * 1e3:.1f} |")
     print(f"| reading where they are one photo | {found['read, one photo'] * 1e3:.1f} |")
     print(f"| drawing the hint | {found['hint'] * 1e3:.1f} |")
+    processes, disk = math.ceil(AIM * found["whole"]), AIM * found["bytes"] * 2 / 1e6
     print(f"\n{CORES} cores: {rate:.1f} samples a second, {rate / AIM:.2f} of the {AIM:.0f} that are the aim on one H200. That "
-          f"needs {math.ceil(AIM * found['whole'])} loader processes on cores like these, and {AIM * found['bytes'] * 2 / 1e6:.0f} MB/s "
-          "from the disk.")
+          f"needs {processes} loader processes on cores like these, and {disk:.0f} MB/s from the disk.")
 
 
 if __name__ == "__main__":
