@@ -3,6 +3,7 @@
 POST /caphuman/editor/new_head  {model, width, height}            -> HEAD as JSON
 GET  /caphuman/editor/mesh?model=NAME                             -> mesh (editor_wire.mesh_message), cacheable
 POST /caphuman/editor/texture   {model, texture}                  -> texture (editor_wire.texture_message)
+POST /caphuman/editor/amounts   {model, expression}                -> named amounts like it, as JSON
 POST /caphuman/editor/vertices  {model, identity, expression, ...} -> vertices (editor_wire.vertices_message)
 
 Answers follow from the request alone: nothing of one browser is kept for another. A model is named as in
@@ -123,6 +124,11 @@ class Editor:
         from ..caphuman_core.head.edit.editor_wire import texture_message
         return texture_message(self.model(request.get("model")).model, request)
 
+    def amounts(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Named amounts like a head's own expression."""
+        from ..caphuman_core.head.edit.editor_wire import amounts_json
+        return amounts_json(self.model(request.get("model")), request)
+
     def vertices(self, request: dict[str, Any]) -> bytes:
         """The posed vertices of a head and an edit."""
         from ..caphuman_core.head.edit.editor_wire import vertices_message
@@ -167,7 +173,8 @@ def make_handlers(editor: Editor) -> dict[tuple[str, str], Callable[[web.Request
         return web.Response(body=body, content_type="application/octet-stream", headers=headers)
 
     return {("POST", f"{PREFIX}/new_head"): posted(editor.new_head), ("GET", f"{PREFIX}/mesh"): _explained(mesh),
-            ("POST", f"{PREFIX}/texture"): posted(editor.texture), ("POST", f"{PREFIX}/vertices"): posted(editor.vertices)}
+            ("POST", f"{PREFIX}/texture"): posted(editor.texture), ("POST", f"{PREFIX}/vertices"): posted(editor.vertices),
+            ("POST", f"{PREFIX}/amounts"): posted(editor.amounts)}
 
 
 def _explained(handle: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:

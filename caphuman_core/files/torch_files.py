@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MOST_STEPS = 1_000_000                   # of the pickle; a whole checkpoint with its optimizer takes 200,000
 MOST_IN_MEMORY = 256 << 20               # bytes of a file that is read rather than mapped
 MOST_PICKLE = 64 << 20                   # bytes of a zip's pickle; a whole checkpoint's has 300 kB
+MOST_UNFOUNDED = 2 << 30                 # bytes that tensors may claim beyond what the file holds
 ZIP = b"PK\3\4"                          # first bytes of files since torch 1.6
 TYPES = {"DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
          "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8",
@@ -55,6 +56,11 @@ class View:
     shape: tuple[int, ...]
     stride: tuple[int, ...]
 
+    @property
+    def unfounded(self) -> int:
+        """Bytes that a copy of its own would take beyond those of the storage: an expanded tensor looks at numbers again."""
+        return max(0, math.prod(self.shape) - self.storage.count) * BYTES[self.storage.dtype]
+
 
 def read_torch(path: Path, name: str, keep: Callable[[str], bool] | None = None) -> dict[str, Tensor]:
     """The tensors of a torch file whose flat key ("E_flame.encoder.conv1.weight") satisfies `keep`.
@@ -69,6 +75,8 @@ def read_torch(path: Path, name: str, keep: Callable[[str], bool] | None = None)
     if isinstance(tree, Mapping) and isinstance(tree.get("state_dict"), Mapping):
         tree = tree["state_dict"]
     wanted = {key: view for key, view in _flat(tree, "") if keep is None or keep(key)}
+    if sum(view.unfounded for view in wanted.values()) > MOST_UNFOUNDED:
+        raise ValueError("tensors that claim far more numbers than the file holds")
     storages = {view.storage.key: view.storage for view in wanted.values()}
     numbers = source.read(list(storages.values()))
     return {key: _tensor(view, numbers[view.storage.key]) for key, view in wanted.items()}
@@ -188,7 +196,7 @@ def _sizes(tree: Any) -> dict[str, Storage]:
 def _mapped(path: Path, size: int) -> UntypedStorage:
     """The whole file as private pages of memory: read when they are used, and never written back."""
     import torch
-    return torch.UntypedStorage.from_file(str(path), False, size)
+    return torch.UntypedStorage.from_file(str(path), False, size)          # pyright: ignore[reportReturnType]
 
 
 def _numbers(raw: bytes | UntypedStorage, storage: Storage) -> Tensor:
@@ -213,7 +221,7 @@ def _machine(name: str) -> Machine:
         if make is None and (module.split(".")[0] in TRAINING_PACKAGES or (module in ("torch", "torch.storage") and what in TYPES)):
             make = opaque
         if make is None:
-            fail(name, "must hold nothing but tensors", f"a reference to {module}.{what}",
+            fail(name, "must be a complete, plain weight file", f"a reference to {module}.{what}",
                  "do not use this file; get the original from its owners")
         return make
     return Machine(resolve, Budget(opcodes=MOST_STEPS, items=MOST_STEPS), _reference)
@@ -234,14 +242,13 @@ def _reference(told: Any) -> Storage:
 
 
 def _view(_budget: Budget, storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> View:
-    """torch._utils._rebuild_tensor_v2: a tensor that claims no more than its storage holds."""
+    """torch._utils._rebuild_tensor_v2: a tensor that looks at no more than its storage holds. ValueError for any other."""
     numbers = (offset, *shape, *stride) if isinstance(shape, tuple) and isinstance(stride, tuple) else (None,)
     if not isinstance(storage, Storage) or not all(isinstance(number, int) and number >= 0 for number in numbers):
         raise ValueError("a tensor without a shape or a storage")
-    count = math.prod(shape)
     last = offset + sum((side - 1) * step for side, step in zip(shape, stride, strict=True))
-    if count > storage.count or (count and last >= storage.count):
-        raise ValueError(f"a tensor of {count} numbers on a storage of {storage.count}")
+    if math.prod(shape) and last >= storage.count:
+        raise ValueError(f"a tensor of {math.prod(shape)} numbers on a storage of {storage.count}")
     return View(storage, offset, shape, stride)
 
 

@@ -120,9 +120,8 @@ def _install_torch(step: Step) -> None:
 
 def _requirement_steps(tree: Path, for_tests: bool) -> list[Step]:
     needed = tree / "requirements.txt"
-    own = ROOT / "requirements.txt"
     steps = [Step("host requirements", ("-r", str(needed)), needed.read_text(encoding="utf-8")),
-             Step("pack requirements", ("-r", str(own), *_groups("demo")), own.read_text(encoding="utf-8") + _table(GROUPS)),
+             Step("pack requirements", (".[opencv]", *_groups("demo")), _table("project") + _table(EXTRAS) + _table(GROUPS)),
              Step("weights of the face detector", ("--no-deps", *_groups("weights")), _table(GROUPS))]
     if for_tests:
         steps += [Step("test requirements", _groups("test", "browser", "check"), _table(GROUPS)),

@@ -52,7 +52,7 @@ export const TEXT = {
   },
   posesLabel: "Ready-made poses",
   poses: {
-    passport: "Passport", portrait: "Portrait", warm_smile: "Warm smile", laugh: "Laugh", over_shoulder: "Over shoulder", thoughtful: "Thoughtful",
+    passport: "Passport", portrait: "Portrait", warm_smile: "Warm smile", laugh: "Laugh", over_shoulder: "Shoulder", thoughtful: "Thoughtful",
     surprised: "Surprised", sceptical: "Sceptical", wink: "Wink", angry: "Angry", sad: "Sad", singing: "Singing",
   },
   handles: {
