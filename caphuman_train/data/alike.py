@@ -41,7 +41,7 @@ def copies(hashes: Sequence[str], worth: Sequence[float]) -> dict[int, int]:
     Of pictures that are alike the one of greatest worth stays (say, of most pixels), among equals the first. No chains: what is
     left out is alike to the very one that stays.
     """
-    bits = np.frombuffer(bytes.fromhex("".join(hashes)), dtype=np.uint8).reshape(len(hashes), -1)
+    bits = np.frombuffer(bytes.fromhex("".join(hashes)), dtype=np.uint8).reshape(-1, FREQUENCIES ** 2 // 8)
     alike: dict[int, list[int]] = {}
     for one, other in _pairs(bits):
         alike.setdefault(one, []).append(other)
