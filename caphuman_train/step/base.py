@@ -46,6 +46,8 @@ def load_base(path: str | Path, dtype: torch.dtype, cache_bytes: int = 0) -> Bas
     _require_sd15_file(path)
     base_model = part()("nodes.capface.base_model")
     import comfy.sd
+    patcher: Any
+    vae: Any
     try:
         patcher, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(str(path), model_options={"dtype": dtype})
     except RuntimeError as error:

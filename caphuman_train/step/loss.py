@@ -68,6 +68,7 @@ class CapFaceStep(nn.Module):
         self.settings = settings
         self.dtype = dtype
         self._frozen = (unet,)                  # no submodule: neither saved nor sent to other processes
+        self.alphas: Tensor
         self.register_buffer("alphas", alphas, persistent=False)
 
     def forward(self, inputs: StepInputs, soft_gate: bool = False) -> tuple[Tensor, Tensor, Tensor]:

@@ -34,6 +34,7 @@ class State:
     mean: Mapping[str, Tensor] | None           # the running mean, where there is one
     scaler: Mapping[str, Any]                   # of fp16 gradients; {} otherwise
     depends_on: Mapping[str, Any]               # what a resumed run must have in common with this one
+    about: Mapping[str, Any]                    # settings, names and data of the run, for export
 
 
 def save(folder: Path, state: State, keep: int, keep_every: int = 0) -> Path:
@@ -46,7 +47,7 @@ def save(folder: Path, state: State, keep: int, keep_every: int = 0) -> Path:
             place = f"optimizer/{index}/{name}"
             (tensors if isinstance(value, Tensor) else numbers)[place] = value
     metadata = {"format": FORMAT, "step": str(state.step), "numbers": json.dumps(numbers), "scaler": json.dumps(dict(state.scaler)),
-                "depends_on": json.dumps(dict(state.depends_on))}
+                "depends_on": json.dumps(dict(state.depends_on)), "about": json.dumps(dict(state.about))}
     path = folder / FOLDER / f"step-{state.step:08}.safetensors"
     _drop_parts(path.parent)
     write_safetensors(path, tensors, metadata)
@@ -114,7 +115,7 @@ def load(path: Path) -> State:
             held.setdefault(int(index), {})[name] = value
     mean = _under(tensors, "mean/")
     return State(int(about["step"]), _under(tensors, "weights/"), {"state": held}, mean or None, json.loads(about["scaler"]),
-                 json.loads(about["depends_on"]))
+                 json.loads(about["depends_on"]), json.loads(about["about"]))
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

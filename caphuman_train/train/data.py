@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from caphuman_core.check import fail, require
 
 from ..data.loader import Shards, prefetch
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from caphuman_core.head.model.head_model import HeadModel
 
     from ..data.batch import Batch
+    from ..data.shards import Tokens
     from .settings import Settings
     from .world import World
 
@@ -30,8 +33,8 @@ class TrainingData:
 
     def batches(self, share: Share, first_step: int, last_step: int, seed: int, world: World) -> Iterator[Batch]:
         """This process's parts of the steps from `first_step` to before `last_step`, in order."""
-        parts = prefetch(self.learnt, first_step * share.parts, last_step * share.parts, share.samples, seed, world.rank, world.size,
-                         self.flip_probability, self.head_model, workers=self.workers)
+        parts = prefetch(self.learnt, first_step * share.parts, last_step * share.parts, share.samples, seed, world.rank,
+                         world.size, self.flip_probability, self.head_model, workers=self.workers)
         return (batch for _, batch in parts)
 
 
@@ -80,9 +83,18 @@ def load_head_model(name: str) -> HeadModel:
     return load_file(path, path.name)
 
 
-def _tokens(clip_vision: str):
-    """The tower that makes CLIP's tokens of stored faces, where one is named."""
+def _tokens(clip_vision: str) -> Tokens | None:
+    """What makes CLIP's tokens of a stored face, where a tower is named."""
     if not clip_vision:
         return None
-    from ..data.encoders import face_tokens
-    return face_tokens(Path(clip_vision))
+    from functools import partial
+
+    from caphuman_core.identity.crops import clip_pixels
+    from caphuman_train.host import part
+
+    from ..data.webp import decoded
+    from ..prepare.tools import load_tower
+    nodes, tower = part()("nodes.identity"), load_tower(Path(clip_vision))
+    nodes.require_clip_l(tower)
+    tokens = torch.no_grad()(partial(nodes.clip_tokens, tower))
+    return lambda content: tokens(clip_pixels(decoded(content))[None])[0]

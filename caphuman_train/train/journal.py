@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from caphuman_core.check import InputError, fail
+from caphuman_core.check import fail
 
 from .world import World
 
@@ -33,10 +33,6 @@ class StepRecord:
     mask_error: Tensor                          # [B]
     closed: Tensor                              # [B] share of the mask
     gradient_norm: Tensor | None                # [] over all parameters, with the last part of a step
-
-
-class NotFinite(InputError):
-    """A loss or gradient became NaN or infinite."""
 
 
 class Journal:
@@ -62,7 +58,7 @@ class Journal:
             self.bar.update(1)
 
     def settle(self, lr: float) -> None:
-        """Write an entry of all that waits. NotFinite names the first step whose numbers are not, and its samples."""
+        """Write an entry of all that waits. InputError names the first step with a NaN or infinity, and its samples."""
         records = [record for part in self.world.gather([_at_rest(record) for record in self.waiting]) for record in part]
         self.waiting = []
         if not records:
@@ -117,7 +113,7 @@ def summary(records: Sequence[StepRecord]) -> dict[str, float]:
 
 
 def require_finite(records: Sequence[StepRecord], gradients: bool) -> None:
-    """NotFinite for the first step with a loss, or gradient, that is no number."""
+    """InputError for the first step with a loss, or gradient, that is no number."""
     for step in sorted({record.step for record in records}):
         of_step = [record for record in records if record.step == step]
         bad = [key for record in of_step for key, fine in zip(record.keys, _finite(record).tolist(), strict=True) if not fine]
@@ -125,13 +121,9 @@ def require_finite(records: Sequence[StepRecord], gradients: bool) -> None:
         if bad or (gradients and not all(map(math.isfinite, norms))):
             keys = bad or [key for record in of_step for key in record.keys]
             what = "loss" if bad else "gradient"
-            more = f" and {len(keys) - 8} more" if len(keys) > 8 else ""
-            try:
-                fail("training", "must have finite numbers", f"a {what} of NaN or infinity in step {step}, samples "
-                     f"{', '.join(keys[:8])}{more}", "look at these samples, lower optimizer.lr or set optimizer.clip_norm to 1; the "
-                     "last checkpoint is from before it")
-            except InputError as error:
-                raise NotFinite(str(error)) from None
+            named = ", ".join(keys[:8]) + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")
+            fail("training", "must have finite numbers", f"a {what} of NaN or infinity in step {step}, samples {named}",
+                 "look at these samples, lower optimizer.lr or set optimizer.clip_norm to 1; the last checkpoint is from before it")
 
 
 def _finite(record: StepRecord) -> Tensor:
@@ -149,7 +141,7 @@ def _writer(folder: Path, first_step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        fail("the log", "needs the Python package tensorboard", str(error), "run `pip install -r requirements-train.txt`")
+        fail("the log", "needs the Python package tensorboard", str(error), "run `pip install \".[train]\"`")
     return SummaryWriter(str(folder), purge_step=first_step)
 
 

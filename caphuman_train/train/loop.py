@@ -2,15 +2,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..step import base as bases
 from ..step.inputs import make_inputs
 from ..step.loss import CapFaceStep
 from ..step.saving_memory import checkpoint_blocks
@@ -25,7 +27,6 @@ from .toml_file import affecting
 
 if TYPE_CHECKING:
     from ..data.batch import Batch
-    from ..step.base import Base
     from .settings import Settings
     from .world import World
 
@@ -62,14 +63,14 @@ def run_training(settings: Settings, world: World, report: Report | None = None)
 class Training:
     """The parts of a run and where it stands."""
 
-    def __init__(self, settings: Settings, world: World, data: TrainingData, share: Share, base: Base, step: CapFaceStep,
+    def __init__(self, settings: Settings, world: World, data: TrainingData, share: Share, base: bases.Base, step: CapFaceStep,
                  depends_on: dict[str, Any], report: Report | None) -> None:
         self.settings, self.world, self.data, self.share, self.base, self.step = settings, world, data, share, base, step
         self.folder, self.depends_on, self.report = Path(settings.run.folder), depends_on, report
         self.network = step.network
         self.parameters = list(self.network.parameters())
         self.optimizer = make_optimizer(self.parameters, settings.optimizer)
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.compute.precision == "fp16")
+        self.scaler = torch.amp.grad_scaler.GradScaler(world.device.type, enabled=settings.compute.precision == "fp16")
         keeps_mean = settings.average.decay > 0 and world.first
         self.mean = RunningMean(dict(self.network.named_parameters()), settings.average.decay) if keeps_mean else None
         self.finished = 0                       # steps
@@ -80,7 +81,6 @@ class Training:
     @classmethod
     def begin(cls, settings: Settings, world: World, data: TrainingData, share: Share, report: Report | None) -> Training:
         """Everything built, and put where the last checkpoint stood. What does not fit is refused before the base is loaded."""
-        from ..step import base as bases
         folder = Path(settings.run.folder)
         depends_on = {**affecting(settings), "data": data.learnt.digest, "head model": data.head_model.fingerprint,
                       "base checkpoint": bases.fingerprint_of(Path(settings.start.base))}
@@ -122,7 +122,8 @@ class Training:
                           *unet.output_blocks):
                 block.compile()
         if self.world.size > 1:
-            self.module = torch.nn.parallel.DistributedDataParallel(self.step, broadcast_buffers=False, gradient_as_bucket_view=True)
+            self.module = torch.nn.parallel.DistributedDataParallel(self.step, broadcast_buffers=False,
+                                                                    gradient_as_bucket_view=True)
         self.journal = Journal(self.folder, self.world, self.finished, self.settings.run.steps, compute.precision != "fp16")
 
     # --- the run
@@ -175,12 +176,7 @@ class Training:
     def clip(self) -> torch.Tensor:
         """The gradients' norm over all parameters, [] float32; scaled down to optimizer.clip_norm where that is set."""
         self.scaler.unscale_(self.optimizer)
-        gradients = [value.grad for value in self.parameters if value.grad is not None]
-        norm = torch.stack(torch._foreach_norm(gradients)).norm()
-        most = self.settings.optimizer.clip_norm
-        if most > 0:
-            torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
-        return norm
+        return torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.optimizer.clip_norm or math.inf)
 
     def lr(self) -> float:
         """Of the next step."""
@@ -215,10 +211,16 @@ class Training:
         if self.world.first and self.saved != self.finished:
             state = checkpoint.State(
                 self.finished, dict(self.network.state_dict()), self.optimizer.state_dict(),
-                None if self.mean is None else self.mean.weights, dict(self.scaler.state_dict()), self.depends_on)
+                None if self.mean is None else self.mean.weights, dict(self.scaler.state_dict()), self.depends_on, self.about())
             checkpoint.save(self.folder, state, self.settings.checkpoints.keep, self.settings.checkpoints.keep_every)
         self.saved = self.finished
         self.world.wait()
+
+    def about(self) -> dict[str, Any]:
+        """What an exported file tells of the run."""
+        manifest = self.data.learnt.manifest
+        return {"settings": asdict(self.settings), "base model": self.base.name, "head model": self.data.head_model.name,
+                "data": {"settings": dict(manifest.settings), "summary": dict(manifest.summary)}}
 
     def look_at_held_out(self) -> None:
         """Losses of the weights that would be exported now, on what is kept back."""
@@ -235,9 +237,9 @@ class Training:
             shards, log = self.data.held_out or self.data.learnt, self.settings.log
             batch = batch_of(shards, 0, min(log.pictures, len(shards)), self.data.head_model)
             weights = self.mean.weights if self.mean is not None else dict(self.network.state_dict())
-            self.journal.pictures(draw_samples(self.base, weights, batch, Drawing(log.picture_steps, log.picture_cfg)), self.finished)
-            from ..step.base import place
-            place(self.base)
+            grid = draw_samples(self.base, weights, batch, Drawing(log.picture_steps, log.picture_cfg))
+            self.journal.pictures(grid, self.finished)
+            bases.place(self.base)
         self.world.wait()
 
     @contextlib.contextmanager

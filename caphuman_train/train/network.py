@@ -21,7 +21,8 @@ def make_network(base: Base, capface: str, seed: int, device: torch.device) -> A
     import comfy.ops
 
     from caphuman_train.host import part
-    network = part()("nodes.capface.network").CapFaceNet(torch.float32, torch.device("cpu"), comfy.ops.manual_cast, width=base.width)
+    kind = part()("nodes.capface.network").CapFaceNet
+    network = kind(torch.float32, torch.device("cpu"), comfy.ops.manual_cast, width=base.width)
     if capface:
         _load(network, Path(capface))
     else:
@@ -37,7 +38,7 @@ def _load(network: Any, path: Path) -> None:
 
 def require_device_takes(precision: str, device: torch.device) -> None:
     """fp16 gradients need a graphics card; on a CPU bf16 works, slowly."""
-    require(not (precision == "fp16" and device.type == "cpu"), "setting compute.precision", "must be fp32 or bf16 on a CPU", "fp16",
-            "add --set compute.precision=\"fp32\"")
+    require(precision != "fp16" or device.type != "cpu", "setting compute.precision", "must be fp32 or bf16 on a CPU", "fp16",
+            "add --set compute.precision=fp32")
     fits = device.type != "cuda" or precision != "bf16" or torch.cuda.is_bf16_supported()
     require(fits, "setting compute.precision", "must be one that the graphics card has", "bf16", "choose fp16")

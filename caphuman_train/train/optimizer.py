@@ -21,10 +21,11 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: Optimizer) -> t
     if settings.name == "adamw":
         return torch.optim.AdamW(parameters, **options)
     try:
-        import bitsandbytes
+        from bitsandbytes.optim import AdamW8bit  # pyright: ignore[reportPrivateImportUsage]
     except ImportError as error:
-        fail("setting optimizer.name 'adamw8bit'", "needs the Python package bitsandbytes", str(error), "run `pip install bitsandbytes`")
-    return bitsandbytes.optim.AdamW8bit(parameters, **options)
+        fail("setting optimizer.name 'adamw8bit'", "needs the Python package bitsandbytes", str(error),
+             "run `pip install bitsandbytes`")
+    return AdamW8bit(parameters, **options)
 
 
 def learning_rate(step: int, steps: int, lr: float, schedule: Schedule) -> float:
@@ -49,5 +50,5 @@ class RunningMean:
     def follow(self, weights: dict[str, Tensor], steps: int) -> None:
         """steps: finished, this one included."""
         decay = min(self.decay, (1 + steps) / (10 + steps))
-        means = list(self.weights.values())
-        torch._foreach_lerp_(means, [weights[name].detach() for name in self.weights], 1 - decay)
+        for name, mean in self.weights.items():
+            mean.lerp_(weights[name].detach(), 1 - decay)

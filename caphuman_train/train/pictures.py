@@ -38,7 +38,8 @@ def draw_samples(base: Base, weights: Mapping[str, Tensor], batch: Batch, drawin
 def load_capface(weights: Mapping[str, Tensor]) -> Any:
     """The weights as CapHuman Load CapFace loads them from a file."""
     from caphuman_train.host import part
-    network, dtype = part()("nodes.capface.network").build({name: value.detach().cpu() for name, value in weights.items()}, "CapFace")
+    state = {name: value.detach().cpu() for name, value in weights.items()}
+    network, dtype = part()("nodes.capface.network").build(state, "CapFace in training")
     return part()("nodes.capface.control").CapFace(network, part()("nodes.host").patcher(network), dtype, "CapFace in training")
 
 
@@ -60,9 +61,8 @@ def applied(base: Base, capface: Any, batch: Batch, index: int) -> tuple[Any, An
     shown = torch.ones(1, dtype=torch.bool)
     who = Identity(batch.global_embedding[index:index + 1], batch.local_tokens[index:index + 1], shown, "")
     texts = [[[base.encode_text(text)[None], {}]] for text in (batch.texts[index], "")]
-    made = part()("nodes.capface.apply").ApplyCapFace.execute(*texts, capface, who, HeadHint(hint, (hint[:, :3] != 0).any(1).float(),
-                                                                                            shown))
-    return made.result
+    head = HeadHint(hint, (hint[:, :3] != 0).any(1).float(), shown)
+    return part()("nodes.capface.apply").ApplyCapFace.execute(*texts, capface, who, head).result
 
 
 def sampled(base: Base, positive: Any, negative: Any, size: tuple[int, ...], drawing: Drawing) -> Tensor:

@@ -48,10 +48,11 @@ def train_on_ray(settings: Settings, address: str, workers: int, gpus: float, lo
 def work(config: dict[str, Any]) -> None:
     """In each worker's process: Ray has joined them already."""
     from ray import train
+    from ray.train.torch import get_device
 
     from .loop import run_training
     from .world import join_world
-    world = join_world(str(train.torch.get_device()) if config["gpu"] else "cpu")
+    world = join_world(str(get_device()) if config["gpu"] else "cpu")
     run_training(config["settings"], world, lambda entry, step: train.report({**entry, "step": step}))
 
 
@@ -78,7 +79,8 @@ def _environment() -> dict[str, str]:
 def _require_ray() -> Any:
     try:
         import ray
-        import ray.train  # noqa: F401
+        import ray.train
     except ImportError as error:
-        fail("--ray", "needs the Python package ray with Ray Train", str(error), "run `pip install \"ray[train]\"` on every machine")
+        fail("--ray", "needs the Python package ray with Ray Train", str(error),
+             "run `pip install \"ray[train]\"` on every machine")
     return ray

@@ -37,9 +37,11 @@ class Data:
     shards: str = setting("", "The folder that `prepare` made.", affects=False)
     held_out: int = setting(64, "Samples kept out of training, of people who are in no other: for losses and pictures that tell "
                                 "learning from remembering. 0: none.", 0)
-    flip_probability: float = setting(0.0, "Chance that a sample is mirrored, head and mask with it; needs `prepare --flips`.", 0, 1)
+    flip_probability: float = setting(0.0, "Chance that a sample is mirrored, head and mask with it; needs `prepare --flips`.", 0,
+                                      1)
     head_model: str = setting("", "The head model file the shards were made with; empty is the built-in head.", affects=False)
-    clip_vision: str = setting("", "CLIP ViT-L/14's vision tower, for shards that were prepared without its tokens.", affects=False)
+    clip_vision: str = setting("", "CLIP ViT-L/14's vision tower, for shards that were prepared without its tokens; the tower then "
+                                   "runs in every step, and workers must be 0.", affects=False)
     workers: int = setting(2, "Processes for each training process that read records and draw hints ahead; 0: none.", 0,
                            affects=False)
 
@@ -47,8 +49,8 @@ class Data:
 @dataclass(frozen=True)
 class Batch:
     size: int = setting(128, "Samples in an optimizer step, over all processes. The paper: 16 on each of 8.", 1)
-    accumulate: int = setting(8, "Parts in which a process computes its share, one after the other: memory falls, the numbers stay.",
-                              1, affects=False)
+    accumulate: int = setting(8, "Parts in which a process computes its share, one after the other: memory falls, the numbers "
+                                 "stay.", 1, affects=False)
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ class Loss:
                                            "reference: 0.", 0, 1)
     tau: int = setting(0, "Identity is silent at timesteps above this, as with id_dropout_tau when sampling. 0: never.", 0,
                        TIMESTEPS - 1)
-    soft_gate_steps: int = setting(0, "For so many steps the predicted mask gates softly: a mask that starts closed gets no gradient "
-                                      "through a hard gate. 0: hard from the start, as the reference.", 0)
+    soft_gate_steps: int = setting(0, "For so many steps the predicted mask gates softly: a mask that starts closed gets no "
+                                      "gradient through a hard gate. 0: hard from the start, as the reference.", 0)
 
     def for_step(self) -> LossSettings:
         """What the step itself needs of it."""
@@ -74,9 +76,9 @@ class Optimizer:
     name: str = setting("adamw", "adamw8bit keeps its two moments in eight bits (needs bitsandbytes): 2.2 GB less.",
                         one_of=("adamw", "adamw8bit"))
     lr: float = setting(1e-4, "Learning rate, after the warm-up. The paper: 1e-4 at a batch of 128.", 0)
-    beta1: float = setting(0.9, "Of AdamW.", 0, 1)
-    beta2: float = setting(0.999, "Of AdamW.", 0, 1)
-    eps: float = setting(1e-8, "Of AdamW.", 0)
+    beta1: float = setting(0.9, "Of AdamW: how long the mean gradient remembers; torch's default, as the reference.", 0, 1)
+    beta2: float = setting(0.999, "Of AdamW: how long the mean square remembers; torch's default, as the reference.", 0, 1)
+    eps: float = setting(1e-8, "Of AdamW: keeps divisions finite; torch's default, as the reference.", 0)
     weight_decay: float = setting(0.01, "Of AdamW; torch's default, as the reference.", 0)
     clip_norm: float = setting(0.0, "Gradients are scaled down to this norm over all parameters; 1 tames spikes. 0: never, as the "
                                     "reference.", 0)
@@ -97,8 +99,8 @@ class Average:
 
 @dataclass(frozen=True)
 class Compute:
-    precision: str = setting("bf16", "What CapFace and the UNet compute in; CapFace's weights stay float32. fp16 where the card has "
-                                     "no bf16 (the reference), fp32 on a CPU.", one_of=("bf16", "fp16", "fp32"))
+    precision: str = setting("bf16", "What CapFace and the UNet compute in; CapFace's weights stay float32. fp16 where the card "
+                                     "has no bf16 (the reference), fp32 on a CPU.", one_of=("bf16", "fp16", "fp32"))
     checkpointing: bool = setting(False, "Blocks are computed again on the way back: far less memory, a third more time.",
                                   affects=False)
     compile: bool = setting(False, "torch.compile of the blocks: faster after some minutes.", affects=False)
@@ -110,7 +112,8 @@ class Compute:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    every: int = setting(1000, "Steps between checkpoints (4.3 GB, with a running mean 5.8): what a crash can cost.", 1, affects=False)
+    every: int = setting(1000, "Steps between checkpoints (4.3 GB, with a running mean 5.8): what a crash can cost.", 1,
+                         affects=False)
     keep: int = setting(2, "Newest checkpoints that are kept.", 1, affects=False)
     keep_every: int = setting(0, "Checkpoints at multiples of this are kept for good. 0: none.", 0, affects=False)
 

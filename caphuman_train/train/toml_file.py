@@ -18,7 +18,7 @@ from .settings import Settings
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 NAMES = {float: "a number", int: "a whole number", str: "a text in quotes", bool: "true or false"}
 WIDTH = 118
@@ -34,10 +34,11 @@ def read_settings(path: Path | None, overrides: Sequence[str] = ()) -> Settings:
 
 def settings_of(tables: Mapping[str, Any]) -> Settings:
     """Checked settings from nested tables; what is not there has its default."""
-    sections = {item.name: item.default_factory for item in fields(Settings)}       # type: ignore[misc]
+    sections: dict[str, Any] = {item.name: item.default_factory for item in fields(Settings)}
     for name, table in tables.items():
         _require_known(name, list(sections), "the section")
-        require(isinstance(table, Mapping), f"setting {name}", "must be a section", repr(table), f"write [{name}] above its settings")
+        require(isinstance(table, Mapping), f"setting {name}", "must be a section", repr(table),
+                f"write [{name}] above its settings")
     made = {name: _section(name, section, tables.get(name, {})) for name, section in sections.items()}
     settings = Settings(**made)
     _check_whole(settings)
@@ -76,9 +77,11 @@ def _section(name: str, section: type, table: Mapping[str, Any]) -> Any:
 def _require_known(name: str, known: Sequence[str], what: str) -> None:
     if name in known:
         return
-    everywhere = [*known, *(f"{section.name}.{item.name}" for section, item in _all() if "." in name)]
-    near = difflib.get_close_matches(name, everywhere, 1, 0.5) or [other for other in everywhere if other.split(".")[-1]
-                                                                  == name.split(".")[-1]]
+    keys = {f"{section.name}.{item.name}": item.name for section, item in _all()}
+    section, _, key = name.rpartition(".")
+    near = ([other for other in keys if keys[other] == key]
+            or [f"{section}.{other}" for other in difflib.get_close_matches(key, [keys.get(other, "") for other in known], 1, 0.5)]
+            if section else difflib.get_close_matches(name, known, 1, 0.5))
     fix = f"write {near[0]}" if near else "see python -m caphuman_train train --example"
     fail(f"run settings: {what} {name}", "must be one that the trainer knows", "an unknown name", fix)
 
@@ -87,26 +90,33 @@ def _value(name: str, value: Any, item: Any) -> Any:
     kind, rule = type(item.default), item.metadata
     if kind is float and type(value) is int:
         value = float(value)
-    require(type(value) is kind, f"setting {name}", f"must be {NAMES[kind]}", repr(value), f"write for example {json.dumps(item.default)}")
+    require(type(value) is kind, f"setting {name}", f"must be {NAMES[kind]}", repr(value),
+            f"write for example {json.dumps(item.default)}")
     if rule["one_of"]:
         near = difflib.get_close_matches(str(value), rule["one_of"], 1, 0.4)
         require(value in rule["one_of"], f"setting {name}", f"must be one of {', '.join(rule['one_of'])}", repr(value),
                 f"write {json.dumps(near[0] if near else item.default)}")
     if kind in (int, float):
-        low, high = rule["least"], rule["most"]
-        inside = math.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)
-        limits = " and ".join(part for part in (f"at least {low}" * (low is not None), f"at most {high}" * (high is not None)) if part)
-        require(inside, f"setting {name}", f"must be {limits or 'finite'}", value, "correct it")
+        _require_inside(name, value, rule["least"], rule["most"])
     return value
 
 
+def _require_inside(name: str, value: float, least: float | None, most: float | None) -> None:
+    inside = math.isfinite(value) and (least is None or value >= least) and (most is None or value <= most)
+    limits = " and ".join([f"at least {least}"] * (least is not None) + [f"at most {most}"] * (most is not None))
+    require(inside, f"setting {name}", f"must be {limits or 'finite'}", value, "correct it")
+
+
 def _check_whole(settings: Settings) -> None:
-    for name, value in (("run.folder", settings.run.folder), ("start.base", settings.start.base), ("data.shards", settings.data.shards)):
+    start, data = settings.start, settings.data
+    for name, value in (("run.folder", settings.run.folder), ("start.base", start.base), ("data.shards", data.shards)):
         require(bool(value), f"setting {name}", "must be given", "nothing", f"write it into the TOML file, or add --set {name}=...")
-    for name, value in (("start.base", settings.start.base), ("start.capface", settings.start.capface)):
+    for name, value in (("start.base", start.base), ("start.capface", start.capface)):
         require(not value or Path(value).is_file(), f"setting {name}", "must be a file", repr(value), "correct the path")
-    require(Path(settings.data.shards).is_dir(), "setting data.shards", "must be a folder", repr(settings.data.shards),
+    require(Path(data.shards).is_dir(), "setting data.shards", "must be a folder", repr(data.shards),
             "make it with: python -m caphuman_train prepare")
+    require(not data.clip_vision or data.workers == 0, "setting data.workers", "must be 0 with data.clip_vision", data.workers,
+            "set it to 0, or prepare the shards with their tokens")
     warmup, steps = settings.schedule.warmup_steps, settings.run.steps
     require(warmup < steps, "setting schedule.warmup_steps", "must be below run.steps", f"{warmup} of {steps}", "lower it")
     require(settings.optimizer.beta1 < 1 and settings.optimizer.beta2 < 1 and settings.average.decay < 1,

@@ -1,34 +1,15 @@
-"""The trainer and the benchmark tool, whose pieces it uses, as top-level packages, without the pack's folder on sys.path; on the
-host's modules in process."""
+"""The trainer on the host's modules, in process. COMFYUI_PATH names the host's tree; else the one that dev.py keeps is used."""
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
-from pathlib import Path
 
 import pytest
 
-PACK = Path(__file__).resolve().parents[2]
-HOST = Path(os.environ.get("COMFYUI_PATH") or PACK / ".host" / "ComfyUI-0.30.0").resolve()
-os.environ["COMFYUI_PATH"] = str(HOST)
-sys.path.insert(0, str(HOST))
+from tools.devkit.host import first_on_path
+from tools.devkit.places import host_tree
 
-
-def _load(name: str) -> None:
-    if name in sys.modules:
-        return
-    folder = PACK / name
-    spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-
-
-_load("caphuman_bench")
-_load("caphuman_train")
-sys.path.insert(1, str(Path(__file__).parent))
-sys.path.insert(2, str(PACK / "tools"))
+os.environ["COMFYUI_PATH"] = str(host_tree())           # for the trainer, here and in child processes
+first_on_path(host_tree())
 
 
 @pytest.fixture(scope="session", autouse=True)
