@@ -1,11 +1,10 @@
-"""python prepare_quick.py DATA SHARDS [options of prepare]: the command with quick stand-ins for the networks, to be killed."""
+"""python prepare_quick.py DATA SHARDS [options of prepare]: the command with quick stand-ins for the networks, to be killed.
+
+PYTHONPATH names the checkout and this folder.
+"""
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 if __name__ == "__main__":
     import narrow_tools

@@ -5,10 +5,10 @@ import io
 
 import numpy as np
 import pytest
-from face_photos import photo
 
 from caphuman_core.pixels import image_of
 from caphuman_train.data.alike import MOST_BITS, copies, picture_hash
+from tools.stand_ins.people import photo
 
 NAMES = ("astronaut", "man_a_1", "man_a_2", "man_a_3", "man_b_1")
 

@@ -16,7 +16,6 @@ import narrow_tools
 import numpy as np
 import pytest
 import torch
-from face_photos import GOLDEN, PHOTOS
 from PIL import Image, ImageFilter
 
 from caphuman_core.check import InputError
@@ -28,6 +27,7 @@ from caphuman_train.data.webp import decoded
 from caphuman_train.prepare.pool import Here
 from caphuman_train.prepare.run import kind_of, prepare
 from caphuman_train.prepare.settings import Settings
+from tools.stand_ins import GOLDEN, PHOTOS
 
 PACK = Path(__file__).resolve().parents[2]
 SIZE = 128
@@ -203,7 +203,8 @@ def command(data, folder, *more):
 
 
 def environment(slow="0"):
-    return {**os.environ, "CAPHUMAN_TEST_SLOW": slow, "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(PACK), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "CAPHUMAN_TEST_SLOW": slow, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
 
 
 def test_the_same_shards_whatever_the_number_of_workers(many, whole, tmp_path):

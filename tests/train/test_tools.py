@@ -3,16 +3,16 @@ from __future__ import annotations
 
 import json
 
-import detfill
 import numpy as np
 import pytest
 import torch
-from face_photos import GOLDEN, golden_photo
 from safetensors.torch import save_file
 
 from caphuman_core.check import InputError
 from caphuman_train.prepare.settings import Settings
 from caphuman_train.prepare.tools import VAE_PREFIX, ToolFiles, load_latents, load_parser
+from tools.stand_ins import GOLDEN, detfill
+from tools.stand_ins.people import golden_photo
 
 
 @pytest.fixture(scope="module", autouse=True)

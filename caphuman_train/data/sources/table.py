@@ -12,7 +12,7 @@ from caphuman_core.check import fail
 from .photo import CAPTIONS, LICENCES, PEOPLE, SOURCES, Item, Photo, first_text
 
 PICTURES = ("image", "jpg", "jpeg", "png", "webp", "picture", "photo")
-INSTALL = "run `pip install -r requirements-train.txt`"
+INSTALL = "run `pip install \".[datasets]\"` in this folder"
 
 
 class Parquet:
