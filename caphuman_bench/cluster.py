@@ -11,23 +11,23 @@ import asyncio
 import contextlib
 import os
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from caphuman_core.check import InputError, fail
 
-from . import jobs, manifest
+from . import manifest
 from .folder import write_whole
 from .plan import ImageRecord, Plan, image_file
+from .ray_session import RaySession, affordable_gpus, require_ray
 from .runner import Runner, Settings, Summary
-from .server import ComfyServer, ServerLost
+from .server import ComfyServer, GraphRefused, ImageFailed, ServerLost
 from .store import Store
 from .worker import Kept, Maker, about_of
 
@@ -35,14 +35,28 @@ START_SECONDS = 600.0           # the longest a worker's server may take to come
 PROOF_FILE = "inputs/.shared"    # an actor that can read it sees the run folder
 
 
-def require_ray() -> Any:
-    """Ray; InputError with its install line where it is missing."""
-    try:
-        import ray
-    except ImportError as error:
-        fail("--ray", "needs the Python package ray", str(error),
-             "run `pip install \"ray[default]\"`, on every machine of the cluster")
-    return ray
+@dataclass(frozen=True)
+class Made:
+    """An image that an actor made: `file` in the run folder, or its `content` where the folder is not seen."""
+
+    seconds: float                  # that the server took
+    file: str = ""
+    content: bytes = b""
+
+
+@dataclass(frozen=True)
+class NotMade:
+    """Why an actor made no image. Exceptions do not travel: Ray would wrap them in its own."""
+
+    kind: str                       # the exception's class
+    message: str
+    started: bool = False           # the server was at it
+
+    def exception(self) -> Exception:
+        """To be raised where the image was asked for."""
+        if self.kind == ServerLost.__name__:
+            return ServerLost(self.message, self.started)
+        return {GraphRefused.__name__: GraphRefused, OSError.__name__: OSError}.get(self.kind, ImageFailed)(self.message)
 
 
 class Actor:
@@ -79,23 +93,21 @@ class Actor:
                     raise RuntimeError(f"{lost}{f'; it ended with status {code}' if code is not None else ''}") from lost
                 await asyncio.sleep(0.5)
 
-    async def make(self, record: ImageRecord) -> tuple[str, Any, float]:
-        """("file", path, seconds), ("bytes", content, seconds), or (the name of an error, its text, 1 if it was being done)."""
+    async def make(self, record: ImageRecord) -> Made | NotMade:
+        """Make one image, and keep it where the run folder is seen."""
         try:
             content, seconds = await self._maker.make(record)
-        except ServerLost as lost:
-            return "ServerLost", str(lost), float(lost.started)
         except Exception as error:
-            return type(error).__name__, str(error), 0.0
+            return NotMade(type(error).__name__, str(error), getattr(error, "started", False))
         if not self.shared:
-            return "bytes", content, seconds
+            return Made(seconds, content=content)
         file = image_file(record)
         try:
             await asyncio.to_thread(write_whole, self._folder / file, content)
             await asyncio.to_thread(manifest.append, self._folder, self._name, self._plan, record.id, file, seconds)
         except OSError as error:
-            return "OSError", str(error), 0.0
-        return "file", file, seconds
+            return NotMade(OSError.__name__, str(error))
+        return Made(seconds, file)
 
     async def stop(self) -> None:
         """Leave nothing running."""
@@ -151,26 +163,23 @@ class RayWorker:
 
     async def make(self, record: ImageRecord) -> Kept:
         """Make one image there; its file is in the run folder when this returns."""
-        from . import server
         ray = self._cluster.ray
         if self._actor is None:
             raise ServerLost(f"{self.name} died")
         try:
-            kind, content, seconds = await self._actor.make.remote(record)
+            made = await self._actor.make.remote(record)
         except ray.exceptions.RayActorError as error:
             self._actor = None
             raise ServerLost(f"{self.name} died", started=True) from error
         except ray.exceptions.RayError as error:
             raise ServerLost(f"{self.name}: {_cause(error)}") from error
-        if kind == "file":
-            return content, seconds
-        if kind == "bytes":
-            file = image_file(record)
-            await asyncio.to_thread(write_whole, self._cluster.folder / file, content)
-            return file, seconds
-        if kind == "ServerLost":
-            raise ServerLost(content, bool(seconds))
-        raise {"GraphRefused": server.GraphRefused, "OSError": OSError}.get(kind, server.ImageFailed)(content)
+        if isinstance(made, NotMade):
+            raise made.exception()
+        if made.file:
+            return made.file, made.seconds
+        file = image_file(record)
+        await asyncio.to_thread(write_whole, self._cluster.folder / file, made.content)
+        return file, made.seconds
 
     async def close(self) -> None:
         """End the actor and its server."""
@@ -192,7 +201,7 @@ class Cluster:
         """
         self.ray = require_ray()
         self.plan, self.folder, self._gpus, self._hang, self._shared = plan, folder.resolve(), gpus, hang_seconds, shared
-        self._address, self._temporary = address, ""        # the latter: a short path, for the sockets in it
+        self._session = RaySession(address, ("caphuman_bench", "caphuman_core"))
         places = [command] * workers if command else [url if "://" in url else f"http://{url}" for url in servers]
         if not places:
             fail("--ray", "needs to know how a worker gets its server", "neither --comfy nor --server",
@@ -202,11 +211,9 @@ class Cluster:
 
     def __enter__(self) -> Cluster:
         self._proof = uuid.uuid4().hex
-        self._joined = self.ray.is_initialized()            # a session that somebody else began, and ends
         if self._shared != "no":
             write_whole(self.folder / PROOF_FILE, self._proof.encode())
-        if not self._joined:
-            self._begin()
+        self._session.__enter__()
         try:
             self._gpus = self._affordable_gpus()
         except InputError:
@@ -220,29 +227,12 @@ class Cluster:
 
     def _affordable_gpus(self) -> float:
         """Cards for each started server: none where the cluster has none; InputError for more than any machine has."""
-        most = max((node["Resources"].get("GPU", 0.0) for node in self.ray.nodes() if node["Alive"]), default=0.0)
-        if most and self._owns_gpu and self._gpus > most:   # Ray would wait for such a machine for ever
-            fail("--gpus", "must be at most what one machine of the cluster has", f"{self._gpus:g} of {most:g}", "ask for fewer")
-        return self._gpus if most else 0.0
-
-    def _begin(self) -> None:
-        root = Path(__file__).resolve().parent
-        modules = [str(root), str(root.parent / "caphuman_core")]
-        environment = {"py_modules": modules} if self._address != "local" else {"env_vars": {"PYTHONPATH": str(root.parent)}}
-        where = {"address": self._address}
-        if self._address == "local":
-            self._temporary = tempfile.mkdtemp(prefix="ray-", dir=None if os.name == "nt" else "/tmp")      # noqa: S108
-            where = {"address": "local", "include_dashboard": False, "_temp_dir": self._temporary}
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        self.ray.init(runtime_env=environment, log_to_driver=False, logging_level="ERROR", **where)
+        return affordable_gpus(self.ray, self._gpus if self._owns_gpu else 0.0)
 
     def __exit__(self, *_: object) -> None:
-        if not self._joined:
-            self.ray.shutdown()
+        self._session.__exit__()
         with contextlib.suppress(OSError):
             (self.folder / PROOF_FILE).unlink()
-        if self._temporary:
-            shutil.rmtree(self._temporary, ignore_errors=True)
 
     def actor(self, name: str, place: str) -> Any:
         """A new actor; it waits until the cluster has room for it."""
@@ -258,5 +248,3 @@ class Cluster:
 def _cause(error: BaseException) -> str:
     return str(getattr(error, "cause", None) or error).strip().splitlines()[-1][:200]
 
-
-__all__ = ["Actor", "Cluster", "RayWorker", "jobs", "require_ray"]

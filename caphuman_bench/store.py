@@ -97,10 +97,6 @@ class Store:
         found = dict(self._db.execute("SELECT status, count(*) FROM images GROUP BY status"))
         return {status: found.get(status, 0) for status in STATUSES}
 
-    def mean_seconds(self) -> float | None:
-        """Mean of what servers took per image; None without any."""
-        return self._db.execute("SELECT avg(seconds) FROM images WHERE status = 'done'").fetchone()[0]
-
     def lease(self, ids: Sequence[int]) -> None:
         """Mark planned images as in hand."""
         with self._db:

@@ -15,12 +15,15 @@ def all_nodes() -> list[type]:
         loaders,
         photo,
         pick_head,
+        region,
         render,
+        saved,
         sequence,
         video,
     )
-    from . import saved as saved_files
     from .capface import apply
-    parts = (loaders, photo, faces, face_parsing, identity, fit_head, edit_head, change_head, pick_head, saved_files, sequence,
-             video, render, apply, doctor)
-    return [node for part in parts for node in part.NODES]
+    from .sockets import checked
+    nodes = [*loaders.NODES, *photo.NODES, *faces.NODES, *face_parsing.NODES, *identity.NODES, *fit_head.NODES, *edit_head.NODES,
+             *change_head.NODES, *pick_head.NODES, *saved.NODES, *sequence.NODES, *video.NODES, *region.NODES, *render.NODES,
+             *apply.NODES, *doctor.NODES]
+    return [checked(node) for node in nodes]

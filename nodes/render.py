@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.v0_0_2 import Types, io
 
@@ -73,17 +73,18 @@ class RenderHead(io.ComfyNode):
         dots = draw_dots(drawn.landmarks, width, height, drawn.present)[:, None].expand(-1, 3, -1, -1)
         mask = drawn.mask.to(host.intermediate_device())
         normal = host.to_image((drawn.normal * 0.5 + 0.5) * cover)
+        told = _told(small_face_note(head, width, height, framing))
         return io.NodeOutput(host.at_rest(drawn.hint()), normal, host.to_image(drawn.albedo),
                              host.to_image(drawn.shaded), mask, host.to_image(dots), host_mesh,
-                             host.to_image(drawn.depth_picture()), ui=_told(small_face_note(head, width, height, framing)))
+                             host.to_image(drawn.depth_picture()), **told)
 
 
-def _told(note: str | None) -> dict | None:
-    """A note for the user in the log and, by web/notes.js, on the page."""
+def _told(note: str | None) -> dict[str, Any]:
+    """What tells a note in the log and, by web/notes.js, on the page: nothing of it where there is none."""
     if note is None:
-        return None
+        return {}
     log.warning("CapHuman Render Head: %s", note)
-    return {"caphuman_note": [note]}
+    return {"ui": {"caphuman_note": [note]}}
 
 
 NODES = [RenderHead]

@@ -121,6 +121,7 @@ def _without_gaps(heads, if_no_face: str, numbers: Sequence[int]):
 def _fitted(frames: Iterator[torch.Tensor], detector, head_model, head_fitter, expected: int):
     """(photos [B, 3, H, W], heads) of the frames, AT_ONCE together; the face is followed from one piece to the next."""
     from ..caphuman_core.face.detection import detect
+    from ..caphuman_core.face.search import Search
     from ..caphuman_core.face.track import Track
     from ..caphuman_core.head.fit.from_photo import fit_photos, fit_photos_by_deca
     done, track, count, size = host.progress_callback(max(1, expected)), Track(), 0, None
@@ -130,7 +131,7 @@ def _fitted(frames: Iterator[torch.Tensor], detector, head_model, head_fitter, e
             require(picture.shape == size, "video", "must keep one picture size", f"{_size(size)}, then {_size(picture.shape)}",
                     "choose a part with start_frame and max_frames, or save it again as .mp4")
         photos = torch.stack(piece)
-        faces = track.choose(detect(detector.ready(), photos, if_none="skip"))
+        faces = track.choose(detect(detector.ready(), photos, if_none="skip", search=Search(heed=host.stop_if_interrupted)))
         heads = (fit_photos(photos, faces, head_model) if head_fitter is None
                  else fit_photos_by_deca(photos, faces, head_fitter.encode, head_model))
         count += len(piece)

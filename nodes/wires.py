@@ -16,3 +16,5 @@ Keyframes = io.Custom("CAPHUMAN_KEYFRAMES")              # caphuman_core.head.ed
 Hint = io.Custom("CAPHUMAN_HINT")                          # caphuman_core.flow.HeadHint
 
 FaceLandmarks = io.Custom("FACE_LANDMARKS")                # the host's MediaPipe nodes
+BoundingBox = io.Custom("BOUNDING_BOX")                    # the host's, as a socket without its widget
+Segs = io.Custom("SEGS")                                   # Impact Pack: ((height, width), [SEG with crop_region x1, y1, x2, y2])

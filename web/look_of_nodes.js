@@ -10,13 +10,18 @@ const COLOURS = {
 const OURS = /^CapHuman/;
 const TITLE_FONT = "14px Inter, Arial, sans-serif", BESIDE_TITLE = 64;       // pixels: the fold mark before it and a badge behind it
 
+/** An entry that stays when a palette of the host empties it, and gives way when one has a colour for it. */
+function keptEntry(table, type, colour) {
+  let now = colour;
+  Object.defineProperty(table, type, { configurable: true, enumerable: true, get: () => now, set: (given) => { now = given || colour; } });
+}
+
 /** For links and slots of the classic canvas, and, as the host's own variables, for Vue nodes. */
 function colourSockets() {
   const tables = [globalThis.LGraphCanvas?.link_type_colors, app.canvas?.default_connection_color_byType].filter(Boolean);
-  for (const [type, colour] of Object.entries(COLOURS)) {
-    for (const table of tables) table[type] = colour;
-    document.documentElement.style.setProperty(`--color-datatype-${type}`, colour);
-  }
+  for (const [type, colour] of Object.entries(COLOURS)) for (const table of tables) keptEntry(table, type, colour);
+  const rules = Object.entries(COLOURS).map(([type, colour]) => `--color-datatype-${type}: ${colour};`);
+  document.head.append(Object.assign(document.createElement("style"), { textContent: `:root { ${rules.join(" ")} }` }));
 }
 
 let pen = null;

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caphuman_core.check import InputError, fail
+from caphuman_core.face.search import ORDINARY, Search
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,7 +97,7 @@ class DlibFaces:
         self._dlib = dlib_package()
         self._find, self._points = self._dlib.get_frontal_face_detector(), DlibPoints().predict
 
-    def find(self, photos: Tensor) -> list[tuple[Face, ...]]:
+    def find(self, photos: Tensor, search: Search = ORDINARY) -> list[tuple[Face, ...]]:
         """Faces in photos [B, 3, H, W] of 0..1, red first. Confidence is 0.5 at dlib's own threshold."""
         from caphuman_core.pixels import bytes_of
         return [self._find_in(bytes_of(photo)) for photo in photos]

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -10,12 +10,14 @@ from torch import Tensor
 
 from ..check import fail
 from ..flow import Face, Faces
+from ..pixels import eight_bit
 from .options import FACE_ORDERS
+from .search import ORDINARY, Search
 from .turned import TURNED, VIEWS, View, quarter_turns_to_upright
 
 SURER_BY = 10.0                          # how much smaller a turned view's doubt must be to win
 SURE = 0.999
-PHOTOS_AT_ONCE = 8
+PHOTOS_AT_ONCE, PIXELS_AT_ONCE = 8, 1 << 24     # photos, and their pixels together, shown to a detector at once
 
 
 class Detector(Protocol):
@@ -25,8 +27,8 @@ class Detector(Protocol):
     doubtful_below: float                # a surest face less sure than this may be a turned one, misread
     convincing: float                    # confidence from which a face in a turned or padded photo is believed
 
-    def find(self, photos: Tensor) -> Sequence[tuple[Face, ...]]:
-        """Faces of each of the photos [B, 3, H, W], 0..1, red first; tensors of the faces on the CPU."""
+    def find(self, photos: Tensor, search: Search = ORDINARY) -> Sequence[tuple[Face, ...]]:
+        """Faces of each of the photos [B, 3, H, W], red first, of 8 bits or of 0..1; tensors of the faces on the CPU."""
         ...
 
 
@@ -38,6 +40,7 @@ def detect(
     order: str = "largest",              # one of FACE_ORDERS
     if_none: str = "error",              # one of IF_NO_FACE
     step: Callable[[int], object] | None = None,
+    search: Search = ORDINARY,
 ) -> Faces:
     """The faces of each photo, in the asked order; photos keep their places.
 
@@ -46,11 +49,11 @@ def detect(
     """
     height, width = photos.shape[2:]
     found: list[tuple[Face, ...]] = []
-    for part in photos.split(PHOTOS_AT_ONCE):
-        found += [_confident(faces, min_confidence) for faces in detector.find(part)]
+    for part in photos.split(max(1, min(PHOTOS_AT_ONCE, PIXELS_AT_ONCE // (height * width)))):
+        found += [_confident(faces, min_confidence) for faces in detector.find(eight_bit(part), search)]
         if step is not None:
             step(len(found))
-    _look_again(detector, photos, found, min_confidence)
+    _look_again(_Eyes(detector, search), photos, found, min_confidence)
     missing = [number for number, faces in enumerate(found, start=1) if not faces]
     if missing and if_none == "error":
         _no_face(missing, detector.name, min_confidence)
@@ -74,31 +77,47 @@ def _no_face(missing: list[int], backend: str, min_confidence: float) -> None:
          "use a photo with a visible face, lower min_confidence, or set if_none to skip or whole image")
 
 
-def _look_again(detector: Detector, photos: Tensor, found: list[tuple[Face, ...]], min_confidence: float) -> None:
+@dataclass(frozen=True)
+class _Eyes:
+    """A detector and what is asked of it."""
+
+    detector: Detector
+    search: Search
+
+    def on(self, view: View, photo: Tensor) -> Sequence[tuple[Face, ...]]:
+        return self.detector.find(view.of(photo)[None], self.search)
+
+
+def _look_again(eyes: _Eyes, photos: Tensor, found: list[tuple[Face, ...]], min_confidence: float) -> None:
     """Fill the empty places of `found` from other views of those photos, where a view shows a face.
 
     Of a photo with doubtful faces only (a face lying on its side can pass for a badly drawn upright one) the turned views
     are looked at too; they win if they are surer by far. A face that was found lying is looked at upright.
     """
+    detector = eyes.detector
     least = max(min_confidence, detector.convincing)
-    for number, photo in enumerate(photos):
+    for number, given in enumerate(photos):
         surest = _surest(found[number])
+        lying = {turns for face in found[number] if (turns := quarter_turns_to_upright(face))}
+        if found[number] and surest >= detector.doubtful_below and len(lying) != 1:
+            continue
+        photo = eight_bit(given)
         if found[number] and surest < detector.doubtful_below:
             much_surer = 1 - (1 - surest) / SURER_BY
-            found[number] = _best_view(detector, photo, TURNED, max(least, much_surer)) or found[number]
-        lying = {turns for face in found[number] if (turns := quarter_turns_to_upright(face))}
+            found[number] = _best_view(eyes, photo, TURNED, max(least, much_surer)) or found[number]
+            lying = {turns for face in found[number] if (turns := quarter_turns_to_upright(face))}
         if len(lying) == 1:
-            found[number] = _best_view(detector, photo, [View(*lying, padded=False)], least) or found[number]
-        found[number] = found[number] or _best_view(detector, photo, VIEWS, least)
+            found[number] = _best_view(eyes, photo, [View(*lying, padded=False)], least) or found[number]
+        found[number] = found[number] or _best_view(eyes, photo, VIEWS, least)
 
 
-def _best_view(detector: Detector, photo: Tensor, views: Sequence[View], least: float) -> tuple[Face, ...]:
+def _best_view(eyes: _Eyes, photo: Tensor, views: Sequence[View], least: float) -> tuple[Face, ...]:
     """The faces of the view that shows the surest one, in the photo's own pixels; looks no further than a sure one."""
     best: tuple[Face, ...] = ()
     for view in views:
         if _surest(best) >= SURE:
             break
-        faces = _confident([face for face in detector.find(view.of(photo)[None])[0] if _upright(face)], least)
+        faces = _confident([face for face in eyes.on(view, photo)[0] if _upright(face)], least)
         if _surest(faces) > _surest(best):
             best = tuple(view.back(face, *photo.shape[1:]) for face in faces)
     return best

@@ -1,6 +1,7 @@
 """Other ways to look at a photo, for detectors that know upright faces with some room around them."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -8,9 +9,12 @@ import torch
 from torch import Tensor
 
 from ..flow import Face
+from ..pixels import block_means
 
 PADDING = 0.5                            # of the longer side, on each side
-GREY = 0.5
+GREY = 128                               # of 255
+EXACT_PIXELS = 2_000_000                 # a larger photo is reduced before a border is put around it: the faces that need one
+PADDED_PIXELS = 250_000                  # fill the frame, and stay large in a photo of so many pixels
 POINT_FIELDS = ("points5", "points68", "points106", "points478")
 
 
@@ -22,21 +26,29 @@ class View:
     padded: bool
 
     def of(self, photo: Tensor) -> Tensor:
-        """photo [3, H, W] -> what the detector looks at."""
+        """photo [3, H, W] uint8 -> what the detector looks at, of 8 bits too."""
+        photo = block_means(photo[None], self._reduction(*photo.shape[1:]))[0]
         border = self._border(*photo.shape[1:])
         photo = torch.nn.functional.pad(photo, (border,) * 4, value=GREY)
         return torch.rot90(photo, self.quarter_turns, (1, 2))
 
     def back(self, face: Face, height: int, width: int) -> Face:
         """A face found in the view, in pixels of the photo of that height and width."""
+        factor = self._reduction(height, width)
+        height, width = height // factor, width // factor
         border = self._border(height, width)
 
         def place(points: Tensor) -> Tensor:
-            return turned_back(points, self.quarter_turns, height + 2 * border, width + 2 * border) - border
+            return (turned_back(points, self.quarter_turns, height + 2 * border, width + 2 * border) - border) * factor
         return moved_face(face, place, self.quarter_turns)
 
     def _border(self, height: int, width: int) -> int:
         return int(max(height, width) * PADDING) if self.padded else 0
+
+    def _reduction(self, height: int, width: int) -> int:
+        """The whole factor by which a photo is reduced for this view."""
+        large = self.padded and height * width > EXACT_PIXELS
+        return max(1, min(math.ceil(math.sqrt(height * width / PADDED_PIXELS)), height, width)) if large else 1
 
 
 TURNED = (View(1, False), View(3, False), View(2, False))

@@ -5,20 +5,23 @@ the names in an .npz. Sizes are bounded before anything is read, so that a hosti
 """
 from __future__ import annotations
 
+import io
 import json
 import os
-import pickletools
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from ..face.options import MTCNN_FILES
 from . import telltale
+from .pickle_opcodes import opcodes
 
 MAX_HEADER = 64 << 20                    # bytes of a .safetensors header or of a torch zip's pickle; real ones have a few MB
-MAX_HEAD = 1 << 30                       # bytes looked through in a pickle without a directory
-MAX_OPCODES = 1_000_000
+MAX_PICKLE = 1 << 30                     # bytes of a head model
+MAX_TEXT = 300                           # bytes of a name
+MAX_OPCODES = 400_000                    # of one pickle; a whole checkpoint with its training state has about half of them
 MAX_FIELDS = 10_000                      # outermost fields of an .onnx file; real ones have about ten
 TORCH = (".ckpt", ".pt", ".pth", ".bin", ".tar")
 SAFETENSORS = (".safetensors", ".sft")
@@ -151,8 +154,7 @@ def _read_torch_names(path: Path) -> Contents:
         inner = next((info for info in archive.infolist() if info.filename.endswith("/data.pkl")), None)
         if inner is None or inner.file_size > MAX_HEADER:
             raise ValueError("it is a zip file, but not one of torch's")
-        with archive.open(inner) as file:
-            return Contents(frozenset(_strings(file)), {}, {})
+        return Contents(frozenset(_strings(io.BytesIO(archive.read(inner)))), {}, {})
 
 
 def _archive(path: Path) -> zipfile.ZipFile:
@@ -166,14 +168,13 @@ def _archive(path: Path) -> zipfile.ZipFile:
 
 def _strings_of_pickle(path: Path, torch_legacy: bool = False) -> frozenset[str]:
     """Texts in the pickles at the head of a file."""
-    if path.stat().st_size > MAX_HEAD and not torch_legacy:
+    if path.stat().st_size > MAX_PICKLE and not torch_legacy:
         raise ValueError("it is larger than any FLAME model")
     with path.open("rb") as file:
         if not torch_legacy:
             return frozenset(_strings(file))
-        head: Any = _Head(file)
         try:
-            magic = [argument for _, argument, _ in pickletools.genops(head)]
+            magic = [argument for _, argument in _opcodes(file)]
         except ValueError as error:
             raise ValueError("it is no torch file") from error
         if _LEGACY_MAGIC not in magic:
@@ -183,34 +184,18 @@ def _strings_of_pickle(path: Path, torch_legacy: bool = False) -> frozenset[str]
         return frozenset(_strings(file))
 
 
-class _Head:
-    """A file whose single reads are bounded, for pickletools."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
-
-    def read(self, count: int = -1) -> bytes:
-        if count < 0 or count > MAX_HEAD:
-            raise ValueError("it declares an absurd length")
-        return self.file.read(count)
-
-    def readline(self) -> bytes:
-        return self.file.readline(MAX_HEADER)
-
-    def tell(self) -> int:
-        return self.file.tell()
+def _opcodes(file: IO[bytes]) -> Iterator[tuple[str, Any]]:
+    """The opcodes of one pickle; the file then stands behind it. Long arguments are passed over, not read."""
+    for count, step in enumerate(opcodes(file, MAX_TEXT)):
+        if count > MAX_OPCODES:
+            raise ValueError("its pickle is built to exhaust memory")
+        yield step
 
 
 def _strings(file: IO[bytes]) -> set[str]:
     """Short texts in one pickle; the file then stands behind it."""
-    found: set[str] = set()
-    head: Any = _Head(file)
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(head)):
-        if count > MAX_OPCODES:
-            raise ValueError("its pickle is built to exhaust memory")
-        if opcode.name in _TEXT and isinstance(argument, str) and len(argument) < 300:
-            found.add(argument)
-    return found
+    return {argument for name, argument in _opcodes(file)
+            if name in _TEXT and isinstance(argument, str) and len(argument) < MAX_TEXT}
 
 
 def _network(contents: Contents, path: Path) -> Peek:

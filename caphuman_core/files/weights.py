@@ -1,25 +1,28 @@
 """Safe, strict reading of weight files.
 
-Files are recognised by their keys, never by their name. Torch files are read with
-`weights_only=True`; nothing in a file is ever executed. Loading leaves no key unread and no
+Files are recognised by their keys, never by their name. Torch files are read by torch_files.py;
+nothing in a file is ever executed. Loading leaves no key unread and no
 parameter unfilled: a mismatch is an error that lists keys.
 """
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ..check import InputError, fail
+from .torch_files import read_torch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
-TRAINING_PACKAGES = ("pytorch_lightning", "lightning", "lightning_fabric", "lightning_utilities", "omegaconf")
+MOST_IN_MEMORY = 256 << 20               # bytes of a file that is read rather than mapped: head models, identities, small networks
+MOST_HEADER, MOST_TENSORS = 16 << 20, 50_000    # of a .safetensors file; a whole checkpoint has 300 kB and 2,000
 TORCH_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".tar", ".pkl")
 
 
@@ -38,21 +41,40 @@ def read_state_dict(path: str | Path, what: str, keep: Callable[[str], bool] | N
     try:
         if path.suffix.lower() in SAFETENSORS_SUFFIXES:
             return _read_safetensors(path, keep)
-        return _read_torch(path, keep)
+        return read_torch(path, name, keep)
     except InputError:
         raise
-    except MemoryError:
-        raise
-    except Exception as error:
+    except (Exception, MemoryError) as error:        # a damaged file may declare any size
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
         fail(name, "must be a complete, plain weight file", f"{path.stat().st_size} bytes that could not be read ({reason})",
              "download it again; a file cut short by a broken download reads like this")
 
 
 def _read_safetensors(path: Path, keep: Callable[[str], bool] | None) -> dict[str, Tensor]:
+    """Small files as memory of our own: a mapped one changes under a running server when it is overwritten in place, and
+    the server dies when it is cut short. Large ones stay mapped, as the host's own loader has them."""
+    if path.stat().st_size <= MOST_IN_MEMORY:
+        from safetensors.torch import load
+        with path.open("rb") as file:
+            names = _read_header(file)
+            wanted = {key for key in names if key != "__metadata__" and (keep is None or keep(key))}
+            file.seek(0)
+            return {key: value for key, value in load(file.read()).items() if key in wanted}
     from safetensors import safe_open
     with safe_open(str(path), framework="pt", device="cpu") as file:
         return {key: file.get_tensor(key) for key in file.keys() if keep is None or keep(key)}  # noqa: SIM118
+
+
+def _read_header(file: IO[bytes]) -> dict[str, Any]:
+    """The table at the head of a .safetensors file, bounded before it is parsed. ValueError for what is none."""
+    length = int.from_bytes(file.read(8), "little")
+    if not 0 < length <= MOST_HEADER:
+        raise ValueError(f"a header of {length} bytes")
+    text = file.read(length)
+    header = json.loads(text)
+    if len(text) < length or not isinstance(header, dict) or len(header) > MOST_TENSORS:
+        raise ValueError("a header that is not whole, or names too many tensors")
+    return header
 
 
 def read_metadata(path: str | Path, what: str) -> dict[str, str]:
@@ -60,13 +82,15 @@ def read_metadata(path: str | Path, what: str) -> dict[str, str]:
     path = Path(path)
     if path.suffix.lower() not in SAFETENSORS_SUFFIXES:
         return {}
-    from safetensors import safe_open
     try:
-        with safe_open(str(path), framework="pt") as file:
-            return dict(file.metadata() or {})
-    except Exception as error:
-        fail(f"{what} file '{path.name}'", "must be a complete .safetensors file", str(error).splitlines()[0][:120],
-             "download or save it again")
+        with path.open("rb") as file:
+            metadata = _read_header(file).get("__metadata__") or {}
+        if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+            raise ValueError("metadata that are no texts")
+        return metadata
+    except (Exception, MemoryError) as error:
+        fail(f"{what} file '{path.name}'", "must be a complete .safetensors file",
+             (str(error).strip() or type(error).__name__).splitlines()[0][:120], "download or save it again")
 
 
 def write_safetensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -93,7 +117,8 @@ def write_safetensors(path: str | Path, tensors: Mapping[str, Tensor], metadata:
         fail(f"file '{path.name}'", "must be writable", error.strerror or str(error),
              "free some disk space or choose another folder")
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):       # a folder that cannot be written holds no part either
+            part.unlink()
 
 
 def _bytes_of(tensor: Tensor) -> Any:
@@ -106,52 +131,6 @@ def _dtype_name(tensor: Tensor) -> str:
     names = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64", torch.int64: "I64",
              torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL"}
     return names[tensor.dtype]
-
-
-def _read_torch(path: Path, keep: Callable[[str], bool] | None) -> dict[str, Tensor]:
-    import torch
-    with torch.serialization.safe_globals(_training_leftovers(path)):
-        try:
-            tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError as error:           # files in the format before torch 1.6 cannot be mapped
-            if "mmap" not in str(error):
-                raise
-            tree = torch.load(path, map_location="cpu", weights_only=True)
-    if isinstance(tree, Mapping) and isinstance(tree.get("state_dict"), Mapping):
-        tree = tree["state_dict"]
-    return {key: value for key, value in _flatten(tree, "") if keep is None or keep(key)}
-
-
-class _Ignored:
-    """Takes the place of a training framework's object; keeps nothing, runs nothing."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        """Whatever the object was made of."""
-
-    def __setstate__(self, state: Any) -> None:
-        """Whatever the object held."""
-
-
-def _training_leftovers(path: Path) -> list[Any]:
-    """Stand-ins for the objects that training checkpoints carry beside their weights (callbacks, configurations).
-
-    Only names of known training packages are replaced; any other name makes torch refuse the file.
-    """
-    import torch
-    try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
-    except Exception:                           # not a zip-format torch file: torch.load says what it is
-        return []
-    return [(_Ignored, name) for name in names if name.split(".")[0] in TRAINING_PACKAGES]
-
-
-def _flatten(tree: Any, prefix: str) -> Iterable[tuple[str, Tensor]]:
-    import torch
-    if isinstance(tree, torch.Tensor):
-        yield prefix.removesuffix("."), tree
-    elif isinstance(tree, Mapping):
-        for key, value in tree.items():
-            yield from _flatten(value, f"{prefix}{key}.")
 
 
 def strip_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -2,31 +2,32 @@
 from __future__ import annotations
 
 import copy
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 import comfy.model_management
 import comfy.model_patcher
-import comfy.utils
 import torch
 from comfy.controlnet import ControlBase
 from torch import Tensor
 
+from ...caphuman_core.capface.about import NOT_TOLD, About
 from ...caphuman_core.capface.frames import entries_for_frames, identity_heard
 from ...caphuman_core.capface.mask import face_mask, resize_mask
+from ...caphuman_core.capface.places import Area, Place, Tile, map_of_places, read_tiles, within_area
 from ...caphuman_core.capface.schedule import Schedule, strengths
 from ...caphuman_core.capface.spec import CELL, SPEC, TOKENS
 from ...caphuman_core.flow import HeadHint, Identity
 from .. import host
 from .base_model import require_sd15
+from .hint_features import ENCODE_AT_ONCE, HintFeatures, encode, hint_size, warn_of_resizing
 from .network import CapFaceNet, FrameContext, IdentityContext
-from .step_cache import AREA_KEY, Area, Residuals, StepCache
+from .pieces import AREA_KEY, Piece, pieces, tiled_pieces
+from .step_cache import Residuals, StepCache
 
-ENCODE_AT_ONCE = 2                              # hints encoded together; more costs memory, not time
-logger = logging.getLogger(__name__)
+FEATURES_BYTES = 256 * 2**20                    # of hint features kept over a run, beyond the newest
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,19 @@ class CapFace:
     patcher: comfy.model_patcher.ModelPatcher
     dtype: torch.dtype                          # computed in
     name: str                                   # of the file, for messages
+    about: About = NOT_TOLD                     # what the file tells of its training
+    elsewhere: WeakValueDictionary = field(default_factory=WeakValueDictionary, repr=False, compare=False)   # by device
+
+    def on(self, device: torch.device) -> CapFace:
+        """The same weights for another device: one copy, however many people use it, for as long as somebody does."""
+        found = self.elsewhere.get(device)
+        if found is None:
+            network = copy.deepcopy(self.network)
+            patcher = comfy.model_patcher.ModelPatcher(network, load_device=device,
+                                                       offload_device=comfy.model_management.unet_offload_device())
+            found = replace(self, network=network, patcher=patcher)
+            self.elsewhere[device] = found
+        return found
 
 
 @dataclass(frozen=True)
@@ -58,22 +72,19 @@ class Person:
     spatial_mask: Tensor | None = None          # [B, H, W] 0..1, on the residuals only
 
 
-@dataclass(frozen=True)
-class HintFeatures:
-    """What a hint amounts to at one latent size: the same for every step of a run."""
-
-    guided: Tensor                              # [N, 320, h, w] compute dtype
-    mask: Tensor | None                         # [N, 1, h, w] float32 0..1; None: everywhere
-    spatial: Tensor | None                      # [M, 1, h, w] float32, the user's own; None: everywhere
-
-
 class CapFaceControl(ControlBase):
     """One person in a chain of control objects.
 
     Positive and negative share one object, so that the host batches them and one CapFace forward
     serves both. Predecessors are called with the conditioning as it came: they see the text, CapFace
-    alone sees identity. Weights live in the shared `CapFace`; a copy costs nothing.
+    alone sees identity. Weights live in the shared `CapFace`; a copy costs nothing. What other packs read
+    and write on control objects stands in docs/COMPANY.md.
     """
+
+    sub_idxs: list[int] | None                  # set by AnimateDiff-Evolved: the frames of its window
+    full_latent_length: int                     # likewise: frames in all
+    context_length: int                         # likewise: frames in a window
+    manual_cast_dtype = torch.float32           # Tiled Diffusion casts what it cuts to it
 
     def __init__(self, capface: CapFace, person: Person) -> None:
         super().__init__()
@@ -83,6 +94,30 @@ class CapFaceControl(ControlBase):
         self.timestep_percent_range = (person.start_percent, person.end_percent)
         self.compression_ratio = CELL
         self._forget()
+
+    # --- tiled samplers
+
+    @property
+    def cond_hint_original(self) -> Tensor:     # pyright: ignore[reportIncompatibleVariableOverride]
+        """What tiled samplers cut, [N, 3, H, W]: not the hint but a map of its places (places.py), or what they made of it."""
+        if self._cut is not None:
+            return self._cut
+        return map_of_places(len(self.person.hint), *hint_size(self.person))
+
+    @cond_hint_original.setter
+    def cond_hint_original(self, cut: Tensor | None) -> None:
+        self._cut = cut
+
+    def _tiles(self, cells: tuple[int, int]) -> tuple[list[Tile] | None, bool]:
+        """What each row of this call shows, None where nobody has cut anything; whether areas lie within the tiles.
+
+        cells: height and width of the call's latents. Tiled samplers that work inside a step set `cond_hint`, at the tile's size;
+        those around whole runs replace `cond_hint_original`.
+        """
+        inside: Tensor | None = self.cond_hint
+        if inside is not None and tuple(inside.shape[-2:]) == (cells[0] * CELL, cells[1] * CELL):
+            return read_tiles(inside), False
+        return (None if self._cut is None else read_tiles(self._cut)), True
 
     # --- the run: the host calls pre_run, then get_control for every step, then cleanup (not after an interrupt)
 
@@ -99,6 +134,8 @@ class CapFaceControl(ControlBase):
     def _forget(self) -> None:
         """Drop everything that belongs to one run."""
         self.sampling: Any = None
+        self.sub_idxs, self.full_latent_length, self.context_length = None, 0, 0
+        self.cond_hint: Tensor | None = None
         self.identities: IdentityContext | None = None
         self.features: dict[tuple, HintFeatures] = {}
         self.steps = StepCache()
@@ -113,19 +150,31 @@ class CapFaceControl(ControlBase):
             previous = predecessor.get_control(x_noisy, t, cond, batched_number, transformer_options)
         if self.timestep_range is not None and (t[0] > self.timestep_range[0] or t[0] < self.timestep_range[1]):
             return previous
-        frames = _window(transformer_options, x_noisy.shape[0] // batched_number)
-        gains = self._gains(t, frames)
-        if not any(gains):
-            return previous
         areas = cond.get(AREA_KEY, ())
         areas = areas if len(areas) == batched_number else (None,) * batched_number
-        chunks = list(zip(x_noisy.chunk(batched_number), t.chunk(batched_number), areas, strict=True))
-        found = self.steps.collect(chunks, tuple(frames), partial(self._residuals, frames=frames, gains=gains))
-        return merge(found, previous)
+        asked = self._pieces(x_noisy, t, areas, transformer_options)
+        if not any(any(self._gains(piece.sigma, piece.frames)) for piece in asked):
+            return previous
+        return merge(self.steps.collect(asked, self._residuals), previous)
+
+    def _pieces(self, x: Tensor, sigma: Tensor, areas: Sequence[Area | None], options: dict) -> list[Piece]:
+        """The call in pieces of one place each; areas: one for each chunk."""
+        if self.sub_idxs:
+            options = {**options, "sub_idxs": self.sub_idxs}
+        tiles, areas_within = self._tiles((x.shape[-2], x.shape[-1]))
+        if tiles is None:
+            return pieces(x, sigma, len(areas), areas, options)
+        size, found = hint_size(self.person), []
+        for piece, chunk in tiled_pieces(x, sigma, len(areas), tiles, options):
+            tile, area = piece.place, areas[chunk]
+            if isinstance(tile, Tile) and area is not None:
+                tile = area.of_whole().inside(tile) if areas_within else within_area(tile, area, *size)
+            found.append(replace(piece, place=tile))
+        return found
 
     # --- one forward
 
-    def _gains(self, t: Tensor, frames: list[int]) -> list[float]:
+    def _gains(self, t: Tensor, frames: Sequence[int]) -> list[float]:
         """Strength of each frame now; 0 for a frame without a face or a head."""
         person = self.person
         run = 0.0
@@ -137,10 +186,11 @@ class CapFaceControl(ControlBase):
         return [gain * bool(person.identity.present[a]) * bool(person.hint.present[b])
                 for gain, a, b in zip(gains, who, posed, strict=True)]
 
-    def _residuals(self, x: Tensor, sigma: Tensor, area: Area | None, frames: list[int], gains: list[float]) -> Residuals:
-        """One CapFace forward. x: [F, 4, h, w] noised latents of the frames; sigma: [F]."""
+    def _residuals(self, piece: Piece) -> Residuals:
+        """One CapFace forward."""
+        x, sigma, frames = piece.x, piece.sigma, piece.frames
         device, dtype = x.device, self.capface.dtype
-        hints = self._features(x.shape[-2], x.shape[-1], area, device)
+        hints = self._features(x.shape[-2], x.shape[-1], piece.place, device)
         rows = torch.tensor(entries_for_frames(len(self.person.hint), frames), device=device)
         guided = hints.guided[rows]
         if self.person.head_strength != 1.0:
@@ -148,7 +198,7 @@ class CapFaceControl(ControlBase):
         timesteps = self.sampling.timestep(sigma).float()
         latents = self.sampling.calculate_input(sigma, x).to(dtype)
         raw = self.capface.network(latents, guided, timesteps, self._context(timesteps, frames, device))
-        gain = torch.tensor(gains, dtype=torch.float32, device=device)[:, None, None, None]
+        gain = torch.tensor(self._gains(sigma, frames), dtype=torch.float32, device=device)[:, None, None, None]
         mask = None if hints.mask is None else hints.mask[rows]
         spatial = None if hints.spatial is None else hints.spatial[entries_for_frames(len(hints.spatial), frames)]
         return self._masked(raw, gain, mask, spatial)
@@ -168,7 +218,7 @@ class CapFaceControl(ControlBase):
             out.append(residual.mul_(factors[size].to(residual)))      # nobody else holds them yet
         return out
 
-    def _context(self, timesteps: Tensor, frames: list[int], device: torch.device) -> FrameContext:
+    def _context(self, timesteps: Tensor, frames: Sequence[int], device: torch.device) -> FrameContext:
         if self.identities is None:
             identity = self.person.identity
             tokens = self.capface.network.project(identity.local_tokens.to(device, torch.float32),
@@ -181,59 +231,32 @@ class CapFaceControl(ControlBase):
 
     # --- constants of a run
 
-    def _features(self, height: int, width: int, area: Area | None, device: torch.device) -> HintFeatures:
-        key = (height, width, area, device)
+    def _features(self, height: int, width: int, place: Place, device: torch.device) -> HintFeatures:
+        key = (height, width, place, device)
         if key not in self.features:
-            if len(self.features) >= 4:
+            made = self.encode(height, width, place, device)
+            while self.features and sum(kept.nbytes for kept in self.features.values()) > FEATURES_BYTES:
                 self.features.pop(next(iter(self.features)))
-            self.features[key] = self.encode(height, width, area, device)
+            self.features[key] = made
         return self.features[key]
 
-    def encode(self, height: int, width: int, area: Area | None, device: torch.device) -> HintFeatures:
+    def encode(self, height: int, width: int, place: Place, device: torch.device) -> HintFeatures:
         """Hint block and masks for every entry, at latent size height x width."""
-        hint = self.person.hint
-        pixels = (height * CELL, width * CELL)
-        maps = self._fitted(hint.maps, pixels, area)
-        guided, masks = [], []
-        for start in range(0, len(maps), ENCODE_AT_ONCE):
-            features, mask = self.capface.network.encode_hint(maps[start:start + ENCODE_AT_ONCE].to(device, torch.float32))
-            guided.append(features.to(self.capface.dtype))
-            masks.append(mask)
-        mask = {"none": lambda: None, "predicted": lambda: torch.cat(masks),
-                "rendered": lambda: self._drawn(hint.mask, (height, width), area, device)}[self.person.mask]()
-        spatial = self.person.spatial_mask
-        return HintFeatures(torch.cat(guided), mask,
-                            None if spatial is None else self._drawn(spatial, (height, width), area, device))
+        if place is None and hint_size(self.person) != (height * CELL, width * CELL):
+            self._warn_of_resizing((height * CELL, width * CELL))
+        return encode(self.capface, self.person, (height, width), place, device)
 
-    def _drawn(self, mask: Tensor, cells: tuple[int, int], area: Area | None, device: torch.device) -> Tensor:
-        """A mask [B, H, W] of the whole picture at latent size, [B, 1, *cells]."""
-        return self._fitted(mask[:, None].to(device, torch.float32), cells, area)
-
-    def _fitted(self, picture: Tensor, size: tuple[int, int], area: Area | None) -> Tensor:
-        """A whole-picture map [B, C, H, W] at `size`: the part the area shows, then the host's rule for
-        control pictures (centre crop to the aspect, then resize; cells hold means when it shrinks)."""
-        if area is not None:
-            height, width = self.person.hint.maps.shape[-2:]
-            picture = area.cut(picture, (height // CELL, width // CELL))
-        if tuple(picture.shape[-2:]) == size:
-            return picture
-        if picture.shape[1] > 1:
-            self._warn_of_resizing(picture, size)
-        shrinks = picture.shape[-1] >= size[1] and picture.shape[-2] >= size[0]
-        return comfy.utils.common_upscale(picture, size[1], size[0], "area" if shrinks else "bilinear", "center")
-
-    def _warn_of_resizing(self, maps: Tensor, size: tuple[int, int]) -> None:
+    def _warn_of_resizing(self, size: tuple[int, int]) -> None:
         if not self.warned:
             self.warned = True
-            logger.warning("CapHuman: the hint is %dx%d pixels but the picture is %dx%d: it is centre-cropped and resized; "
-                           "draw the head at the picture's size to keep its place exact.",
-                           maps.shape[-1], maps.shape[-2], size[1], size[0])
+            warn_of_resizing(hint_size(self.person), size)
 
     # --- what the host asks of a control object
 
     def copy(self) -> CapFaceControl:
         made = CapFaceControl(self.capface, self.person)
         self.copy_to(made)
+        made._cut = self._cut                   # copy_to would take the map for something that was cut
         return made
 
     def get_models(self) -> list:
@@ -250,10 +273,7 @@ class CapFaceControl(ControlBase):
 
     def deepclone_multigpu(self, load_device: torch.device, autoregister: bool = False) -> CapFaceControl:
         made = self.copy()
-        network = copy.deepcopy(self.capface.network)
-        patcher = comfy.model_patcher.ModelPatcher(network, load_device=load_device,
-                                                   offload_device=comfy.model_management.unet_offload_device())
-        made.capface = replace(self.capface, network=network, patcher=patcher)
+        made.capface = self.capface.on(load_device)
         if autoregister:
             self.multigpu_clones[load_device] = made
         return made
@@ -270,17 +290,6 @@ def merge(found: Residuals, previous: dict | None) -> dict:
             elif residual is not None:
                 ours[index] = residual + ours[index]
     return out
-
-
-def _window(transformer_options: dict, count: int) -> list[int]:
-    """Indices, in the whole animation, of the `count` frames that are being sampled now."""
-    window = transformer_options.get("context_window")                               # the host's context windows
-    named = list(getattr(window, "index_list", None) or ())
-    anchor = getattr(window, "causal_anchor_index", None)
-    if anchor is not None and anchor >= 0:
-        named.insert(0, anchor)
-    named = named or transformer_options.get("sub_idxs") or (transformer_options.get("ad_params") or {}).get("sub_idxs") or ()
-    return [int(index) for index in named] if len(named) == count else list(range(count))
 
 
 def preview_mask(capface: CapFace, person: Person) -> Tensor:

@@ -1,86 +1,48 @@
-"""One CapFace forward per step, whatever way the host splits the step; and where in the picture a call looks."""
+"""One CapFace forward per step, whatever way the host splits the step."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import comfy.conds
 import torch
 from torch import Tensor
 
+from .pieces import Piece
+
 Residuals = list[Tensor]                        # 13: input blocks 0..11, then the middle block
-
-AREA_KEY = "caphuman_area"                      # in the conditioning, beside the text
-
-
-@dataclass(frozen=True)
-class Area:
-    """A rectangle of the latent, in cells: what a regional prompt samples."""
-
-    height: int
-    width: int
-    top: int
-    left: int
-
-    def cut(self, picture: Tensor, cells: tuple[int, int]) -> Tensor:
-        """The part of a whole-picture map [B, C, H, W] that lies here; `cells` is the latent's whole size, or an
-        estimate of it, height and width."""
-        rows, columns = max(cells[0], self.top + self.height), max(cells[1], self.left + self.width)
-        height, width = picture.shape[-2:]
-        top, bottom = round(self.top * height / rows), round((self.top + self.height) * height / rows)
-        left, right = round(self.left * width / columns), round((self.left + self.width) * width / columns)
-        return picture[..., top:max(bottom, top + 1), left:max(right, left + 1)]
-
-
-class AreaCond(comfy.conds.CONDConstant):
-    """Rides along with the conditioning; the host tells it which area each call samples, which it tells no control object."""
-
-    def __init__(self, cond: tuple[Area | None, ...] = (None,)) -> None:
-        super().__init__(cond)
-
-    def process_cond(self, batch_size: int, area: list[int] | None = None, **kwargs) -> AreaCond:
-        return AreaCond((None if area is None or len(area) != 4 else Area(*map(int, area)),))
-
-    def can_concat(self, other: AreaCond) -> bool:
-        return True
-
-    def concat(self, others: Sequence[AreaCond]) -> tuple[Area | None, ...]:
-        return (*self.cond, *(area for other in others for area in other.cond))
 
 
 @dataclass(frozen=True)
 class _Entry:
-    x: Tensor
-    sigma: Tensor
-    frames: tuple[int, ...]
-    area: Area | None
+    piece: Piece                                # its latents and sigma are copies
     residuals: Residuals
 
-    def serves(self, x: Tensor, sigma: Tensor, frames: tuple[int, ...], area: Area | None) -> bool:
-        return (self.frames == frames and area in (None, self.area) and self.x.shape == x.shape and self.x.dtype == x.dtype
-                and self.x.device == x.device and torch.equal(self.sigma, sigma) and torch.equal(self.x, x))
+    def serves(self, other: Piece) -> bool:
+        mine = self.piece
+        return (mine.frames == other.frames and other.place in (None, mine.place) and mine.x.shape == other.x.shape
+                and mine.x.dtype == other.x.dtype and mine.x.device == other.x.device
+                and torch.equal(mine.sigma, other.sigma) and torch.equal(mine.x, other.x))
 
 
 class StepCache:
     """Residuals of the present step. CapFace reads no text, so equal latents at an equal sigma have equal residuals:
-    positive and negative, in one call or several, perp-neg's third branch, and regions that coincide."""
+    positive and negative, in one call or several, perp-neg's third branch, and regions or tiles that coincide."""
 
-    MOST = 4                                    # regions of a step remembered at once
+    MOST = 16                                   # regions and tiles of a step remembered at once
     BYTES = 64 * 2**20                          # beyond the newest one, which is always kept
 
     def __init__(self) -> None:
         self.entries: list[_Entry] = []
         self.forwards = 0                       # counted for tests and benchmarks
 
-    def collect(self, chunks: Sequence[tuple[Tensor, Tensor, Area | None]], frames: tuple[int, ...],
-                compute: Callable[[Tensor, Tensor, Area | None], Residuals]) -> Residuals:
-        """Residuals of the whole batch. chunks: latents [F, 4, h, w], sigma [F] and area of each, in batch order."""
+    def collect(self, pieces: Sequence[Piece], compute: Callable[[Piece], Residuals]) -> Residuals:
+        """Residuals of the whole batch, whose rows the pieces are in order."""
         found: list[Residuals] = []
-        self._forget_other_steps(chunks)
-        for x, sigma, area in chunks:
-            entry = next((entry for entry in self.entries if entry.serves(x, sigma, frames, area)), None)
+        self._forget_other_steps(pieces[0].sigma)
+        for piece in pieces:
+            entry = next((entry for entry in self.entries if entry.serves(piece)), None)
             if entry is None:
-                entry = _Entry(x.clone(), sigma.clone(), frames, area, compute(x, sigma, area))
+                entry = _Entry(piece.kept(), compute(piece))
                 self.forwards += 1
                 self._remember(entry)
             found.append(entry.residuals)
@@ -88,10 +50,9 @@ class StepCache:
             return [_repeat(residual, len(found)) for residual in found[0]]
         return [torch.cat(parts) for parts in zip(*found, strict=True)]
 
-    def _forget_other_steps(self, chunks: Sequence[tuple[Tensor, Tensor, Area | None]]) -> None:
+    def _forget_other_steps(self, now: Tensor) -> None:
         """Before anything is computed, so that two steps never lie in memory together."""
-        now = chunks[0][1]
-        self.entries = [old for old in self.entries if old.sigma.shape == now.shape and torch.equal(old.sigma, now)]
+        self.entries = [old for old in self.entries if old.piece.sigma.shape == now.shape and torch.equal(old.piece.sigma, now)]
 
     def _remember(self, entry: _Entry) -> None:
         size, kept = 0, [entry]

@@ -79,7 +79,7 @@ def test_arcface_judges_the_largest_face_it_finds(monkeypatch):
         def __init__(self, folders, model_name, providers):
             pass
 
-        def find(self, photos):
+        def find(self, photos, search=None):
             return [() if float(photos.max()) == 0 else (small, large)]
     monkeypatch.setattr("caphuman_core.face.detectors.insightface.InsightFace", Pack)
     judge = ArcFaceJudge(Path("nowhere"))

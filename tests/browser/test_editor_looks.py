@@ -36,7 +36,7 @@ def thumbnail(place) -> np.ndarray:
 def all_differ(pictures: dict[str, np.ndarray]) -> None:
     names = list(pictures)
     for k, name in enumerate(names):
-        assert (pictures[name].max(-1) > 40).mean() > 0.15, name        # a head, not an empty frame
+        assert (pictures[name].max(-1) > 25).mean() > 0.15, name        # a head, not an empty frame
         for other in names[k + 1:]:
             assert np.abs(pictures[name] - pictures[other]).max() > 12, (name, other)
 
@@ -135,7 +135,7 @@ def test_a_hand_on_the_face_moves_what_it_holds(page):
     assert editor.wait_values(lambda values: values["jaw_left"] > 0.2)["jaw_right"] == 0
     assert opened["x"] == opened["y"] == 0
     shot(page, "handles")
-    for _ in range(8):
+    for _ in range(7):                                  # one step a pull
         editor.part("undo").click()
     editor.wait_values(lambda values: values["smile"] == start["smile"] and values["jaw_degrees"] == 0)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.devkit import browser, host, install, lock, packages, places, server, suite
+from tools.devkit import browser, children, host, install, lock, packages, places, server, suite
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -297,8 +297,38 @@ def test_a_missing_browser_fails_its_part_in_one_sentence(scratch, monkeypatch, 
         raise places.Failure("the browser tests need a Chromium, but none was found: install one.")
     monkeypatch.setattr(browser, "ready", missing)
     monkeypatch.setattr(suite, "TEST_OUTPUT", scratch / "out")
-    assert suite._part("browser", {}, scratch, []) == (1, {"failed": 1})
-    assert one_sentence(capsys.readouterr().err)
+    assert suite._part("browser", scratch, []) == suite.Outcome(1, {"failed": 1})
+    with suite._beside(scratch, []) as finish:
+        assert finish() == suite.Outcome(1, {"failed": 1})
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == second
+    assert one_sentence(first)
+
+
+AWAITED = "import time\nfrom pathlib import Path\nMARK = Path(__file__).parents[1] / 'mark'\n"
+WAITS = AWAITED + "def test_b():\n    while not MARK.exists():\n        time.sleep(0.05)\n"
+
+
+@pytest.mark.parametrize(("waiting", "code", "sum_of_all"), [(WAITS, 0, "2 passed, 0 failed, 0 skipped"),
+                                                             ("def test_b(): assert False\n", 1, "1 passed, 1 failed, 0 skipped")])
+def test_the_browser_runs_beside_the_others_and_counts(scratch, monkeypatch, capfd, waiting, code, sum_of_all):
+    """The browser's test waits for what the core's test does: one after the other, they would wait for ever."""
+    for name, text in (("core", AWAITED + "def test_a(): MARK.touch()\n"), ("browser", waiting)):
+        (scratch / "tests" / name).mkdir(parents=True)
+        (scratch / "tests" / name / f"test_of_{name}.py").write_text(text, encoding="utf-8")
+    settings = f"[pytest]\npythonpath = {ROOT / 'tests'}\naddopts = -p no:cacheprovider\n"
+    (scratch / "pytest.ini").write_text(settings, encoding="utf-8")
+    (scratch / "tests" / "conftest.py").write_text(
+        "from plugin_required import Required\ndef pytest_configure(config):\n    config.pluginmanager.register(Required())\n",
+        encoding="utf-8")
+    monkeypatch.setattr(browser, "ready", lambda: Path("chromium"))
+    monkeypatch.setattr(children, "venv_python", lambda: sys.executable)
+    monkeypatch.setattr(suite, "ROOT", scratch)
+    monkeypatch.setattr(suite, "TEST_OUTPUT", scratch / "out")
+    assert suite.run(scratch, []) == code
+    said = capfd.readouterr().out.splitlines()
+    assert said[-1] == sum_of_all
+    assert said.index("core tests") < said.index("browser tests") < len(said) - 2       # its output is shown whole, at the end
 
 
 # --- the browser of the browser tests
@@ -380,7 +410,7 @@ def test_a_browser_that_cannot_be_had_is_told_with_what_to_do(machine, monkeypat
 
 
 def test_only_tests_need_the_packages_of_the_tests(scratch):
-    (scratch / "requirements.txt").write_text("numpy>=1\n", encoding="utf-8")
+    (scratch / "requirements.txt").touch()
     project = scratch / "pyproject.toml"
     project.write_text('[project]\nname = "x"\n\n[project.optional-dependencies]\nbench = ["a>=1"]\n\n[dependency-groups]\n'
                        'test = ["pytest>=8"]\n\n[tool.x]\ny = 1\n', encoding="utf-8")
@@ -391,7 +421,8 @@ def test_only_tests_need_the_packages_of_the_tests(scratch):
     assert tests["optional back ends"].arguments[0] == "--no-deps"
     project.write_text(project.read_text(encoding="utf-8").replace("a>=1", "a>=2"), encoding="utf-8")
     later = {step.name: step for step in install._requirement_steps(scratch, for_tests=True)}
-    assert [name for name in tests if later[name].digest != tests[name].digest] == ["benchmark and training requirements"]
+    assert [name for name in tests if later[name].digest != tests[name].digest] == [
+        "pack requirements", "benchmark and training requirements"]
 
 
 def suite_of(folder: Path, text: str) -> subprocess.CompletedProcess:

@@ -24,15 +24,18 @@ GOOD = {
                                             "present": torch.tensor([True]), "arcface": torch.zeros(1, 512)},
                  {"format": identities.FORMAT}),
 }
-KINDS = [(kind, key) for kind in GOOD for key in GOOD[kind][1]]
 
 
-def refuse(kind, path):
-    with pytest.raises(InputError) as caught:
+def refuse(kind, path, about=""):
+    """Reading must end with one short, printable sentence. about: what is wrong with the file, if a test tries several."""
+    try:
         GOOD[kind][0](path)
-    sentence = str(caught.value)
-    assert len(sentence) < 900
-    assert sentence.isprintable()
+    except InputError as refusal:
+        sentence = str(refusal)
+    else:
+        pytest.fail(f"a {kind} file with {about or 'something wrong'} was read")
+    assert len(sentence) < 900, about
+    assert sentence.isprintable(), about
 
 
 def written(kind, tmp_path, tensors=(), metadata=()):
@@ -48,27 +51,29 @@ def test_the_files_that_the_others_are_made_from_load(tmp_path, kind):
     assert len(GOOD[kind][0](written(kind, tmp_path))) == 1
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 1e30])
-@pytest.mark.parametrize(("kind", "key"), [pair for pair in KINDS if pair[1] != "present"])
-def test_numbers_that_would_spoil_pictures_are_refused(tmp_path, kind, key, number):
-    tensor = GOOD[kind][1][key].clone()
-    tensor.view(-1)[-1] = number
-    refuse(kind, written(kind, tmp_path, {key: tensor}))
+@pytest.mark.parametrize("kind", GOOD)
+def test_numbers_that_would_spoil_pictures_are_refused(tmp_path, kind):
+    for key in GOOD[kind][1].keys() - {"present"}:
+        for number in (float("nan"), float("inf"), -float("inf"), 1e30):
+            tensor = GOOD[kind][1][key].clone()
+            tensor.view(-1)[-1] = number
+            refuse(kind, written(kind, tmp_path, {key: tensor}), f"{number} in {key}")
 
 
-@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.complex64, torch.int64, torch.uint8])
-@pytest.mark.parametrize(("kind", "key"), KINDS)
-def test_other_kinds_of_numbers_are_refused(tmp_path, kind, key, dtype):
-    tensor = GOOD[kind][1][key].float()
-    refuse(kind, written(kind, tmp_path, {key: tensor.to(dtype)}))
+@pytest.mark.parametrize("kind", GOOD)
+def test_other_kinds_of_numbers_are_refused(tmp_path, kind):
+    for key, tensor in GOOD[kind][1].items():
+        for dtype in (torch.float8_e4m3fn, torch.complex64, torch.int64, torch.uint8):
+            refuse(kind, written(kind, tmp_path, {key: tensor.float().to(dtype)}), f"{key} as {dtype}")
 
 
-@pytest.mark.parametrize(("kind", "key"), KINDS)
-def test_other_shapes_are_refused(tmp_path, kind, key):
-    tensor = GOOD[kind][1][key]
-    missing = None if key != "arcface" else tensor[0]
-    for other in (tensor[:0], tensor[0], tensor[None], torch.zeros((), dtype=tensor.dtype), missing):
-        refuse(kind, written(kind, tmp_path, {key: other}))
+@pytest.mark.parametrize("kind", GOOD)
+def test_other_shapes_are_refused(tmp_path, kind):
+    for key, tensor in GOOD[kind][1].items():
+        missing = None if key != "arcface" else tensor[0]
+        for other in (tensor[:0], tensor[0], tensor[None], torch.zeros((), dtype=tensor.dtype), missing):
+            shape = "nothing" if other is None else list(other.shape)
+            refuse(kind, written(kind, tmp_path, {key: other}), f"{key} of shape {shape}")
 
 
 def test_half_precision_comes_as_float32(tmp_path):
@@ -77,10 +82,10 @@ def test_half_precision_comes_as_float32(tmp_path):
         assert getattr(loaded, key).dtype == torch.float32
 
 
-@pytest.mark.parametrize("side", ["1000000000", "-5", "0", "nan", "1e3", "٣٢", "9" * 5000, " 64 ", "6_4", "", "64\n"])
-def test_picture_sizes_are_plain_numbers(tmp_path, side):
-    refuse("head", written("head", tmp_path, metadata={"width": side}))
-    refuse("head", written("head", tmp_path, metadata={"height": side}))
+def test_picture_sizes_are_plain_numbers(tmp_path):
+    for side in ("1000000000", "-5", "0", "nan", "1e3", "٣٢", "9" * 5000, " 64 ", "6_4", "", "64\n"):
+        for name in ("width", "height"):
+            refuse("head", written("head", tmp_path, metadata={name: side}), f"the {name} {side[:20]!r}")
 
 
 @pytest.mark.parametrize("kind", GOOD)
@@ -93,10 +98,18 @@ def test_texts_without_end_and_terminal_codes_do_not_reach_the_log(tmp_path, kin
     assert str(caught.value).isprintable()
 
 
+LIES = ("long", "longest", "deep", "not utf-8", "twice", "huge", "empty but huge", "overflow", "negative", "overlap",
+        "unknown type", "numbers as texts", "nothing", "pickle", "zip")
+
+
 @pytest.mark.parametrize("kind", GOOD)
-@pytest.mark.parametrize("case", ["long", "longest", "deep", "not utf-8", "twice", "huge", "empty but huge", "overflow", "negative",
-                                  "overlap", "unknown type", "numbers as texts", "nothing", "pickle", "zip"])
-def test_lying_headers_are_refused(tmp_path, kind, case):
+def test_lying_headers_are_refused(tmp_path, kind):
+    for case in LIES:
+        refuse(kind, lying(tmp_path / f"a.{kind}.safetensors", kind, case), f"a header that is {case}")
+
+
+def lying(path, kind, case):
+    """A file whose table of contents does not hold."""
     info = {"__metadata__": GOOD[kind][2]}
 
     def entry(shape, end, dtype="F32"):
@@ -112,14 +125,13 @@ def test_lying_headers_are_refused(tmp_path, kind, case):
     }
     text = (texts.get(case) or json.dumps(headers.get(case, {}))).encode(errors="surrogateescape")
     length = {"long": 2**63, "longest": 2**64 - 1}.get(case, len(text))
-    path = tmp_path / f"a.{kind}.safetensors"
     path.write_bytes(struct.pack("<Q", length) + text + b"0000")
     if case == "pickle":
         path.write_bytes(pickle.dumps({"present": [1]}))
     if case == "zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
             bomb.writestr("present", b"0" * 20_000_000)
-    refuse(kind, path)
+    return path
 
 
 def test_codes_of_another_head_model_are_refused_where_they_are_used(tmp_path):

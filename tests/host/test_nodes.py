@@ -46,6 +46,8 @@ DESIGN = {
 EXTRA = {"CapHumanLoadPhoto": ("image", "IMAGE MASK"),
          "CapHumanPickHead": ("which head identity", "CAPHUMAN_HEAD CAPHUMAN_IDENTITY INT"),
          "CapHumanLoadCLIPVision": ("capface_name", "CLIP_VISION"), "CapHumanDoctor": ("checksums", "STRING STRING"),
+         "CapHumanHeadInRegion": ("x y width height grow side head hint bounding_box mask segs index",
+                                  "CAPHUMAN_HEAD CAPHUMAN_HINT BOUNDING_BOX INT INT INT INT INT INT"),
          "CapHumanHeadKeyframe": ("head frame easing keyframes", "CAPHUMAN_KEYFRAMES"),
          "CapHumanHeadsFromVideo": ("detector head_model video images head_fitter", "CAPHUMAN_HEAD IMAGE IMAGE FLOAT")}
 # Nodes without which the main graph does not exist.

@@ -1,35 +1,54 @@
-"""The test suite in four parts, each in a pytest process of its own: the core and the benchmark tool with the host blocked,
-the nodes inside the host, and the real frontend in a browser."""
+"""The test suite in parts, each in a pytest process of its own: the nodes inside the host, the core and the benchmark tool with
+the host blocked, the trainer on the host's blocks, and the real frontend in a browser, which mostly waits and so runs beside them.
+"""
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import browser
-from .children import guarded, tool_environment
+from .children import child, guarded, tool_environment
 from .children import run as run_child
 from .places import ROOT, TEST_OUTPUT, Failure, say
 
 NO_TESTS_RAN = 5
-PARTS = {"core": {"CAPHUMAN_BLOCK_HOST": "1"}, "bench": {"CAPHUMAN_BLOCK_HOST": "1"}, "host": {}, "browser": {}}
+BLOCKED = {"CAPHUMAN_BLOCK_HOST": "1"}
+# In the order they run. The host's full-size networks come first: the browser's, which run beside, come last among its tests.
+PARTS = {"host": {}, "core": BLOCKED, "bench": BLOCKED, "train": {}, "browser": {}}
+BESIDE = "browser"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one part: pytest's exit status, and how many tests did what."""
+
+    code: int
+    counts: dict[str, int]
 
 
 def run(tree: Path, arguments: Sequence[str]) -> int:
     """Run all parts with pytest's `arguments`; paths among them choose the parts. Returns the exit status.
 
-    A required test that is skipped fails the run (tests/conftest.py counts them). The last line is the sum of all parts.
+    A required test that is skipped fails the run (tests/plugin_required.py counts them). The last line is the sum of all parts.
     """
     start = time.monotonic()
     shutil.rmtree(TEST_OUTPUT, ignore_errors=True)
-    results = [_part(name, extra, tree, chosen) for name, extra in PARTS.items()
-               if (chosen := _chosen(name, arguments)) is not None]
-    total = {key: sum(counts.get(key, 0) for _, counts in results) for key in ("passed", "failed", "skipped")}
-    codes = [code for code, _ in results if code != NO_TESTS_RAN]
-    say(f"{len(results)} part{'s' * (len(results) != 1)} took {time.monotonic() - start:.0f} s")
+    TEST_OUTPUT.mkdir(parents=True)
+    chosen = {name: given for name in PARTS if (given := _chosen(name, arguments)) is not None}
+    apart = chosen.pop(BESIDE) if BESIDE in chosen and len(chosen) > 1 else None
+    with _beside(tree, apart) as finish:
+        outcomes = [_part(name, tree, given) for name, given in chosen.items()]
+        outcomes += [finish()] if apart is not None else []
+    total = {key: sum(outcome.counts.get(key, 0) for outcome in outcomes) for key in ("passed", "failed", "skipped")}
+    codes = [outcome.code for outcome in outcomes if outcome.code != NO_TESTS_RAN]
+    say(f"{len(outcomes)} part{'s' * (len(outcomes) != 1)} took {time.monotonic() - start:.0f} s")
     say(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
     return max(codes) if codes else NO_TESTS_RAN
 
@@ -41,23 +60,65 @@ def _chosen(part: str, arguments: Sequence[str]) -> list[str] | None:
     paths = [text for text in arguments if not text.startswith("-") and path_of(text).exists()]
     options = [text for text in arguments if text not in paths]
     folder = ROOT / "tests" / part
+    if not folder.is_dir():
+        return None
     if not paths or any(folder.is_relative_to(path_of(text)) for text in paths):
         return [*options, str(folder)]
     ours = [text for text in paths if path_of(text).is_relative_to(folder)]
     return [*options, *ours] if ours else None
 
 
-def _part(name: str, extra: dict[str, str], tree: Path, arguments: list[str]) -> tuple[int, dict[str, int]]:
-    """Exit status and counts of one part. A browser that cannot be had fails its part, not the others."""
+def _part(name: str, tree: Path, arguments: Sequence[str]) -> Outcome:
+    """One part from beginning to end, with its output here. A browser that cannot be had fails its part, not the others."""
     say(f"{name} tests")
-    report = TEST_OUTPUT / f"{name}.json"
-    TEST_OUTPUT.mkdir(parents=True, exist_ok=True)
     try:
-        chromium = {"CHROMIUM_PATH": str(browser.ready())} if name == "browser" else {}
+        command, env = _call(name, tree, arguments)
     except Failure as failure:
-        sys.stderr.write(f"dev.py: {failure}\n")
-        return 1, {"failed": 1}
-    env = tool_environment({**extra, **chromium, "COMFYUI_PATH": str(tree), "CAPHUMAN_TEST_REPORT": str(report)})
-    code = run_child(guarded("-m", "pytest", "--basetemp", TEST_OUTPUT / f"tmp-{name}", *arguments), env)
-    counts = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else {"failed": 1}
-    return code, counts
+        return _failed(failure)
+    return _outcome(name, run_child(command, env))
+
+
+@contextlib.contextmanager
+def _beside(tree: Path, arguments: Sequence[str] | None) -> Iterator:
+    """Run the part BESIDE during the block; gives the function that waits for it, shows what it said, and returns its Outcome."""
+    if arguments is None:
+        yield None
+        return
+    try:
+        command, env = _call(BESIDE, tree, arguments)
+    except Failure as failure:
+        outcome = _failed(failure)
+        yield lambda: outcome
+        return
+    log = TEST_OUTPUT / f"{BESIDE}.log"
+    say(f"{BESIDE} tests, beside the others (what they say: {log.relative_to(ROOT)})")
+    with log.open("wb") as output, child(command, env, output=output) as process:
+        yield lambda: _shown(process, log)
+
+
+def _shown(process: subprocess.Popen, log: Path) -> Outcome:
+    code = process.wait()
+    say(f"{BESIDE} tests\n{log.read_text(encoding='utf-8', errors='replace').rstrip()}")
+    return _outcome(BESIDE, code)
+
+
+def _call(name: str, tree: Path, arguments: Sequence[str]) -> tuple[list[str | Path], dict[str, str]]:
+    """pytest's command and environment for one part. Failure if the browser cannot be had."""
+    chromium = {"CHROMIUM_PATH": str(browser.ready())} if name == "browser" else {}
+    env = tool_environment({**PARTS[name], **chromium, "COMFYUI_PATH": str(tree), "CAPHUMAN_TEST_REPORT": str(_report(name))})
+    own = ("--basetemp", TEST_OUTPUT / f"tmp-{name}", "-o", f"cache_dir=.pytest_cache/{name}")
+    return guarded("-m", "pytest", *own, *arguments), env
+
+
+def _report(name: str) -> Path:
+    return TEST_OUTPUT / f"{name}.json"
+
+
+def _outcome(name: str, code: int) -> Outcome:
+    report = _report(name)
+    return Outcome(code, json.loads(report.read_text(encoding="utf-8")) if report.is_file() else {"failed": 1})
+
+
+def _failed(failure: Failure) -> Outcome:
+    sys.stderr.write(f"dev.py: {failure}\n")
+    return Outcome(1, {"failed": 1})

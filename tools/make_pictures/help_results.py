@@ -18,6 +18,7 @@ from caphuman_core.head.fit.landmark_fit import fit_faces
 from caphuman_core.head.fit.photo_light import with_photo_light
 from caphuman_core.head.model.head_model import HeadModel, load_builtin
 from caphuman_core.head.new import new_head
+from caphuman_core.head.region import around, head_in
 from caphuman_core.identity.crops import face_crop
 from caphuman_core.pixels import image_of
 from caphuman_core.render.maps import Render, render
@@ -139,6 +140,15 @@ def _transferred() -> list[Tile]:
     return [("source", _fit()[1][1]), ("target", shaded(target)), ("head", shaded(mixed))]
 
 
+def _in_region() -> list[Tile]:
+    head = fitted("astronaut")
+    left, top, right, bottom = found("astronaut").per_image[0][0].box_xyxy.tolist()
+    region = around(left, top, right, bottom).grown(1.8, head.width, head.height)
+    cut = as_picture(photo("astronaut")[:, region.y:region.y + region.height, region.x:region.x + region.width])
+    inside = render(head_in(head, region), model(), SIDE, SIDE, "stretch")
+    return [("picture", as_picture(photo("astronaut"))), ("region", cut), ("head", as_picture(inside.shaded[0]))]
+
+
 def _blended() -> list[Tile]:
     first = edit_head(_neutral(), model(), Edit(yaw_degrees=-45))
     last = edit_head(_neutral(), model(), Edit(yaw_degrees=45, expressions={"smile": 1.0}))
@@ -157,7 +167,8 @@ RESULTS: dict[str, Callable[[], list[Tile]]] = {
     "CapHumanDetectFaces": _detected, "CapHumanSelectFace": _selected, "CapHumanFacesFromLandmarks": _from_landmarks,
     "CapHumanEncodeIdentity": _encoded, "CapHumanFitHeadLandmarks": _fit, "CapHumanDoctor": _examined,
     "CapHumanNewHead": lambda: [("head", shaded(_neutral()))], "CapHumanEditHead": _edited, "CapHumanRelightHead": _relit,
-    "CapHumanTransferHead": _transferred, "CapHumanBlendHeads": _blended, "CapHumanRenderHead": _rendered,
+    "CapHumanTransferHead": _transferred, "CapHumanHeadInRegion": _in_region,
+    "CapHumanBlendHeads": _blended, "CapHumanRenderHead": _rendered,
     "CapHumanHeadsFromVideo": _blended, "CapHumanLoadHeadModel": lambda: [("built-in", shaded(_neutral()))],
     "CapHumanLoadHead": lambda: [("head", shaded(_neutral()))],
 }

@@ -23,6 +23,7 @@ from caphuman_core.head.fit.landmark_fit import fit_faces
 from caphuman_core.head.fit.photo_light import with_photo_light
 from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
+from caphuman_core.head.region import Region, head_in
 from caphuman_core.render.dots import draw_dots
 from caphuman_core.render.maps import render
 
@@ -209,6 +210,15 @@ def two_people() -> list[list[Tile]]:
             [(picture(ground[0]), "both heads in one picture")]]
 
 
+def detailed() -> list[list[Tile]]:
+    head, small = fitted(WHO), photo(WHO)
+    region = Region(0, 0, DRAWN, DRAWN).grown(0.62, DRAWN, DRAWN)
+    mangled = torch.nn.functional.interpolate(torch.nn.functional.interpolate(small, (52, 52), mode="area"), (DRAWN, DRAWN))
+    pair = torch.cat([mangled, mangled.flip(3)], 3)
+    return [[(picture(pair[0]), "two small faces")],
+            [(picture(photo(WHO)[0]), "who"), (shown(head_in(head, region)), "head in region")]]
+
+
 def style_mixing() -> list[list[Tile]]:
     head = frontal(WHO, yaw_degrees=20, expressions={"smile": 0.5})
     return [[(wiped(WHO), "one person")], [(shown(head), "one head"), (shown(head, "normals"), "one hint")]]
@@ -269,7 +279,7 @@ def paper() -> list[list[Tile]]:
 
 
 PAGES: dict[str, Callable[[], list[list[Tile]]]] = {
-    "a_first_head": first_head, "contact_sheet_of_styles": styles, "drive_from_video": drive,
+    "a_first_head": first_head, "contact_sheet_of_styles": styles, "detail_face": detailed, "drive_from_video": drive,
     "expression_sheet": expressions, "head_control_enhancement": head_control, "hires_second_pass": hires,
     "identity_library_1_save": library_save, "identity_library_2_use": library_use, "img2img_face": img2img,
     "inpaint_face": inpaint, "portrait_as_in_the_paper": paper, "first_portrait": first_portrait,

@@ -18,6 +18,7 @@ HEADINGS = ("input", "output", "what it is")
 def editor_texts() -> set[str]:
     """The words of the head editor: whatever stands in quotes in its one file of them."""
     source = re.sub(r"^import .*$", "", EDITOR.read_text(encoding="utf-8"), flags=re.M)
+    source = re.sub(r'"\s*\+ "', "", source)          # one text on two lines
     return {text.replace('\\"', '"') for text in QUOTED.findall(source)}
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..devkit import lock
 from ..devkit.host import first_on_path
 from ..devkit.places import MODELS, SERVER, say
 from . import sd15_shapes
@@ -87,6 +88,11 @@ def real_file(role: Role, folders: Any) -> str | None:
 def write_stand_in(role: Role) -> str:
     """Write the untrained file unless it is there whole; returns its name."""
     path = role.stand_in
+    with lock.held(path.parent.with_suffix(".lock")):           # parts of the test suite run side by side
+        return _written(role, path)
+
+
+def _written(role: Role, path: Path) -> str:
     if not path.is_file():
         from safetensors.torch import save_file
         start = time.monotonic()

@@ -20,11 +20,11 @@ export function chosenModel(node) {
   return { name, gone: Array.isArray(offered) && !offered.includes(name) };
 }
 
-/** Size in pixels of the picture of the incoming head if a New Head node says it, else a square. */
+/** Size in pixels of the picture of the incoming head if a New Head node says both sides, else a square. */
 export function pictureSize(node) {
   const maker = source(node, "head")?.node;
-  if (maker?.comfyClass !== "CapHumanNewHead") return [SIDE, SIDE];
-  return ["width", "height"].map((name) => (Number.isFinite(valueOf(maker, name)) ? valueOf(maker, name) : SIDE));
+  const size = maker?.comfyClass === "CapHumanNewHead" ? ["width", "height"].map((name) => valueOf(maker, name)) : [];
+  return size.length && size.every(Number.isFinite) ? size : [SIDE, SIDE];
 }
 
 async function fetchNewHead(model, width, height) {

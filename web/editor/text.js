@@ -2,7 +2,8 @@
 import { said, say } from "../language.js";
 
 export const TEXT = said({
-  keysLabel: "Head view. Arrow keys turn, Shift and arrow keys move, plus and minus scale, M mirrors, R resets, F shows the head close up, Home the whole picture, Page Up and Page Down zoom the view.",
+  keysLabel: "Head view. Arrow keys turn, Shift and arrow keys move, plus and minus scale, M mirrors, R resets,"
+    + " F shows the head close up, Home the whole picture, Page Up and Page Down zoom the view.",
   viewHint: "Drag to turn · Shift-drag to move · Shift-wheel to scale · wheel to zoom the view, Space-drag to move it · double-click to reset",
   editor: "Head editor",
   loading: "Loading the head …",
@@ -55,7 +56,7 @@ export const TEXT = said({
   },
   posesLabel: "Ready-made poses",
   poses: {
-    passport: "Passport", portrait: "Portrait", warm_smile: "Warm smile", laugh: "Laugh", over_shoulder: "Over shoulder", thoughtful: "Thoughtful",
+    passport: "Passport", portrait: "Portrait", warm_smile: "Warm smile", laugh: "Laugh", over_shoulder: "Shoulder", thoughtful: "Thoughtful",
     surprised: "Surprised", sceptical: "Sceptical", wink: "Wink", angry: "Angry", sad: "Sad", singing: "Singing",
   },
   handles: {

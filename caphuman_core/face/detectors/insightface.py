@@ -14,6 +14,7 @@ from ...check import fail
 from ...flow import Face
 from ...pixels import bytes_of
 from ..landmarks import points68_of_106
+from ..search import ORDINARY, Search
 from .model_files import AUTO, find_packs
 
 INSTALL = "run `pip install insightface onnxruntime` in ComfyUI's Python, or choose another backend"
@@ -56,9 +57,13 @@ class InsightFace:
         self._models["detection"].prepare(0 if usable[0] != "CPUExecutionProvider" else -1,
                                           input_size=(DETECTION_SIDE, DETECTION_SIDE))
 
-    def find(self, photos: Tensor) -> list[tuple[Face, ...]]:
-        """Faces in photos [B, 3, H, W] of 0..1, red first."""
-        return [self._find_in(photo) for photo in photos]
+    def find(self, photos: Tensor, search: Search = ORDINARY) -> list[tuple[Face, ...]]:
+        """Faces in photos [B, 3, H, W], red first, of 0..1 or 8 bits; its detectors have one size of their own."""
+        found = []
+        for photo in photos:
+            search.heed()
+            found.append(self._find_in(photo))
+        return found
 
     def _find_in(self, photo: Tensor) -> tuple[Face, ...]:
         pixels = bytes_of(photo.flip(0))                             # insightface takes blue first

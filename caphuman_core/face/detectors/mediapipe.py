@@ -17,6 +17,7 @@ from ...check import fail
 from ...flow import Face
 from ...pixels import bytes_of
 from ..landmarks import face_from_478
+from ..search import ORDINARY, Search
 from .model_files import AUTO, find_bundles
 
 MOST_FACES = 20
@@ -37,13 +38,17 @@ class MediaPipe:
         self._landmarker = _open(self._package, self.files[0])
         weakref.finalize(self, self._landmarker.close)          # before the interpreter takes MediaPipe apart
 
-    def find(self, photos: Tensor) -> list[tuple[Face, ...]]:
-        """Faces in photos [B, 3, H, W] of 0..1, red first.
+    def find(self, photos: Tensor, search: Search = ORDINARY) -> list[tuple[Face, ...]]:
+        """Faces in photos [B, 3, H, W], red first, of 0..1 or 8 bits; it has a smallest face of its own.
 
         MediaPipe states no confidence, and sees upright faces in upside-down ones. So each photo is shown to it mirrored too:
         a true face comes out mirrored (points within 0.05 eye distances), an imagined one elsewhere.
         """
-        return [_judged(self._find_in(photo), self._find_in(photo.flip(2)), photo.shape[2]) for photo in photos]
+        found = []
+        for photo in photos:
+            search.heed()
+            found.append(_judged(self._find_in(photo), self._find_in(photo.flip(2)), photo.shape[2]))
+        return found
 
     def _find_in(self, photo: Tensor) -> tuple[Face, ...]:
         picture = self._package.Image(image_format=self._package.ImageFormat.SRGB, data=bytes_of(photo))

@@ -51,12 +51,15 @@ def squared(boxes: Tensor) -> Tensor:
 
 
 def summed(photos: Tensor) -> Tensor:
-    """Summed-area table [B, 3, H+1, W+1] of 8-bit photos [B, 3, H, W].
+    """Summed-area table [B, 3, H+1, W+1] of whole numbers [B, 3, H, W]: photos of 8 bits, or sums of blocks of them.
 
     int32 wraps on large photos, and the sums of windows, which are what is asked of it, come out right all the same.
     """
-    table = photos.cumsum(-1, dtype=torch.int32).cumsum(-2, dtype=torch.int32)
-    return torch.nn.functional.pad(table, (1, 0, 1, 0))
+    batch, colours, height, width = photos.shape
+    table = torch.zeros(batch, colours, height + 1, width + 1, dtype=torch.int32, device=photos.device)
+    torch.cumsum(photos, -1, dtype=torch.int32, out=table[..., 1:, 1:])
+    table[..., 1:, 1:].cumsum_(-2)
+    return table
 
 
 def _edges(start: Tensor, length: Tensor, cells: int) -> tuple[Tensor, Tensor]:
@@ -68,16 +71,20 @@ def _edges(start: Tensor, length: Tensor, cells: int) -> tuple[Tensor, Tensor]:
     return start[:, None] + low, start[:, None] + high
 
 
-def level(table: Tensor, height: int, width: int) -> Tensor:
-    """The photos behind a summed-area table, averaged down to height x width, as network input [B, 3, h, w]."""
+def level(table: Tensor, height: int, width: int, block: int = 1) -> Tensor:
+    """The photos behind a summed-area table, averaged down to height x width, as network input [B, 3, h, w].
+
+    block: pixels whose sum each entry of the table's photos is.
+    """
     zero = torch.zeros(1, dtype=torch.long, device=table.device)
     (top,), (bottom,) = _edges(zero, zero + table.shape[2] - 1, height)
     (left,), (right,) = _edges(zero, zero + table.shape[3] - 1, width)
     rows = table.index_select(2, bottom) - table.index_select(2, top)
-    return scaled(rows.index_select(3, right) - rows.index_select(3, left), ((bottom - top)[:, None] * (right - left)).float())
+    areas = (bottom - top)[:, None] * (right - left) * block
+    return scaled(rows.index_select(3, right) - rows.index_select(3, left), areas.float())
 
 
-def patches(table: Tensor, photo: Tensor, boxes: Tensor, side: int) -> Tensor:
+def patches(table: Tensor, photo: Tensor, boxes: Tensor, side: int, block: int = 1) -> Tensor:
     """Pixel boxes [K, 4] (int64, right and bottom exclusive) of photos [K], averaged to side x side: [K, 3, side, side]."""
     top, bottom = _edges(boxes[:, 1], boxes[:, 3] - boxes[:, 1], side)
     left, right = _edges(boxes[:, 0], boxes[:, 2] - boxes[:, 0], side)
@@ -86,5 +93,5 @@ def patches(table: Tensor, photo: Tensor, boxes: Tensor, side: int) -> Tensor:
         return table[photo[:, None, None], :, y[:, :, None], x[:, None, :]]                 # [K, side, side, 3]
 
     sums = corner(bottom, right) - corner(top, right) - corner(bottom, left) + corner(top, left)
-    areas = ((bottom - top)[:, :, None] * (right - left)[:, None, :]).float()
+    areas = ((bottom - top)[:, :, None] * (right - left)[:, None, :] * block).float()
     return scaled(sums.permute(0, 3, 1, 2), areas[:, None])

@@ -31,12 +31,13 @@ from typing import TYPE_CHECKING
 
 from ...check import fail
 from ...files.telltale import HEAD_MODEL_FORMAT
-from ...files.weights import fingerprint
+from ...files.weights import fingerprint, read_metadata, read_state_dict
 from ..options import BUILT_IN
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+JOINTS = 5                               # root, neck, jaw, left eye, right eye
 _FLOATS = ("template", "uvs", "identity_basis", "expression_basis", "pose_basis", "joint_regressor", "skinning",
            "landmark_weights", "contour_weights", "full_weights", "texture_mean", "texture_basis")
 _INDICES = ("faces", "uv_faces", "parents", "landmark_faces", "contour_faces", "full_faces")
@@ -78,8 +79,12 @@ def from_tensors(tensors: dict[str, Tensor], name: str, expression_names: tuple[
     """
     import torch
     tensors = dict(tensors)
-    if "pose_basis" not in tensors and "template" in tensors and "parents" in tensors:
-        tensors["pose_basis"] = torch.zeros((len(tensors["parents"]) - 1) * 9, *tensors["template"].shape)
+    strange = sorted(key for key, value in tensors.items() if value.dtype not in _plain_types())
+    if strange:
+        fail(f"head model '{name}'", "must hold plain numbers", f"{tensors[strange[0]].dtype} in {strange[0]}",
+             "convert it again with python -m caphuman_core.convert")
+    if "pose_basis" not in tensors and "template" in tensors:
+        tensors["pose_basis"] = torch.zeros((JOINTS - 1) * 9, *tensors["template"].shape)
     missing = sorted({*_FLOATS, *_INDICES} - tensors.keys())
     if missing:
         fail(f"head model '{name}'", "must hold every tensor of its format", f"no {', '.join(missing)}",
@@ -91,25 +96,39 @@ def from_tensors(tensors: dict[str, Tensor], name: str, expression_names: tuple[
                      identity_names=identity_names, **cast)
 
 
+def _plain_types() -> tuple:
+    """Types that become float32 and int64 without a change of meaning."""
+    import torch
+    return (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8,
+            torch.uint8)
+
+
 def _check(t: dict[str, Tensor], name: str) -> None:
     """Refuse index and shape mismatches that would draw a wrong picture without an error."""
-    verts, joints, triangles = t["template"].shape[0], t["parents"].shape[0], t["faces"].shape[0]
-    rules = {
-        "identity_basis": t["identity_basis"].shape[1:] == (verts, 3),
-        "expression_basis": t["expression_basis"].shape[1:] == (verts, 3),
-        "pose_basis": t["pose_basis"].shape == ((joints - 1) * 9, verts, 3),
-        "joint_regressor": t["joint_regressor"].shape == (joints, verts),
-        "skinning": t["skinning"].shape == (verts, joints),
-        "parents": joints == 5 and bool((t["parents"][1:] < t["parents"].new_tensor(range(1, joints))).all()),
-        "uv_faces": t["uv_faces"].shape == t["faces"].shape and _within(t["uv_faces"], t["uvs"].shape[0]),
-        "faces": _within(t["faces"], verts),
-        **{key: _within(t[key], triangles) for key in ("landmark_faces", "contour_faces", "full_faces")},
+    verts, triangles, uvs = (t[key].shape[0] if t[key].dim() else 0 for key in ("template", "faces", "uvs"))
+    shapes = {
+        "template": (verts, 3), "faces": (triangles, 3), "uvs": (uvs, 2),
+        "uv_faces": (triangles, 3), "joint_regressor": (JOINTS, verts), "parents": (JOINTS,), "skinning": (verts, JOINTS),
+        "pose_basis": ((JOINTS - 1) * 9, verts, 3), "landmark_faces": (51,), "landmark_weights": (51, 3),
+        "contour_faces": (79, 17), "contour_weights": (79, 17, 3), "full_faces": (68,), "full_weights": (68, 3),
+        "identity_basis": (None, verts, 3), "expression_basis": (None, verts, 3), "texture_mean": (3, None, None),
+        "texture_basis": (None, *t["texture_mean"].shape),
     }
-    wrong = [key for key, good in rules.items() if not good]
-    wrong += [key for key in _FLOATS if not bool(t[key].sum().isfinite())]     # one pass, no copy: NaN and infinity spread
-    if wrong:
-        fail(f"head model '{name}'", "must consist of tensors that fit together", f"a mismatch in {', '.join(wrong)}",
+    wrong = {key for key, shape in shapes.items() if not _fits(tuple(t[key].shape), shape)}
+    counts = {"faces": verts, "uv_faces": uvs, "landmark_faces": triangles, "contour_faces": triangles, "full_faces": triangles}
+    wrong |= {key for key, count in counts.items() if not _within(t[key], count)}
+    if "parents" not in wrong and bool((t["parents"][1:] >= t["parents"].new_tensor(range(1, JOINTS))).any()):
+        wrong.add("parents")
+    wrong |= {key for key in _FLOATS if not bool(t[key].sum().isfinite())}     # one pass, no copy: NaN and infinity spread
+    if wrong or not verts:
+        fail(f"head model '{name}'", "must consist of tensors that fit together", f"a mismatch in {', '.join(sorted(wrong))}",
              "use files of one and the same model")
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    """Whether a shape is as wanted; None is any number but 0."""
+    return len(shape) == len(wanted) and all(side > 0 if want is None else side == want
+                                             for side, want in zip(shape, wanted, strict=True))
 
 
 def _within(index: Tensor, count: int) -> bool:
@@ -118,18 +137,26 @@ def _within(index: Tensor, count: int) -> bool:
 
 def load_file(path: str | Path, name: str | None = None) -> HeadModel:
     """Read a head model from one .safetensors file of the layout above."""
-    from safetensors import safe_open
-
-    from ...files.weights import read_state_dict
     path = Path(path)
-    tensors = read_state_dict(path, "head model")
-    with safe_open(str(path), framework="pt") as file:
-        info = file.metadata() or {}
+    info = read_metadata(path, "head model")
     if info.get("format") != HEAD_MODEL_FORMAT:
         fail(f"head model file '{path.name}'", f"must be of format {HEAD_MODEL_FORMAT}", info.get("format", "another kind of file"),
              "convert the original files with python -m caphuman_core.convert")
-    return from_tensors(tensors, name or info.get("name", path.stem), tuple(json.loads(info.get("expression_names", "[]"))),
-                        tuple(json.loads(info.get("identity_names", "[]"))), info.get("fingerprint"))
+    tensors = read_state_dict(path, "head model")
+    expression_names, identity_names = (_names(info.get(key, "[]"), path, key) for key in ("expression_names", "identity_names"))
+    return from_tensors(tensors, name or info.get("name", path.stem), expression_names, identity_names, info.get("fingerprint"))
+
+
+def _names(text: str, path: Path, key: str) -> tuple[str, ...]:
+    """A JSON list of texts."""
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        fail(f"head model file '{path.name}'", f"must hold {key} as a list of names", repr(text[:60]),
+             "convert the original files again with python -m caphuman_core.convert")
+    return tuple(names)
 
 
 def load_builtin() -> HeadModel:

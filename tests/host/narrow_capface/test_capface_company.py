@@ -167,6 +167,26 @@ def test_clones_for_other_devices(call, world):
     assert control.inference_memory_requirements(torch.float32) > 0
 
 
+def test_people_share_one_copy_on_another_device(call, world):
+    """Two people on two graphics cards: the second card gets the network once, and loses it when nobody uses it."""
+    import gc
+    import weakref
+    card = torch.device("cpu", 1)                          # the host only asks for a device that is not the first
+    pair = apply(call, world, *apply(call, world), who=identity(world, seed=30))
+    second, first = pair[0][0][1]["control"], pair[0][0][1]["control"].previous_controlnet
+    clones = [control.deepclone_multigpu(card, autoregister=True) for control in (second, first)]
+    assert clones[0].capface is clones[1].capface is not world.capface
+    assert clones[0].capface.network is not world.capface.network
+    assert clones[0].get_models_only_self() == clones[1].get_models_only_self() == [clones[0].capface.patcher]
+    assert clones[0].capface.patcher.load_device == card
+    network = weakref.ref(clones[0].capface.network)
+    first.multigpu_clones.clear()
+    second.multigpu_clones.clear()
+    del clones
+    gc.collect()
+    assert network() is None
+
+
 def test_copies_share_weights_and_no_state(call, world):
     control = one(call, world, strength=0.3)
     copied = control.copy()

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from narrow_world import apply, close, hint, identity, noise, one, residuals, sample, text
+from narrow_world import apply, close, hint, identity, near, noise, one, residuals, sample, text
 
 
 def test_ten_runs_are_bit_equal(call, world):
@@ -113,7 +113,7 @@ def test_rendered_mask_is_the_drawn_head(call, world):
 
 
 def test_an_area_sees_its_part_of_the_head(call, world, part):
-    steps, posed = part("nodes.capface.step_cache"), hint(world, height=64, width=128)
+    steps, posed = part("nodes.capface.pieces"), hint(world, height=64, width=128)
     cut = world.flow.HeadHint(posed.maps[..., 64:], posed.mask[..., 64:], posed.present)
     x, control = noise(1, 4, 8, 8), one(call, world, posed=posed)
     control.pre_run(world.base.model, world.base.model.model_sampling.percent_to_sigma)
@@ -136,6 +136,46 @@ def test_the_host_tells_areas(call, world, monkeypatch):
     assert out.isfinite().all()
     area = [(height, width, (area.height, area.width, area.top, area.left)) for height, width, area in seen if area is not None]
     assert area == [(8, 8, (8, 8, 0, 8))]
+
+
+@pytest.mark.parametrize("area", [(8, 4, 0, 4), (8, 4, 0, 0), (4, 4, 0, 0), (2, 4, 3, 2)])
+@pytest.mark.parametrize("hint_side", [64, 128, 32])
+@pytest.mark.parametrize("whole_first", [False, True])
+def test_an_area_is_cut_in_the_pictures_frame_whatever_the_hints_size(call, world, monkeypatch, area, hint_side, whole_first):
+    """A picture of 8x8 cells; whatever is sampled first, the part of the hint is the area's share of it."""
+    seen, inner = [], world.capface.network.encode_hint
+    monkeypatch.setattr(world.capface.network, "encode_hint", lambda maps: seen.append(maps) or inner(maps))
+    posed = hint(world, height=hint_side, width=hint_side)
+    # every pixel tells its place: channels 0 and 1 are y and x in shares of the hint
+    across = ((torch.arange(hint_side) + 0.5) / hint_side).expand(hint_side, hint_side)
+    posed = world.flow.HeadHint(torch.stack([across.T, across] + [across] * 7)[None], posed.mask, posed.present)
+    positive, negative = apply(call, world, posed=posed)
+    regional = [[positive[0][0], {**positive[0][1], "area": area, "strength": 1.0}]]
+    seen.clear()
+    sample(world, (positive + regional if whole_first else regional, negative), steps=1)
+    height, width, top, left = area
+    maps = next(each for each in seen if tuple(each.shape[-2:]) == (8 * height, 8 * width))
+    want = [(top + (torch.arange(8 * height) + 0.5) / 8) / 8, (left + (torch.arange(8 * width) + 0.5) / 8) / 8]
+    inside = slice(2, -2)                                 # bilinear enlarging repeats the border's pixels
+    torch.testing.assert_close(maps[0, 0, inside, 0], want[0][inside], rtol=0, atol=1e-4)
+    torch.testing.assert_close(maps[0, 1, 0, inside], want[1][inside], rtol=0, atol=1e-4)
+
+
+def test_areas_by_percentage_and_masks_of_other_sizes(call, world):
+    """The right half, given in shares, with a hint twice the picture's size and a mask half of it: as if all had its size."""
+    import nodes
+    posed, mask = hint(world, height=128, width=128), torch.zeros(1, 4, 4)
+    mask[..., 2:3] = 1
+    half = world.flow.HeadHint(*(torch.nn.functional.interpolate(each, size=(64, 64), mode="area") for each in
+                                 (posed.maps, posed.mask[:, None])), posed.present)
+    half = world.flow.HeadHint(half.maps, half.mask[:, 0], half.present)
+
+    def picture(**options):
+        positive, negative = apply(call, world, **options)
+        areas = nodes.ConditioningSetAreaPercentage().append(positive, 0.5, 1.0, 0.5, 0.0, 1.0)[0]
+        return sample(world, (areas, negative))
+    twice = torch.nn.functional.interpolate(mask[None], size=(8, 8), mode="bilinear")[0]
+    near(picture(posed=posed, spatial_mask=mask), picture(posed=half, spatial_mask=twice))
 
 
 def test_a_hint_of_another_size_is_fitted_by_the_hosts_rule(call, world, caplog):

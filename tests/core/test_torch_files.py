@@ -1,0 +1,253 @@
+"""Torch's files read by ourselves: the same numbers as torch gives, and nothing runs, whatever torch.load has become."""
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+import zipfile
+from collections import OrderedDict
+
+import pytest
+import torch
+
+from caphuman_core.capface.keys import read_capface
+from caphuman_core.check import InputError
+from caphuman_core.files import torch_files
+from caphuman_core.files.convert import find_jobs
+from caphuman_core.files.weights import read_state_dict
+
+FORMATS = {"zip": True, "stream": False}
+DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8,
+          torch.uint8, torch.bool)
+
+
+def numbers(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def content():
+    """Everything that the field's checkpoints hold: kinds of numbers, views of one storage, levels, and what trains with them."""
+    shared = numbers(4, 6)
+    layer = torch.nn.Linear(3, 2)
+    layer.weight.data = numbers(2, 3, seed=1)
+    return {
+        "state_dict": OrderedDict([
+            *((f"kind.{dtype}", (numbers(5, seed=7) * 4).to(dtype)) for dtype in DTYPES),
+            ("rows", shared[1:3]), ("expanded", torch.ones(1, 3).expand(4, 3)),
+            ("turned", shared.t()), ("whole", shared), ("scalar", torch.tensor(3.5)),
+            ("empty", torch.zeros(0, 4)), ("parameter", layer.weight), ("E_flame", {"encoder": {"weight": numbers(2, 2)}})]),
+        "epoch": 12, "lr": 1e-5, "name": "run", "betas": (0.9, 0.99), "seen": {1, 2}, "kind": torch.float16,
+        "optimizer_states": [{"state": {0: {"exp_avg": numbers(2, 3, seed=2)}}, "param_groups": [{"params": [0]}]}],
+        "size": torch.Size([2, 3]), "device": torch.device("cpu"), "none": None, "counter": OrderedDict(a=1)}
+
+
+def saved(path, what, form):
+    torch.save(what, path, _use_new_zipfile_serialization=FORMATS[form])
+    return path
+
+
+def flat(tree, prefix=""):
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        elif isinstance(value, torch.Tensor):
+            yield f"{prefix}{key}", value
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_numbers_are_torchs_own(tmp_path, monkeypatch, form, mapped):
+    if mapped:
+        monkeypatch.setattr(torch_files, "MOST_IN_MEMORY", 0)
+    what = content()
+    found = read_state_dict(saved(tmp_path / "x.ckpt", what, form), "model")
+    want = dict(flat(what["state_dict"]))
+    assert list(found) == list(want)
+    for key, tensor in want.items():
+        assert (found[key].dtype, found[key].shape) == (tensor.dtype, tensor.shape)
+        assert torch.equal(found[key], tensor.detach())
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_views_of_one_storage_share_it(tmp_path, form):
+    found = read_state_dict(saved(tmp_path / "x.pt", content(), form), "model")
+    assert found["rows"].untyped_storage().data_ptr() == found["turned"].untyped_storage().data_ptr()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_only_what_is_kept_is_read(tmp_path, monkeypatch, form):
+    read, inner = [], torch_files._numbers
+    monkeypatch.setattr(torch_files, "_numbers", lambda raw, storage: read.append(storage.count) or inner(raw, storage))
+    path = saved(tmp_path / "x.pt", {"large": numbers(1000), "small": numbers(3)}, form)
+    assert list(read_state_dict(path, "model", keep=lambda key: key == "small")) == ["small"]
+    assert read == [3]
+
+
+def test_a_mapped_file_is_not_written_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch_files, "MOST_IN_MEMORY", 0)
+    path = saved(tmp_path / "x.pt", {"a": numbers(100)}, "zip")
+    before = path.read_bytes()
+    read_state_dict(path, "model")["a"].zero_()
+    assert path.read_bytes() == before
+
+
+# --- nothing runs
+
+
+class Runs:
+    """What a poisoned checkpoint carries: a command. It leaves a file behind."""
+
+    def __init__(self, witness):
+        self.recipe = os.system, (f"touch '{witness}'",)
+
+    def __reduce__(self):
+        return self.recipe
+
+
+@pytest.fixture(params=["torch.load", "torch.load and its module", "untouched"])
+def another_pack(request, monkeypatch):
+    """What widely installed packs do when they are imported: everybody's torch.load runs what is in a file."""
+    plain = torch.load
+
+    def trusting(*arguments, **named):
+        named["weights_only"] = False
+        return plain(*arguments, **named)
+    if request.param != "untouched":
+        monkeypatch.setattr(torch, "load", trusting)
+    if request.param.endswith("module"):
+        monkeypatch.setattr(torch.serialization, "load", trusting)
+
+
+@pytest.fixture
+def witness(tmp_path):
+    return tmp_path / "witness"
+
+
+def poisoned(path, witness, form, beside=None):
+    return saved(path, {**(beside or {"weight": numbers(2)}), "payload": Runs(witness)}, form)
+
+
+READERS = {"weights": lambda path: read_state_dict(path, "model"), "CapFace": read_capface,
+           "what is kept alone": lambda path: read_state_dict(path, "model", keep=lambda key: key == "weight"),
+           "convert": lambda path: next(find_jobs([path]))}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("suffix", [".ckpt", ".pth", ".pt", ".tar", ".bin"])
+def test_a_poisoned_file_runs_nothing(another_pack, tmp_path, witness, reader, form, suffix):
+    path = poisoned(tmp_path / f"x{suffix}", witness, form)
+    if reader == "convert":
+        answer = READERS[reader](path)
+    else:
+        with pytest.raises(InputError) as error:
+            READERS[reader](path)
+        answer = str(error.value)
+    assert "a reference to" in answer
+    assert "system" in answer
+    assert "\n" not in answer
+    assert not witness.exists()
+
+
+def test_the_witness_would_be_there(tmp_path, witness):
+    """The test's own poison works where it is trusted."""
+    torch.load(poisoned(tmp_path / "x.pt", witness, "zip"), weights_only=False)
+    assert witness.exists()
+
+
+@pytest.mark.parametrize("payload", [
+    b"\x80\x02cbuiltins\neval\n(X\x03\x00\x00\x001+1tR.", b"\x80\x02ctorch\nload\n(X\x01\x00\x00\x00xtR.",
+    b"\x80\x02ctorch._utils\n_rebuild_device_tensor_from_numpy\n(tR.", b"\x80\x02cos\nsystem\n.",
+    b"\x80\x04\x8c\x02os\x8c\x06system\x93.",
+    b"(S'x'\nios\nsystem\n.", b"\x80\x02}X\x01\x00\x00\x00acpathlib\nPosixPath\n)Rs."])
+def test_names_beyond_tensors_are_refused(another_pack, tmp_path, payload):
+    path = tmp_path / "x.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x/data.pkl", payload)
+    with pytest.raises(InputError):
+        read_state_dict(path, "model")
+
+
+# --- what is not whole
+
+
+def entry(path, name, change):
+    """The same zip with one entry changed, or left out."""
+    with zipfile.ZipFile(path) as archive:
+        entries = [(info, archive.read(info)) for info in archive.infolist()]
+    with zipfile.ZipFile(path, "w") as archive:
+        for info, data in entries:
+            data = change(data) if info.filename.endswith(name) else data
+            if data is not None:
+                archive.writestr(info.filename, data)
+
+
+def claiming(path, size, stride, offset=0, count=4):
+    """A file whose one tensor claims a shape."""
+    def tensor(_):
+        parts = [b"\x80\x02}X\x01\x00\x00\x00actorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\n",
+                 b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpu", pickle.dumps(count, 2)[2:-1], b"tQ", pickle.dumps(offset, 2)[2:-1],
+                 pickle.dumps(size, 0)[:-1], pickle.dumps(stride, 0)[:-1], b"\x89ccollections\nOrderedDict\n)RtRs."]
+        return b"".join(parts)
+    saved(path, {"a": numbers(4)}, "zip")
+    entry(path, "data.pkl", tensor)
+    return path
+
+
+def test_the_claiming_file_is_sound_where_it_claims_what_is_there(tmp_path):
+    assert read_state_dict(claiming(tmp_path / "x.pt", (2, 2), (2, 1)), "model")["a"].shape == (2, 2)
+
+
+@pytest.mark.parametrize(("size", "stride", "offset", "count"), [
+    ((5,), (1,), 0, 4), ((4,), (1,), 1, 4), ((10**9,), (0,), 0, 4), ((2, 2), (1,), 0, 4), ((-1,), (1,), 0, 4), ((2,), (-1,), 3, 4),
+    ((4,), (1,), 0, 5), ((4,), (1,), 0, -4), ((4,), (1,), 0, 1 << 60)])
+def test_tensors_that_claim_more_than_is_there(tmp_path, size, stride, offset, count):
+    with pytest.raises(InputError, match="must be a complete, plain weight file"):
+        read_state_dict(claiming(tmp_path / "x.pt", size, stride, offset, count), "model")
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize("change", [lambda data: data[:-4], lambda data: data + b"\0" * 4, lambda data: None])
+def test_storages_that_are_not_whole(tmp_path, monkeypatch, change, mapped):
+    monkeypatch.setattr(torch_files, "MOST_IN_MEMORY", 0 if mapped else 1 << 30)
+    path = saved(tmp_path / "x.pt", {"a": numbers(8)}, "zip")
+    entry(path, "data/0", change)
+    with pytest.raises(InputError, match="is not whole"):
+        read_state_dict(path, "model")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_files_cut_short_anywhere(tmp_path, form):
+    whole = saved(tmp_path / "x.pt", content(), form).read_bytes()
+    for share in range(1, 40):
+        path = tmp_path / f"cut{share}.pt"
+        path.write_bytes(whole[:len(whole) * share // 40])
+        with pytest.raises(InputError, match="complete, plain weight file"):
+            read_state_dict(path, "model")
+
+
+def test_another_byte_order(tmp_path):
+    path = saved(tmp_path / "x.pt", {"a": numbers(2)}, "zip")
+    entry(path, "byteorder", lambda data: b"big")
+    with pytest.raises(InputError, match="byte order"):
+        read_state_dict(path, "model")
+
+
+def test_a_compressed_entry_is_not_taken_for_numbers(tmp_path):
+    path = tmp_path / "x.pt"
+    saved(path, {"a": torch.zeros(1000)}, "zip")
+    with zipfile.ZipFile(path) as archive:
+        entries = [(info.filename, archive.read(info)) for info in archive.infolist()]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in entries:
+            archive.writestr(name, data)
+    with pytest.raises(InputError, match="is not whole"):
+        read_state_dict(path, "model")
+
+
+def test_a_count_in_a_stream_that_is_another(tmp_path):
+    path = saved(tmp_path / "x.pt", {"a": numbers(6)}, "stream")
+    data = path.read_bytes()
+    path.write_bytes(data[:-32] + struct.pack("<q", 7) + data[-24:])
+    with pytest.raises(InputError, match="is not whole"):
+        read_state_dict(path, "model")
