@@ -137,7 +137,7 @@ def test_every_node_has_a_help_page_that_names_its_inputs_and_outputs(infos):
 
 
 def test_the_english_texts_are_up_to_date(infos):
-    from generate import LOCALE, as_text, node_definitions
+    from tools.make_workflows.__main__ import LOCALE, as_text, node_definitions
     assert LOCALE.read_text(encoding="utf-8") == as_text(node_definitions(infos)), "run: python dev.py generate"
 
 
