@@ -7,6 +7,7 @@
     python dev.py generate
     python dev.py benchmark NAME [its arguments]
     python dev.py matrix [--full] [--hosts 0.16.3 ...] [--pythons 3.12 ...]
+    python dev.py mutants [--count N] [--seed N] [--only PART_OF_PATH]
 
 Standard library only. The work is done in tools/devkit; this file stays readable by any Python 3,
 so that a wrong version is told in a sentence instead of a syntax error.

@@ -6,6 +6,7 @@ parameter unfilled: a mismatch is an error that lists keys.
 """
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -116,7 +117,8 @@ def write_safetensors(path: str | Path, tensors: Mapping[str, Tensor], metadata:
         fail(f"file '{path.name}'", "must be writable", error.strerror or str(error),
              "free some disk space or choose another folder")
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):       # a folder that cannot be written holds no part either
+            part.unlink()
 
 
 def _bytes_of(tensor: Tensor) -> Any:

@@ -78,9 +78,10 @@ def test_the_frame_input_frames_whatever_comes_in(page):
 
 
 def test_add_to_set_and_back_moves_nothing(page):
-    prompt = graph(x=0.2, y=0.1, scale=0.7, yaw_degrees=25.0, pitch_degrees=10.0, roll_degrees=-8.0, jaw_degrees=9.0)
+    prompt = graph(x=0.2, y=0.1, scale=0.7, yaw_degrees=25.0, pitch_degrees=10.0, roll_degrees=-8.0, jaw_degrees=9.0, smile=0.6)
     prompt["6"] = {"class_type": "CapHumanEditHead", "inputs": {
-        "head": ["3", 0], "head_model": ["1", 0], "mode": "add", "yaw_degrees": -40.0, "x": 0.05, "scale": 1.2, "jaw_degrees": 3.0}}
+        "head": ["3", 0], "head_model": ["1", 0], "mode": "add", "yaw_degrees": -40.0, "x": 0.05, "scale": 1.2, "jaw_degrees": 3.0,
+        "brows_up": 0.5}}
     prompt["4"]["inputs"]["head"] = ["6", 0]
     editor = open_editor(page, prompt, 6)
     page.queue_and_wait()
@@ -102,6 +103,7 @@ def test_add_to_set_and_back_moves_nothing(page):
     values = editor.wait_values(lambda now: now["mode"] == "set")
     assert values["jaw_degrees"] == pytest.approx(12.0, abs=0.01)
     assert values["scale"] == pytest.approx(0.84, abs=0.002)
+    assert values["smile"] > 0.3                        # the incoming head's own, under its name
 
 
 def test_the_editor_s_fields_are_the_node_s_inputs(open_page):

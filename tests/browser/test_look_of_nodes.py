@@ -64,18 +64,27 @@ def test_titles_are_whole(page):
     assert width > drawn + 40                           # the fold mark stands before it
 
 
+FOLD = """([over, under]) => {
+    const [edit, render] = [under, over].map((id) => app.graph.getNodeById(id));
+    render.pos = [edit.pos[0] + 100, edit.pos[1] + 60];
+    app.canvas.bringToFront(render);
+}"""
+
+
 def test_an_opened_node_lies_on_top(page):
     """Where two nodes lie over each other, the one that was just opened is seen."""
-    left, top, order = page.page.evaluate("""() => {
-        const [edit, render] = ['3', '4'].map((id) => app.graph.getNodeById(id)), box = app.canvas.canvas.getBoundingClientRect();
-        edit.collapse();
-        render.pos = [edit.pos[0] + 100, edit.pos[1] + 60];
-        app.canvas.bringToFront(render);
-        edit.collapse();
-        const [x, y] = app.canvas.ds.convertOffsetToCanvas([render.pos[0] + 20, render.pos[1] + 20]);
-        return [box.x + x, box.y + y, app.graph._nodes.indexOf(edit) - app.graph._nodes.indexOf(render)];
-    }""")
-    assert order > 0
     if page.vue:
-        seen = "([x, y]) => document.elementFromPoint(x, y)?.closest('[data-node-id]')?.dataset.nodeId"
-        page.wait(lambda: page.page.evaluate(seen, [left, top]) == "3", lambda: page.page.evaluate(seen, [left, top]))
+        page.look_at(3)
+        fold = page.page.locator("[data-node-id='3'] [data-testid=node-collapse-button]")
+        fold.click()
+        page.page.evaluate(FOLD, ["4", "3"])
+        fold.click()
+        seen = "(id) => { const { x, y } = document.querySelector(`[data-node-id='${id}']`).getBoundingClientRect();" \
+            " return document.elementFromPoint(x + 9, y + 9)?.closest('[data-node-id]')?.dataset.nodeId; }"
+        page.wait(lambda: page.page.evaluate(seen, "4") == "3", lambda: page.page.evaluate(seen, "4"))
+        return
+    page.page.evaluate("() => app.graph.getNodeById('3').collapse()")
+    page.page.evaluate(FOLD, ["4", "3"])
+    page.page.evaluate("() => app.graph.getNodeById('3').collapse()")
+    order = page.page.evaluate("() => ['3', '4'].map((id) => app.graph._nodes.indexOf(app.graph.getNodeById(id)))")
+    assert order[0] > order[1]

@@ -10,8 +10,8 @@ from caphuman_core.face import turned as views
 from caphuman_core.face.detection import detect, select
 from caphuman_core.face.detectors.mtcnn import Mtcnn
 from caphuman_core.face.options import FACE_ORDERS, IF_NO_FACE
-from caphuman_core.face.preview import draw_faces
-from caphuman_core.flow import Face
+from caphuman_core.face.preview import COLOURS, draw_faces
+from caphuman_core.flow import Face, Faces
 
 POINTS = torch.tensor([[3.0, 3.0], [7.0, 3.0], [5.0, 5.0], [3.0, 8.0], [7.0, 8.0]])
 
@@ -42,7 +42,103 @@ class Fixed:
 def test_order(order, expected):
     found = detect(Fixed(), torch.ones(1, 3, 100, 100), order=order).per_image[0]
     assert [int(f.box_xyxy[2] - f.box_xyxy[0]) for f in found] == expected
-    assert order in FACE_ORDERS
+
+
+def test_every_order_the_node_shows_is_one():
+    assert [len(detect(Fixed(), torch.ones(1, 3, 100, 100), order=order).per_image[0]) for order in FACE_ORDERS] == [3] * 5
+
+
+@pytest.mark.parametrize(("order", "expected"), [("largest", "square tall wide"), ("left to right", "wide square tall"),
+                                                 ("top to bottom", "tall square wide"), ("most central", "square wide tall")])
+def test_orders_go_by_areas_and_middles(order, expected):
+    """Faces of different shapes: the widest and the tallest are not the largest, edges are not middles."""
+    boxes = {"wide": (0, 80, 48, 90), "tall": (85, 0, 95, 50), "square": (20, 35, 55, 70)}
+
+    class Shapes(Fixed):
+        faces = tuple(Face(torch.tensor(box, dtype=torch.float32), 0.99) for box in boxes.values())
+    names = {box: name for name, box in boxes.items()}
+    found = detect(Shapes(), torch.ones(1, 3, 100, 100), order=order).per_image[0]
+    assert " ".join(names[tuple(face.box_xyxy.int().tolist())] for face in found) == expected
+
+
+class Views:
+    """Finds one face in a photo of 40 x 60, with a confidence by how the photo is looked at: its height and width say how."""
+
+    name, doubtful_below, convincing = "views", 0.99, 0.9
+
+    def __init__(self, **confidences):
+        self.confidences, self.looks = confidences, []
+
+    def find(self, photos):
+        height, width = photos.shape[2:]
+        view = ("padded " if max(height, width) > 60 else "") + ("upright" if width > height else "turned")
+        self.looks.append(view)
+        confidence = self.confidences.get(view.replace(" ", "_"), 0.0)
+        return [(Face(torch.tensor([10.0, 10.0, 20.0, 20.0]), confidence),) if confidence else ()] * len(photos)
+
+
+def confidences(detector, least=0.5):
+    return [face.confidence for face in detect(detector, torch.rand(1, 3, 40, 60), least, if_none="skip").per_image[0]]
+
+
+def test_a_face_in_another_view_must_convince_and_be_as_sure_as_asked():
+    assert confidences(Views(padded_upright=0.89)) == []                    # what was asked for is not enough there
+    assert confidences(Views(padded_upright=0.9)) == [0.9]
+    assert confidences(Views(padded_upright=0.92), 0.95) == []              # what convinces is not enough where more is asked
+    assert confidences(Views(upright=0.6)) == [0.6], "upright, what was asked for is enough"
+    assert confidences(Views(upright=0.6), 0.7) == []
+
+
+def test_a_doubtful_face_gives_way_to_a_turned_one_that_is_surer_by_far():
+    """0.9 leaves a doubt of 0.1: the other must leave a tenth of it. From doubtful_below on nothing else is looked at."""
+    assert confidences(Views(upright=0.9, turned=0.989)) == [0.9]
+    assert confidences(Views(upright=0.9, turned=0.991)) == [0.991]
+    hard_to_convince = Views(upright=0.5, turned=0.96)           # surer by far: the doubt is less than 0.05
+    hard_to_convince.convincing = 0.97
+    assert confidences(hard_to_convince) == [0.5]
+    assert confidences(Views(upright=0.9, padded_upright=1.0)) == [0.9], "a border is for photos without a face"
+    sure = Views(upright=0.99, turned=1.0)
+    assert confidences(sure) == [0.99]
+    assert sure.looks == ["upright"]
+
+
+def test_the_surest_view_wins_and_a_sure_one_ends_the_looking():
+    detector = Views(padded_upright=0.95, turned=0.97, padded_turned=0.96)
+    assert confidences(detector) == [0.97]
+    assert len(detector.looks) == 1 + 7
+    detector = Views(padded_upright=0.9991, turned=1.0)
+    assert confidences(detector) == [0.9991]
+    assert detector.looks == ["upright", "padded upright"]
+    assert confidences(Views(padded_upright=0.95, padded_turned=0.95)) == [0.95]
+
+
+@pytest.mark.parametrize(("drop", "kept"), [(2.1, True), (1.9, False), (-5.0, False)])
+def test_in_other_views_a_mouth_lies_below_the_eyes(drop, kept):
+    """By more than a fifth of the face's height, here 10 pixels."""
+    class Drops(Views):
+        def find(self, photos):
+            if super().find(photos)[0] and photos.shape[3] > 60:
+                points = torch.tensor([[12.0, 13.0], [18.0, 13.0], [15.0, 14.0], [13.0, 13.0 + drop], [17.0, 13.0 + drop]])
+                return [(Face(torch.tensor([10.0, 10.0, 20.0, 20.0]), 0.95, points),)]
+            return [()]
+    assert bool(confidences(Drops(padded_upright=0.95))) == kept
+
+
+@pytest.mark.parametrize(("down", "turns"), [((0, 1), 0), ((0, -1), 2), ((1, 0), 3), ((-1, 0), 1), ((1, 1), 0), ((-1, -1.1), 2),
+                                            ((1.1, 1), 3), ((-1.1, -1), 1)])
+def test_the_way_from_eyes_to_mouth_says_how_a_face_lies(down, turns):
+    points = torch.zeros(5, 2)
+    points[3:] += torch.tensor(down, dtype=torch.float32)
+    assert views.quarter_turns_to_upright(Face(torch.zeros(4), 1.0, points)) == turns
+    assert views.quarter_turns_to_upright(Face(torch.zeros(4), 1.0)) == 0
+
+
+def test_padding_is_half_of_the_longer_side_and_grey():
+    seen = views.View(0, True).of(torch.ones(3, 40, 60))
+    assert seen.shape == (3, 40 + 60, 60 + 60)
+    assert float(seen[:, :30].min()) == float(seen[:, -30:].max()) == 0.5
+    assert bool((seen[:, 30:70, 30:90] == 1).all())
+    assert views.View(2, False).of(torch.ones(3, 40, 60)).shape == (3, 40, 60)
 
 
 def test_limits_apply_after_ordering():
@@ -61,7 +157,8 @@ def test_a_photo_without_a_face_is_an_error_skipped_or_whole():
     whole = detect(Fixed(), photos, if_none="whole image").per_image[1][0]
     assert whole.box_xyxy.tolist() == [0, 0, 80, 100]
     assert whole.confidence == 0
-    assert IF_NO_FACE[0] == "error"
+    with pytest.raises(InputError, match=r"^photos 1, 2 must show a face, but got none that fixed finds at min_confidence 0.5, "):
+        detect(Fixed(), photos[[1, 1, 0]], if_none=IF_NO_FACE[0])
 
 
 def test_an_unknown_order_is_refused():
@@ -145,9 +242,54 @@ def test_previews_have_the_photos_size_and_show_something(height, width):
     assert (height, width) == (1, 1) or (drawn - photo).abs().max() > 0.3
 
 
+def test_a_preview_shows_each_box_in_its_own_colour_with_its_number_and_points():
+    """White photo; line width 1 at 200 pixels. The first face lies on top of the second."""
+    faces = (Face(torch.tensor([50.0, 60.0, 110.0, 130.0]), 0.9, POINTS * 5 + torch.tensor([55.0, 70.0])),
+             Face(torch.tensor([90.0, 100.0, 150.0, 160.0]), 0.8), Face(torch.tensor([2.0, 3.0, 40.0, 40.0]), 0.0))
+    drawn = (draw_faces(torch.ones(1, 3, 200, 200), Faces((faces,), 200, 200))[0] * 255).round().int()
+
+    def colour(x, y):
+        return tuple(drawn[:, y, x].tolist())
+    for face, expected in zip(faces, COLOURS, strict=False):
+        left, top, right, bottom = face.box_xyxy.int().tolist()
+        assert {colour(left, bottom - 5), colour(right, top + 3), colour(right - 3, bottom)} == {expected}
+        assert colour(left + 1, bottom - 5) == (255, 255, 255), "one pixel wide"
+    for x, y in faces[0].points5.int().tolist():
+        assert colour(x, y) == COLOURS[0]
+        assert colour(x + 4, y) == (255, 255, 255)
+    crossing = (110, 100)                                    # of the first face's right side and the second's top
+    assert colour(*crossing) == COLOURS[0]
+    label = drawn[:, 45:60, 51:90].amax(0) < 20              # black behind the number, above the box
+    assert label.sum() > 50
+    assert drawn[:, 5:18, 4:14].amin(0).min() < 20, "inside the box where there is no room above"
+
+
+def test_small_photos_are_left_without_numbers():
+    face = Face(torch.tensor([20.0, 40.0, 60.0, 80.0]), 0.9)
+    for side, numbered in ((95, False), (96, True)):
+        drawn = draw_faces(torch.ones(1, 3, side, side), Faces(((face,),), side, side))
+        assert bool((drawn[0, :, 20:40].amax(0) < 0.1).any()) == numbered
+
+
+def test_a_preview_shows_the_densest_points_there_are():
+    sets = {"points5": 5, "points68": 68, "points106": 106, "points478": 478}
+    for count in range(1, 5):
+        chosen = list(sets)[:count]
+        points = {name: torch.full((sets[name], 2), 20.0 + 10 * place) for place, name in enumerate(chosen)}
+        photo = torch.ones(1, 3, 90, 90)
+        drawn = draw_faces(photo, Faces(((Face(torch.tensor([1.0, 1.0, 80.0, 80.0]), 0.9, **points),),), 90, 90))
+        shown = [place for place in range(4) if float(drawn[0, 0, 20 + 10 * place, 20 + 10 * place]) < 1]
+        assert shown == [count - 1]
+
+
 def test_head_matrices_turn_back_with_the_photo():
     matrix = torch.eye(4)
     for turns in range(4):
         back = views.View(turns, False).back(Face(torch.tensor([0.0, 0, 4, 4]), 1.0, POINTS, head_matrix=matrix), 40, 40)
         up = back.head_matrix[:2, 1]                                         # where the crown points, y up
         assert up.round().tolist() == [[0, 1], [1, 0], [0, -1], [-1, 0]][turns]
+
+
+def test_boxes_that_leave_the_photo_keep_their_number_in_it():
+    drawn = draw_faces(torch.ones(1, 3, 120, 120), Faces(((Face(torch.tensor([-30.0, -30.0, 60.0, 60.0]), 0.0),),), 120, 120))
+    assert float(drawn[0, :, 1:16, 1:12].amax(0).min()) < 0.1, "black behind the number, in the corner"

@@ -56,6 +56,62 @@ def test_a_batch_is_its_photos_one_by_one(detector, monkeypatch):
             torch.testing.assert_close(a.points5, b.points5, atol=1e-3, rtol=0)
 
 
+def overlapping(most, of_smaller, other=(0, 3, 9, 11)):
+    both = np.array([(0, 0, 9, 9), other], float)
+    return boxes.suppress(both, np.array([0.9, 0.8]), np.zeros(2), most, of_smaller).tolist()
+
+
+def test_the_last_stage_counts_pixels_inclusively_against_the_smaller_box():
+    """10 x 10 and 10 x 9 pixels share 10 x 7: 70 of the smaller one's 90. Lengths would give 54 of 72."""
+    assert overlapping(0.77, of_smaller=True) == [0]
+    assert overlapping(0.78, of_smaller=True) == [0, 1]
+
+
+def test_the_first_stages_take_lengths_and_the_share_of_the_union():
+    """9 x 9 and 9 x 8 share 9 x 6: 54 of 81 + 72 - 54 = 99."""
+    assert overlapping(0.54, of_smaller=False) == [0]
+    assert overlapping(0.55, of_smaller=False) == [0, 1]
+    assert overlapping(0.0, of_smaller=False, other=(9, 0, 18, 9)) == [0, 1], "boxes that touch share nothing"
+    assert overlapping(0.0, of_smaller=True, other=(9, 0, 18, 9)) == [0], "but a column of pixels, counted inclusively"
+
+
+def test_suppression_keeps_the_best_of_each_photo_best_first():
+    same = np.tile([[0.0, 0.0, 10.0, 10.0]], (4, 1))
+    kept = boxes.suppress(same, np.array([0.5, 0.7, 0.9, 0.6]), np.array([0, 0, 1, 1]), 0.5)
+    assert kept.tolist() == [2, 1]
+    empty = boxes.suppress(np.zeros((2, 4)), np.array([0.5, 0.7]), np.zeros(2), 0.5)
+    assert empty.tolist() == [1, 0], "boxes of no area share nothing"
+
+
+def test_boxes_move_by_shares_of_their_size_and_grow_to_squares():
+    box = torch.tensor([[10.0, 20.0, 19.0, 39.0]])                      # 10 x 20 pixels counted inclusively, 9 x 19 as lengths
+    shifts = torch.tensor([[0.1, -0.1, 0.2, 0.05]])
+    assert boxes.moved(box, shifts).tolist() == [[11.0, 18.0, 21.0, 40.0]]
+    np.testing.assert_allclose(boxes.moved(box, shifts, inclusive=False), [[10.9, 18.1, 20.8, 39.95]], rtol=1e-6)
+    assert boxes.squared(torch.tensor([[10.0, 20.0, 14.0, 40.0]])).tolist() == [[2.0, 20.0, 22.0, 40.0]]
+    assert boxes.squared(torch.tensor([[0.0, 0.0, 20.0, 10.0]])).tolist() == [[0.0, -5.0, 20.0, 15.0]]
+
+
+def test_points_are_shares_of_their_box():
+    points = torch.tensor([[0.0, 1.0, 0.5, 0.1, 0.9, 0.0, 0.0, 0.5, 1.0, 1.0]])          # five x, then five y
+    placed = mtcnn._placed(points, torch.tensor([[11.0, 21.0, 20.0, 40.0]]))             # 10 x 20 pixels, counted from 1
+    np.testing.assert_allclose(placed[0], [[10, 20], [20, 20], [15, 30], [11, 40], [19, 40]], rtol=1e-6)
+
+
+def test_boxes_are_cut_to_whole_pixels_inside_the_photo():
+    cut = mtcnn._whole_pixels(torch.tensor([[1.9, 2.9, 5.9, 7.9], [-3.0, 0.5, 99.0, 99.0]]), 50, 60)
+    assert cut.tolist() == [[0, 1, 5, 7], [0, 0, 60, 50]]
+
+
+def test_the_pyramid_goes_from_faces_of_20_pixels_to_the_shorter_side():
+    scales = mtcnn._scales(100, 300)
+    assert scales[0] == 0.6                                              # 12 of 20 pixels
+    np.testing.assert_allclose(np.diff(np.log(scales)), np.log(0.709))
+    assert 100 * scales[-1] >= 12 > 100 * scales[-1] * 0.709
+    assert mtcnn._scales(20, 300) == [0.6]
+    assert mtcnn._scales(19, 300) == []
+
+
 def test_large_photos_are_searched_from_larger_faces_on():
     assert mtcnn._largest_level(4000, 8000) <= mtcnn.LARGEST_LEVEL + 1
     assert mtcnn._first_scale(1024, 1024) == 0.6

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -25,7 +26,6 @@ ROOT = Path(__file__).resolve().parents[2]
 MOST_MORE_BYTES = 500 << 20              # beyond what Python, numpy and the file itself take
 CHILD = """
 import json, resource, sys
-sys.path[:0] = sys.argv[1:3]
 import hostile_pickles
 from caphuman_core.files import pickles
 from caphuman_core.check import InputError
@@ -34,7 +34,7 @@ said = {}
 for name, make in hostile_pickles.CASES.items():
     data = make()
     in_use = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (in_use + int(sys.argv[3]), -1))
+    resource.setrlimit(resource.RLIMIT_AS, (in_use + int(sys.argv[1]), -1))
     try:
         pickles.loads(data, "head model file 'x.pkl'")
         said[name] = "sound"
@@ -47,8 +47,8 @@ print(json.dumps(said))
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="optional: limits of memory are Linux's")
 def test_hostile_pickles_are_refused_within_bounded_memory():
-    told = subprocess.run([sys.executable, "-c", CHILD, str(ROOT), str(ROOT / "tests"), str(MOST_MORE_BYTES)],
-                          capture_output=True, text=True, check=False)
+    told = subprocess.run([sys.executable, "-c", CHILD, str(MOST_MORE_BYTES)], cwd=ROOT, capture_output=True, text=True,
+                          check=False, env={**os.environ, "PYTHONPATH": str(ROOT / "tests")})
     assert told.returncode == 0, told.stderr[-2000:]
     said = json.loads(told.stdout)
     assert set(said) == set(hostile_pickles.CASES)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -18,7 +19,7 @@ from caphuman_core.identity import crops as views
 from caphuman_core.identity import storage
 from caphuman_core.identity.combine import average, combine
 from caphuman_core.identity.compare import compare
-from caphuman_core.identity.encode import look
+from caphuman_core.identity.encode import Encoders, identify, look, nearest_to
 from caphuman_core.identity.facenet import build_facenet
 from caphuman_core.identity.options import CLIP_VIEWS, IDENTITY_SUFFIX
 from caphuman_core.pixels import image_of
@@ -143,6 +144,111 @@ def test_several_faces_of_a_photo_get_different_tokens_inputs_when_whitened():
     assert other[:, 112, -20].max() == 0
 
 
+def test_pixels_go_to_the_nearest_face_each_distance_in_its_own_size():
+    """Middles at x = 20 and 70, longer sides of 40 and 20: (x - 20) / 40 = (70 - x) / 20 at x = 53.3, and again, behind the small
+    one, at 120."""
+    large, small = faces_at((0, 30, 40, 70), (65, 40, 75, 60))
+    mine = nearest_to(large, [small], 100, 140)
+    assert mine[50, :53].all()
+    assert not mine[50, 53:120].any()
+    assert mine[50, 120:].all()
+    assert torch.equal(nearest_to(small, [large], 100, 140), ~mine)
+    assert bool(nearest_to(large, [], 5, 7).all())
+    assert nearest_to(large, [], 5, 7).shape == (5, 7)
+
+
+def test_the_nearest_of_three_faces_is_the_nearest_of_all():
+    one, two, three = faces_at((0, 0, 10, 10), (40, 0, 50, 10), (0, 40, 10, 50))
+    owners = torch.stack([nearest_to(face, [other for other in (one, two, three) if other is not face], 60, 60)
+                          for face in (one, two, three)])
+    assert owners.sum(0).min() >= 1
+    assert [owners[:, y, x].tolist() for y, x in ((5, 5), (5, 45), (45, 5))] == [[True, False, False], [False, True, False],
+                                                                                [False, False, True]]
+
+
+@pytest.mark.parametrize(("box", "expected"), [
+    ((2.9, 3.9, 6.9, 8.9), (2, 3, 6, 8)), ((-5, -5, 4, 4), (0, 0, 4, 4)), ((6, 7, 99, 99), (6, 7, 10, 12)),
+    ((3, 3, 3, 3), (3, 3, 4, 4)), ((50, 60, 70, 80), (9, 11, 10, 12)), ((4, 4, 2, 2), (4, 4, 5, 5))])
+def test_a_face_crop_is_the_box_in_whole_pixels_inside_the_photo(box, expected):
+    """At least one pixel, whatever the box."""
+    coordinates = np.zeros((12, 10, 3), np.uint8)
+    coordinates[..., 0], coordinates[..., 1] = np.arange(10)[None] * 20, np.arange(12)[:, None] * 20
+    crop = views.face_crop(Image.fromarray(coordinates), Face(torch.tensor(box, dtype=torch.float32), 1.0))
+    left, top, right, bottom = expected
+    assert crop.shape == (3, 160, 160)
+    assert crop[0, 0, [0, -1]].tolist() == [left * 20, (right - 1) * 20]
+    assert crop[1, [0, -1], 0].tolist() == [top * 20, (bottom - 1) * 20]
+
+
+def test_facenet_s_range_and_the_stand_in_s():
+    crop, face = torch.tensor([0.0, 127.5, 255.0]), faces_at((0, 0, 1, 1))[0]
+    assert views.facenet_input(crop, face).tolist() == [-127.5 / 128, 0.0, 127.5 / 128]
+    assert views.facenet_input(crop, WHOLE).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_clip_s_centre_square_is_the_middle():
+    wide = torch.zeros(3, 100, 300)
+    wide[:, :, 97:203] = 1                                      # bicubic weights reach two pixels further
+    assert views.clip_view(image_of(wide), WHOLE, "centre crop").min() > 250
+    assert views.clip_view(image_of(wide.transpose(1, 2)), WHOLE, "centre crop").min() > 250
+
+
+def test_ribbons_lose_their_ends_evenly_and_others_nothing():
+    ribbon = torch.zeros(1, 100)
+    ribbon[0, 34:66] = 1                                        # the middle 32 of 100
+    for photo in (ribbon.expand(3, 1, 100), ribbon.expand(3, 1, 100).transpose(1, 2)):
+        assert views.clip_crop(image_of(photo)).getextrema() == ((255, 255),) * 3
+        assert sorted(views._not_a_ribbon(image_of(photo)).size) == [1, 32]
+    kept = Image.new("RGB", (64, 2))
+    assert views._not_a_ribbon(kept) is kept
+
+
+def test_the_square_on_a_face_is_twice_its_longer_side_about_its_middle():
+    square = views.square_on_face(Image.new("RGB", (100, 80), (1, 2, 3)), faces_at((10, 20, 30, 50))[0])
+    assert square.size == (60, 60)                              # from -10 to 50 across and 5 to 65 down
+    inside = (np.asarray(square)[..., 0] == 1)
+    assert (~inside[:, :10]).all()
+    assert inside[:, 10:].all()
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_face_turns_with_its_photo(turns):
+    photo = torch.zeros(3, 30, 50)
+    photo[:, 5:10, 40:48] = 1
+    face = Face(torch.tensor([40.0, 5.0, 48.0, 10.0]), 1.0, torch.tensor([[40.0, 5.0]] * 5))
+    turned, moved = views.turned(photo, face, turns)
+    left, top, right, bottom = moved.box_xyxy.int().tolist()
+    assert bool((turned[:, top:bottom, left:right] == 1).all())
+    assert int(turned.sum()) == 3 * (right - left) * (bottom - top)
+    corner = moved.points5[0].tolist()
+    assert corner == [[left, top], [left, bottom], [right, bottom], [right, top]][turns]
+
+
+def test_identities_are_what_the_networks_say_of_each_face_in_parts():
+    """20 faces in 3 photos, the second without one: FaceNet is shown 16 crops at a time, CLIP 8 views; all are counted."""
+    boxes = [(i, i, i + 8, i + 10) for i in range(10)]
+    faces = Faces((faces_at(*boxes), (), faces_at(*boxes)), 30, 30)
+    photos = torch.rand(3, 3, 30, 30, generator=torch.Generator().manual_seed(0))
+    asked, steps = {"facenet": [], "clip": []}, []
+
+    def embed(crops):
+        asked["facenet"].append(len(crops))
+        return torch.nn.functional.normalize(crops.mean((2, 3)) @ torch.ones(3, 512), dim=1) + crops.mean((1, 2, 3))[:, None]
+
+    def tokens(pixels):
+        asked["clip"].append(len(pixels))
+        return pixels.mean((1, 2, 3))[:, None, None].expand(-1, 257, 1024)
+    found, seen = identify(photos, faces, Encoders(embed, tokens, "e", "c"), step=steps.append)
+    assert asked == {"facenet": [16, 5], "clip": [8, 8, 5]}
+    assert steps == [1, 2, 3, 3 + 16, 3 + 21, 24 + 8, 24 + 16, 24 + 21]
+    assert found.present.tolist() == [True] * 10 + [False] + [True] * 10
+    assert (found.encoder_fingerprint, found.clip_fingerprint, found.arcface) == ("e", "c", None)
+    here = found.present
+    torch.testing.assert_close(found.global_embedding[here], embed(seen.facenet)[here])
+    torch.testing.assert_close(found.local_tokens[here], tokens(views.clip_pixels(seen.clip * 255))[here], atol=1e-5, rtol=0)
+    assert float(found.global_embedding[10].abs().max()) == float(found.local_tokens[10].abs().max()) == 0
+
+
 def test_arcface_travels_only_when_every_face_has_it():
     one, other = faces_at((0, 0, 9, 9), (9, 9, 20, 20))
     known = Face(one.box_xyxy, 1.0, arcface=torch.ones(512))
@@ -235,8 +341,28 @@ def test_comparison_says_what_the_number_means():
     value, report = compare(a, identity(seed=2))
     assert abs(value) < 0.3                                      # random directions in 512 dimensions are nearly square
     assert "two different people" in report
+    with pytest.raises(InputError, match="identity_a must hold a face"):
+        compare(identity(1, present=[False]), a)
+    with pytest.raises(InputError, match="same CLIP vision model"):
+        compare(a, replace(a, clip_fingerprint="d"))
     with pytest.raises(InputError, match="identity_b must hold a face"):
         compare(a, identity(1, present=[False]))
+
+
+@pytest.mark.parametrize(("cosine", "meaning"), [(0.39, "two different people"), (0.41, "undecided"), (0.59, "undecided"),
+                                                 (0.61, "the same person"), (-0.5, "two different people")])
+def test_the_sentence_of_a_cosine(cosine, meaning):
+    """FaceNet: different below 0.4, the same from 0.6 on."""
+    a = identity()
+    across = torch.zeros(1, 512)
+    direction = a.global_embedding
+    across[0, 0] = 1
+    across = torch.nn.functional.normalize(across - (across * direction).sum() * direction, dim=1)
+    value, report = compare(a, replace(a, global_embedding=cosine * direction + (1 - cosine ** 2) ** 0.5 * across))
+    assert value == pytest.approx(cosine, abs=1e-5)
+    assert report.startswith(f"FaceNet cosine {cosine:.3f} (1 is identical")
+    assert meaning in report.splitlines()[0].rsplit(": ", 1)[1]
+    assert len(report.splitlines()) == 1
 
 
 def test_comparison_adds_arcface_and_counts_averages():
@@ -244,7 +370,41 @@ def test_comparison_adds_arcface_and_counts_averages():
     known = Identity(a.global_embedding, a.local_tokens, a.present, "e", "c", a.global_embedding)
     report = compare(known, known)[1].splitlines()
     assert [line.split()[0] for line in report] == ["FaceNet", "ArcFace", "Averages"]
+    assert report[1].startswith("ArcFace cosine 1.000 (1 is identical; above 0.4 the same person, below 0.2 different people)")
+    assert report[2] == "Averages of 2 and 2 faces were compared."
+    single = identity(1, seed=2)
+    assert compare(a, single)[1].endswith("Averages of 2 and 1 faces were compared.")
+    assert compare(single, a)[1].endswith("Averages of 1 and 2 faces were compared.")
 
+
+def test_arcface_embeddings_are_mixed_like_the_others_and_dropped_where_one_side_has_none():
+    a, b = (replace(one, arcface=one.global_embedding.flip(1)) for one in (identity(2, seed=1), identity(2, seed=2)))
+    mixed = combine(a, b, 0.25)
+    torch.testing.assert_close(mixed.arcface, mixed.global_embedding.flip(1))
+    torch.testing.assert_close(average(a).arcface, average(a).global_embedding.flip(1))
+    assert combine(a, identity(2), 0.5).arcface is None
+    assert combine(identity(2), a, 0.5).arcface is None
+
+
+def test_mixed_identities_keep_their_encoders_names_and_unknown_ones_pass():
+    unknown = replace(identity(encoder=""), clip_fingerprint="")
+    known = identity(seed=2)
+    for pair in ((unknown, known), (known, unknown)):
+        mixed = combine(*pair, 0.5)
+        assert (mixed.encoder_fingerprint, mixed.clip_fingerprint) == ("e", "c")
+    mean = average(known)
+    assert (mean.encoder_fingerprint, mean.clip_fingerprint) == ("e", "c")
+    with pytest.raises(InputError, match=r"identity_b must be made with the same CLIP vision model as identity_a, but got d and c"):
+        combine(known, replace(known, clip_fingerprint="d"), 0.5)
+
+
+def test_averaged_embeddings_have_unit_length_and_tokens_are_plain_means():
+    batch = identity(2, seed=3)
+    mean = average(batch)
+    torch.testing.assert_close(mean.global_embedding, torch.nn.functional.normalize(batch.global_embedding.sum(0, keepdim=True)))
+    assert mean.global_embedding.norm() == pytest.approx(1)
+    assert mean.present.tolist() == [True]
+    assert (len(mean), tuple(mean.local_tokens.shape)) == (1, (1, 257, 1024))
 
 def test_nothing_here_moves_the_global_random_state(mtcnn):
     before = torch.get_rng_state()

@@ -144,3 +144,105 @@ def test_a_training_checkpoint_gives_its_weights_and_runs_nothing(tmp_path, monk
     with pytest.raises(InputError, match="must be a complete, plain weight file"):
         read_state_dict(tmp_path / "x.ckpt", "CapFace")
     assert not (tmp_path / "evil").exists()
+
+
+def dense(kind, **state):
+    """What is read of a matrix of scipy's with that state."""
+    from scipy import sparse
+    made = getattr(sparse, kind)((1, 1))
+    vars(made).clear()
+    vars(made).update(state)
+    return pickles.loads(pickle.dumps(made, 4), "x")
+
+
+MATRIX = np.array([[0, 2.0, 0], [3, 0, 4]])
+COMPRESSED = {
+    "csc_matrix": {"_shape": (2, 3), "data": np.array([3, 2, 4.0]), "indices": np.array([1, 0, 1]),
+                   "indptr": np.array([0, 1, 2, 3])},
+    "csr_matrix": {"_shape": (2, 3), "data": np.array([2, 3, 4.0]), "indices": np.array([1, 0, 2]), "indptr": np.array([0, 1, 3])},
+    "coo_matrix": {"_shape": (2, 3), "data": np.array([2, 3, 4.0]), "row": np.array([0, 1, 1]), "col": np.array([1, 0, 2])},
+}
+
+
+@pytest.mark.parametrize("kind", COMPRESSED)
+def test_sparse_matrices_become_dense_whichever_way_they_are_compressed(kind):
+    np.testing.assert_array_equal(dense(kind, **COMPRESSED[kind]), MATRIX)
+    old = {key.replace("_shape", "shape"): value for key, value in COMPRESSED[kind].items()}           # as old scipy named it
+    np.testing.assert_array_equal(dense(kind, **old), MATRIX)
+
+
+def test_entries_of_one_place_add_up():
+    twice = {**COMPRESSED["coo_matrix"], "row": np.array([1, 1, 1]), "col": np.array([2, 2, 0])}
+    assert dense("coo_matrix", **twice).tolist() == [[0, 0, 0], [4, 0, 5]]
+
+
+@pytest.mark.parametrize(("kind", "change", "words"), [
+    ("csc_matrix", {"indptr": np.array([0, 1, 2, 2])}, "index pointers that do not fit"),
+    ("csc_matrix", {"indptr": np.array([0, 2, 1, 3])}, "index pointers that do not fit"),
+    ("csr_matrix", {"indices": np.array([1, -1, 2])}, "negative indices"),
+    ("coo_matrix", {"row": np.array([0, 1, -1])}, "negative indices"),
+    ("csr_matrix", {"indices": np.array([1, 0, 3])}, "out of bounds"),
+    ("csr_matrix", {"_shape": (1 << 15, 1 << 14)}, "dense size of 32768 x 16384"),
+])
+def test_sparse_matrices_that_do_not_fit_together_are_refused(kind, change, words):
+    with pytest.raises(InputError, match=words):
+        dense(kind, **{**COMPRESSED[kind], **change})
+
+
+def test_an_empty_sparse_matrix_is_all_zero():
+    empty = {"_shape": (2, 3), "data": np.zeros(0), "indices": np.zeros(0, int), "indptr": np.zeros(4, int)}
+    assert dense("csc_matrix", **empty).tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
+def test_plain_things_come_back_as_they_were():
+    wanted = {"a": [1, (2.5, "x")], "b": {"c": None, "d": True}, "e": np.float32(1.5), "f": {1, 2}}
+    got = pickles.loads(pickle.dumps(wanted), "x")
+    assert got == wanted
+    assert type(got["a"][1]) is tuple
+
+
+def test_arrays_of_objects_are_looked_into():
+    boxed = np.empty((2, 1), dtype=object)
+    boxed[0, 0], boxed[1, 0] = np.arange(3), "word"
+    got = pickles.loads(pickle.dumps({"o": boxed}), "x")["o"]
+    assert got.shape == (2, 1)
+    assert got[0, 0].tolist() == [0, 1, 2]
+    assert got[1, 0] == "word"
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f8", ">i2", "<u4", "|b1", "<c16"])
+def test_arrays_of_any_byte_order_keep_their_numbers(dtype):
+    wanted = np.arange(6).reshape(2, 3).astype(dtype)
+    got = pickles.loads(pickle.dumps(wanted, 2), "x")
+    np.testing.assert_array_equal(got, wanted)
+    assert got.dtype == wanted.dtype
+
+
+def test_nesting_has_an_end():
+    def nested(depth):
+        inner = 1
+        for _ in range(depth):
+            inner = [inner]
+        return pickle.dumps(inner)
+    assert pickles.loads(nested(50), "x")
+    with pytest.raises(InputError, match="nested too deeply"):
+        pickles.loads(nested(51), "x")
+
+
+@pytest.mark.parametrize(("array", "words"), [(np.zeros((2, 2)), r"must hold one pickled object, but got an array float64\[2, 2\]"),
+                                              (np.array([{}, {}], dtype=object), r"must hold one pickled object, but got an arr")])
+def test_an_npy_file_of_plain_arrays_is_no_table_of_landmarks(tmp_path, array, words):
+    np.save(tmp_path / "a.npy", array, allow_pickle=True)
+    with pytest.raises(InputError, match=words):
+        pickles.read_object_npy(tmp_path / "a.npy", "landmark")
+    (tmp_path / "a.npy").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"landmark file 'a.npy' must be a .npy file"):
+        pickles.read_object_npy(tmp_path / "a.npy", "landmark")
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0)])
+def test_an_npy_file_of_one_object_gives_that_object(tmp_path, version):
+    boxed = np.array({"a": np.arange(2)}, dtype=object)
+    with (tmp_path / "a.npy").open("wb") as file:
+        np.lib.format.write_array(file, boxed, version, allow_pickle=True)
+    assert pickles.read_object_npy(tmp_path / "a.npy", "landmark")["a"].tolist() == [0, 1]

@@ -216,6 +216,33 @@ def paths(*walks):
                  800, 200)
 
 
+def downwards(frames):
+    """The same walks from top to bottom."""
+    turned = tuple(tuple(Face(one.box_xyxy[[1, 0, 3, 2]], 1.0) for one in found) for found in frames.per_image)
+    return Faces(turned, frames.height, frames.width)
+
+
+def test_following_knows_no_direction():
+    right, left = [(100 + 15 * i, 60) for i in range(41)], [(700 - 15 * i, 55) for i in range(41)]
+    chosen = Track().choose(downwards(paths(right, left))).per_image
+    assert [float(found[0].box_xyxy[[1, 3]].mean()) for found in chosen] == [x for x, _ in right]
+
+
+@pytest.mark.parametrize(("step", "followed"), [(89, True), (91, False)])
+def test_a_face_moves_at_most_one_and_a_half_of_its_sizes_between_frames(step, followed):
+    assert along(paths([(100, 60), (100 + step, 60)])) == [100, 100 + step if followed else None]
+
+
+@pytest.mark.parametrize(("step", "followed"), [(179, True), (181, False)])
+def test_and_as_much_more_for_each_frame_missed(step, followed):
+    assert along(paths([(100, 60), (None, 60), (100 + step, 60)])) == [100, None, 100 + step if followed else None]
+
+
+def test_the_first_face_is_the_largest_by_area():
+    wide, square = Face(torch.tensor([0.0, 0.0, 100.0, 10.0]), 1.0), Face(torch.tensor([200.0, 0.0, 240.0, 40.0]), 1.0)
+    assert Track().choose(Faces(((wide, square),), 300, 100)).per_image[0][0] is square
+
+
 def along(frames):
     return [None if not found else float(found[0].box_xyxy[[0, 2]].mean()) for found in Track().choose(frames).per_image]
 

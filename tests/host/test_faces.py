@@ -90,7 +90,8 @@ def test_a_panorama_is_searched(call, detector):
     assert 7000 < faces.per_image[0][0].box_xyxy[0] < 7256
 
 
-@pytest.mark.parametrize(("backend", "package"), [("mediapipe", "mediapipe"), ("insightface", "insightface.model_zoo")])
+@pytest.mark.parametrize(("backend", "package"), [("mediapipe", "mediapipe.tasks.python.vision"),
+                                                  ("insightface", "insightface.model_zoo")])
 def test_a_missing_back_end_is_named_with_its_install_line(call, monkeypatch, backend, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ValueError, match=f"backend {backend} needs .*pip install {backend}"):

@@ -1,4 +1,4 @@
-"""The commands of dev.py: demo, test, check, generate, matrix, benchmark."""
+"""The commands of dev.py: demo, test, check, generate, matrix, benchmark, mutants."""
 from __future__ import annotations
 
 import argparse
@@ -26,11 +26,11 @@ def run(arguments: list[str]) -> int:
     """Carry out the command line; returns the exit status. A failure is one sentence on standard error."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))         # so that children are ended on the way out
     options, rest = _parser().parse_known_args(arguments)
-    if rest and options.command not in ("test", "benchmark"):
+    if rest and options.command not in ("test", "benchmark", "mutants"):
         _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         commands = {"demo": demo, "test": test, "check": check, "generate": generate, "matrix": matrix.run_command,
-                    "benchmark": benchmark}
+                    "benchmark": benchmark, "mutants": mutants}
         return commands[options.command](options, rest)
     except Failure as failure:
         sys.stderr.write(f"dev.py: {failure}\n")
@@ -56,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     measured = commands.add_parser("benchmark", help="one of benchmarks/; further arguments go to it")
     measured.add_argument("name", choices=BENCHMARKS)
     matrix.add_options(commands.add_parser("matrix", help="host tests on every supported ComfyUI, core tests on every Python"))
+    commands.add_parser("mutants", help="small bugs put into a copy of caphuman_core, one at a time: which do the core tests miss?",
+                        add_help=False)                                         # tools/devkit/mutants.py says the rest
     return parser
 
 
@@ -134,3 +136,9 @@ def benchmark(options: argparse.Namespace, rest: list[str]) -> int:
     shared = os.pathsep.join(str(ROOT / "tests" / part) for part in ("bench", "browser"))
     return run_child(guarded("-m", f"benchmarks.{options.name}", *rest),
                      tool_environment({"COMFYUI_PATH": str(tree), "PYTHONPATH": shared}))
+
+
+def mutants(_: argparse.Namespace, rest: list[str]) -> int:
+    """Put small bugs into a copy of the core and let its tests find them."""
+    prepare(for_tests=True)
+    return run_child(guarded("-m", "tools.devkit.mutants", *rest), tool_environment())

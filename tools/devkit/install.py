@@ -19,7 +19,7 @@ from .places import ROOT, STATE, VENV, Failure, say, venv_python
 
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
 GROUPS, EXTRAS = "dependency-groups", "project.optional-dependencies"       # tables of pyproject.toml, which pip reads by itself
-OWN_EXTRAS = ".[bench,cluster,train]"
+OWN_EXTRAS = ".[bench,cluster,train,datasets]"
 NEEDED_BYTES = {"torch": 9 << 30, "host requirements": 2 << 30}
 
 
@@ -120,9 +120,8 @@ def _install_torch(step: Step) -> None:
 
 def _requirement_steps(tree: Path, for_tests: bool) -> list[Step]:
     needed = tree / "requirements.txt"
-    own = ROOT / "requirements.txt"
     steps = [Step("host requirements", ("-r", str(needed)), needed.read_text(encoding="utf-8")),
-             Step("pack requirements", ("-r", str(own), *_groups("demo")), own.read_text(encoding="utf-8") + _table(GROUPS)),
+             Step("pack requirements", (".[opencv]", *_groups("demo")), _table("project") + _table(EXTRAS) + _table(GROUPS)),
              Step("weights of the face detector", ("--no-deps", *_groups("weights")), _table(GROUPS))]
     if for_tests:
         steps += [Step("test requirements", _groups("test", "browser", "check"), _table(GROUPS)),

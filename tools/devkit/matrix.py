@@ -122,7 +122,7 @@ def _environment(python: str, numpy: str) -> Path:
     install = (inner, "-m", "pip", "install", "-q")
     _call([*install, "--upgrade", "pip>=25.1"])
     _call([*install, "--no-deps", *TORCH[:2]])
-    _call([*install, *TORCH_NEEDS, numpy, "pyyaml", "-r", ROOT / "requirements.txt", "--group", "test"])
+    _call([*install, *TORCH_NEEDS, numpy, "pyyaml", ".[opencv]", "--group", "test"])
     _call([*install, "--no-deps", "--group", "weights"])
     for libraries in VENV.glob("lib/python*/site-packages/nvidia"):
         (folder / "lib" / f"python{python}" / "site-packages" / "nvidia").symlink_to(libraries, target_is_directory=True)

@@ -2,6 +2,7 @@
 import { HOME, moved, nearer } from "./camera.js";
 import { copyPose, pastedPose } from "./clipboard.js";
 import { drawnPicture } from "./drawn_picture.js";
+import { amountsOf } from "./head_client.js";
 import { fromAxisAngle, yawPitchRoll } from "./head_math.js";
 import { holdStill, runGraph, toast } from "./host.js";
 import { POSES } from "./looks.js";
@@ -77,10 +78,10 @@ export class Actions {
     this.put(starts([...TURN, ...PLACE]));
   }
 
-  /** Add or set; the head stays as it is. */
-  mode(name) {
-    const { head } = this.#shown;
-    this.put(head ? converted(head, this.#shape(), this.read(), name) : { mode: name });
+  /** Add or set; the head stays as it is, as far as its expression has names. */
+  async mode(name) {
+    const { head } = this.#shown, own = head && await amountsOf(head).catch(() => null);
+    this.put(own ? converted(head, this.#shape(), this.read(), { mode: name, own }) : { mode: name });
   }
 
   /** Brings the head to a portrait's size and place in the picture that is drawn; its pose stays. */

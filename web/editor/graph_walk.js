@@ -38,8 +38,8 @@ function setterOf(node) {
 /** What another pack's node that exists in the browser alone says of itself (the frontend asks it the same for a prompt). */
 function told(node, slot) {
   try {
-    const source = node.resolveVirtualOutput?.(slot);
-    if (source?.node) return source;
+    const end = node.resolveVirtualOutput?.(slot);
+    if (end?.node) return end;
     const link = node.getInputLink?.(slot), origin = link && node.graph.getNodeById?.(link.origin_id);
     return origin ? { node: origin, slot: link.origin_slot } : null;
   } catch {
@@ -64,14 +64,19 @@ function through(node, slot, steps) {
   if (steps > FARTHEST) return null;
   if (node.mode === BYPASSED || REROUTE.test(node.type)) return follow(node.graph, passedOn(node, slot)?.link, steps + 1);
   if (node.subgraph) return follow(node.subgraph, node.subgraph.outputs?.[slot]?.linkIds?.[0], steps + 1);
-  if (GET.test(node.type)) {
-    const setter = setterOf(node);
-    return setter ? follow(setter.graph, setter.inputs?.[slot]?.link, steps + 1) : null;
-  }
-  if (!node.isVirtualNode || isPrimitive(node)) return { node };
+  if (GET.test(node.type)) return throughSetter(setterOf(node), slot, steps);
+  return !node.isVirtualNode || isPrimitive(node) ? { node } : throughVirtual(node, slot, steps);
+}
+
+function throughSetter(setter, slot, steps) {
+  return setter ? follow(setter.graph, setter.inputs?.[slot]?.link, steps + 1) : null;
+}
+
+/** A node of the browser's own passes on the input beside its output, or says what it stands for. */
+function throughVirtual(node, slot, steps) {
   if (node.inputs?.[slot]?.link != null && node.outputs?.[slot]) return follow(node.graph, node.inputs[slot].link, steps + 1);
-  const source = told(node, slot);
-  return source ? through(source.node, source.slot, steps + 1) : null;
+  const end = told(node, slot);
+  return end ? through(end.node, end.slot, steps + 1) : null;
 }
 
 /**
@@ -83,7 +88,7 @@ export function source(node, inputName) {
   return input ? follow(node.graph, input.link) : null;
 }
 
-const isPrimitive = (node) => /^Primitive/.test(node.type);
+const isPrimitive = (node) => String(node.type).startsWith("Primitive");
 
 /** The number or text that a node without inputs holds: primitives, and the constants of other packs. */
 function constantOf(node) {

@@ -6,6 +6,7 @@ import { TEXT } from "./text.js";
 
 const UNIT_METRES = 0.42;            // spanned by the picture's shorter side at scale 1: pivot.py
 const TURNED_AWAY = 0.015;           // metres towards the viewer from the head's middle: points behind that are out of sight
+const LEAST_PIXELS = 150;            // of the screen, of a head's square: in a smaller one the points lie over each other
 /** Metres along the person's left and up that change a pair of amounts, [more, less], by one; side: of the face, 1 the person's left. */
 const PULLS = {
   mouth_right: { side: -1, across: [["wide_mouth", "pucker"], 0.012], up: [["smile", "frown"], 0.012] },
@@ -83,7 +84,7 @@ export class Handles {
   /** Lays the points over the view, or hides them. */
   show(visible) {
     const { shape, place } = this.#stage;
-    this.element.hidden = !visible || !shape?.handles || !place;
+    this.element.hidden = !visible || !shape?.handles || !place || this.#stage.shortPixels * place.scale < LEAST_PIXELS;
     if (this.element.hidden) return;
     for (const [name, point] of Object.entries(this.#points)) {
       const at = onPicture(shape.handles[name], shape, place), [left, top] = at ? this.#stage.percent(at) : [-1, -1];

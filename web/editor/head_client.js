@@ -20,12 +20,23 @@ function opened(buffer) {
   return { header, next };
 }
 
-async function asked(path, body, signal) {
+async function answered(path, body, signal) {
   const options = body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal } : { signal };
   const answer = await api.fetchApi(PREFIX + path, options);
-  if (answer.ok) return opened(await answer.arrayBuffer());
+  if (answer.ok) return answer;
   const sentence = (await answer.json().catch(() => ({}))).error ?? answer.statusText;
   throw Object.assign(new Error(sentence), { status: answer.status });
+}
+
+async function asked(path, body, signal) {
+  const answer = await answered(path, body, signal);
+  return opened(await answer.arrayBuffer());
+}
+
+/** { amounts, jaw_radians }: the named expressions that are most like a HEAD's own, and the jaw that they bring along. */
+export async function amountsOf(head) {
+  if (!head.expression.some(Boolean)) return { amounts: {}, jaw_radians: [0, 0, 0] };
+  return (await answered("/amounts", { model: head.model, expression: head.expression })).json();
 }
 
 function remembered(map, key, make) {

@@ -8,14 +8,18 @@ export const LEAST_FACE = 64;            // pixels: face_size.py
 
 const named = (names, numbers) => Object.fromEntries(names.map((name, k) => [name, bounded(name, rounded(numbers[k]))]));
 
-/** The values that show the head as it is now under another mode. What the fit found in the expression has no name, and stays behind in add. */
-export function converted(head, shape, values, mode) {
+/**
+ * The values that show the head as it is now under another mode.
+ * @param {{amounts: object, jaw_radians: number[]}} own of head_client.amountsOf: what of its expression has a name
+ */
+export function converted(head, shape, values, { mode, own }) {
   if (mode === values.mode) return {};
-  const sign = mode === "set" ? 1 : -1, jaw = values.jaw_degrees + sign * head.jaw_radians[0] * DEGREES;
+  const sign = mode === "set" ? 1 : -1, jaw = values.jaw_degrees + sign * (head.jaw_radians[0] - own.jaw_radians[0]) * DEGREES;
+  const names = Object.keys(own.amounts);
   const had = mode === "set" ? [0, 0, 0] : yawPitchRoll(fromAxisAngle(head.rotation_radians));
   const turn = yawPitchRoll(turnOf(head, values)).map((degrees, k) => degrees - had[k]);
   return { mode, ...named(TURN, turn), ...(shape ? placed(head, shape, { ...values, mode }, placement(head, shape, values)) : {}),
-    jaw_degrees: bounded("jaw_degrees", rounded(jaw)) };
+    ...named(names, names.map((name) => values[name] + sign * own.amounts[name])), jaw_degrees: bounded("jaw_degrees", rounded(jaw)) };
 }
 
 /** x, y and scale that bring the head with these values to where { centre, scale } are. */
@@ -24,9 +28,12 @@ function placed(head, shape, values, { centre, scale }) {
   return named(PLACE, [...centre.map((at, k) => (at - start.centre[k]) / short), scale / start.scale]);
 }
 
-/** Pixels of a picture per pixel of the head's frame, as Render Head fits it in. */
-const ratioOf = (head, { width, height, framing }) =>
-  (framing === "cover" ? Math.max : Math.min)(width / head.width, height / head.height);
+/** Pixels of a picture per pixel of the head's frame, as Render Head fits it in (camera.reframe). */
+function ratioOf(head, { width, height, framing }) {
+  const across = width / head.width, down = height / head.height;
+  if (framing === "stretch") return Math.sqrt(across * down);
+  return framing === "cover" ? Math.max(across, down) : Math.min(across, down);
+}
 
 /** x, y and scale for a portrait in a picture { width, height, framing }: the head in its middle, as large in it as a new one. */
 export function portrait(head, shape, values, picture) {

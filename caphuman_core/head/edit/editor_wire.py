@@ -21,7 +21,7 @@ from ..model.reduced import rest_joints
 from ..model.texture import albedo_texture
 from ..pivot import EYES, JAW
 from .edit import expressed, require_mode
-from .expressions import Unit, expression_change, unit_expression
+from .expressions import Unit, amounts_like, expression_change, unit_expression
 from .recipes import EXPRESSIONS
 
 LARGEST = 1e3                # of any code: far outside every real head, far inside float32
@@ -89,6 +89,14 @@ def vertices_message(editor: EditorModel, request: dict[str, Any]) -> bytes:
               "pivot": ((joints[list(EYES)].mean(0) + joints[JAW]) / 2).tolist(),
               "handles": {name: posed.landmarks2d[0, list(points)].mean(0).tolist() for name, points in HANDLES.items()}}
     return _message(header, ((verts - low) / step).round().clamp(0, LEVELS).numpy().astype("<u2"))
+
+
+def amounts_json(editor: EditorModel, request: dict[str, Any]) -> dict[str, Any]:
+    """Named amounts like a head's own `expression` code, and the jaw_radians [3] that they bring along."""
+    size = editor.model.expression_basis.shape[0]
+    given = numbers(request, "expression", size)
+    amounts = amounts_like(editor.model, torch.cat([given, torch.zeros(size - len(given))]), editor.unit)
+    return {"amounts": amounts, "jaw_radians": expression_change(editor.model, amounts, editor.unit)[1].tolist()}
 
 
 def _expressed(editor: EditorModel, request: dict[str, Any]) -> tuple[Tensor, Tensor]:

@@ -44,6 +44,17 @@ def expression_change(model: HeadModel, amounts: dict[str, float], unit: Callabl
     return code, jaw
 
 
+def amounts_like(model: HeadModel, code: Tensor, unit: Callable[[HeadModel, str], Unit] | None = None) -> dict[str, float]:
+    """Amounts of the named expressions whose mixture moves the surface most like an expression code [E]."""
+    units = torch.stack([(unit or unit_expression)(model, name)[0] for name in EXPRESSIONS]).double()            # [N, E]
+    basis = model.expression_basis.flatten(1).double()
+    towards = units @ basis @ basis.T                                                                        # [N, E]
+    system = towards @ units.T
+    ridge = RIDGE * system.diagonal().mean() * torch.eye(len(units), dtype=torch.float64)
+    found = torch.linalg.solve(system + ridge, towards @ code.double())
+    return dict(zip(EXPRESSIONS, found.tolist(), strict=True))
+
+
 def unit_expression(model: HeadModel, name: str) -> Unit:
     """Expression code [E] and jaw_radians [3] of one named expression at amount 1."""
     recipe = EXPRESSIONS[name]

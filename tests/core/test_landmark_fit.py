@@ -1,0 +1,186 @@
+"""Fitting a head to detected points: what the points fix is found again, whatever the photo's size, and nothing runs away."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from caphuman_core.check import InputError
+from caphuman_core.flow import Face, Faces
+from caphuman_core.head import camera
+from caphuman_core.head.fit import landmark_fit
+from caphuman_core.head.fit.landmark_fit import fit_faces, predicted_points68
+from caphuman_core.head.model.head_model import load_builtin
+from caphuman_core.head.model.posing import pose_head
+from caphuman_core.head.model.reduced import landmark_model
+from caphuman_core.head.new import new_head
+from caphuman_core.head.rotations import axis_angle_from_matrix, matrix_from_axis_angle
+from caphuman_core.points import five_from_68
+from caphuman_core.render.maps import pose
+
+CONTOUR, INNER = slice(0, 17), slice(17, 68)
+KEPT = ("browInnerUp", "jawOpen", "mouthClose", "mouthFrownLeft", "mouthFrownRight", "mouthSmileLeft", "mouthSmileRight",
+        "tongueOut")
+
+
+@pytest.fixture(scope="module")
+def model():
+    """The built-in head with fewer unknowns, which makes a fit ten times as fast: 12 shapes and 8 actions."""
+    whole = load_builtin()
+    chosen = [whole.expression_names.index(name) for name in KEPT]
+    return replace(whole, identity_basis=whole.identity_basis[:12], expression_basis=whole.expression_basis[chosen],
+                   expression_names=KEPT)
+
+
+@pytest.fixture(scope="module")
+def turned(model):
+    """A head with its face to the picture's right, mouth a little open."""
+    return new_head(model, 320, 240).replace(rotation_radians=torch.tensor([[0.1, 0.6, -0.15]]),
+                                             jaw_radians=torch.tensor([[0.15, 0.0, 0.0]]))
+
+
+def points_of(head, model):
+    """The 68 points a picture of the head shows, [68, 2] pixels."""
+    return camera.to_picture(head, pose(head, model).landmarks2d)[0, :, :2]
+
+
+def face_of(points, **more):
+    return Face(torch.cat([points.amin(0), points.amax(0)]), 1.0, **{f"points{len(points)}": points}, **more)
+
+
+def fit(points, model, width=320, height=240):
+    return fit_faces(Faces(((face_of(points),),), width, height), model)
+
+
+def apart(first, second, part=slice(None)):
+    """Mean distance of (a part of) 5 or 68 points, in eye distances."""
+    five = five_from_68(second) if len(second) == 68 else second
+    return float((first - second)[part].norm(dim=1).mean() / (five[0] - five[1]).norm())
+
+
+def test_68_points_are_those_a_picture_shows_contour_included(model, turned):
+    """The jaw line slides with yaw. 68 points fixed on the surface lie elsewhere."""
+    points = points_of(turned, model)
+    fitted = fit(points, model)
+    assert apart(points_of(fitted, model), points, CONTOUR) < 0.02
+    step = matrix_from_axis_angle(fitted.rotation_radians).mT @ matrix_from_axis_angle(turned.rotation_radians)
+    assert float(axis_angle_from_matrix(step).norm()) < 0.06                     # radians; priors pull a little
+    assert float(fitted.jaw_radians[0, 0]) == pytest.approx(0.15, abs=0.08)
+    fixed = camera.to_picture(turned, pose(turned, model).landmarks3d)[0, :, :2]
+    assert apart(fixed, points, CONTOUR) > 0.05
+
+
+def test_a_jaw_line_that_is_off_moves_the_rest_little(model, turned):
+    """Detectors place the contour loosely, so it weighs 0.4 of an inner point: 17 points half an eye distance too low pull the
+    51 others by less than they would at full weight."""
+    points = points_of(turned, model)
+    low = points.clone()
+    low[:17, 1] += 0.5 * float((five_from_68(points)[1] - five_from_68(points)[0]).norm())
+    moved = apart(points_of(fit(low, model), model), points, INNER)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(landmark_fit, "CONTOUR_WEIGHT", 1.0)
+        moved_more = apart(points_of(fit(low, model), model), points, INNER)
+    assert moved < 0.9 * moved_more
+    assert moved < 0.12
+
+
+@pytest.mark.parametrize("count", [5, 68])
+def test_a_photo_twice_as_large_and_shifted_gives_the_same_head_twice_as_large(model, turned, count):
+    points = points_of(turned, model)
+    points = points if count == 68 else five_from_68(points)
+    one, other = fit(points, model), fit(points * 2 + torch.tensor([30.0, -40.0]), model, 800, 600)
+    for name in ("identity", "expression", "rotation_radians", "jaw_radians", "camera"):
+        torch.testing.assert_close(getattr(other, name), getattr(one, name), atol=0.02, rtol=0)    # where the steps end differs
+    grown = one.crop_to_picture[0] @ camera.picture_transform(2.0, 2.0, 30.0, -40.0)
+    torch.testing.assert_close(other.crop_to_picture[0], grown, atol=1e-3, rtol=1e-4)
+    assert (other.width, other.height) == (800, 600)
+
+
+def test_crops_are_like_deca_s_around_68_points_and_around_the_box_of_five(model, turned):
+    points = points_of(turned, model)
+    for face, low, high in ((face_of(points), points.amin(0), points.amax(0)),
+                            (Face(torch.tensor([40.0, 20.0, 140.0, 160.0]), 1.0, points5=five_from_68(points)),
+                             torch.tensor([40.0, 20.0]), torch.tensor([140.0, 160.0]))):
+        fitted = fit_faces(Faces(((face,),), 320, 240), model)
+        corners = (torch.tensor([[0.0, 0.0, 1.0], [224.0, 224.0, 1.0]]) @ fitted.crop_to_picture[0])[:, :2]
+        side = float((high - low).mean()) * 1.1 * 1.25                           # DECA's two enlargements
+        wanted = torch.stack([(low + high) / 2 - side / 2, (low + high) / 2 + side / 2])
+        torch.testing.assert_close(corners, wanted, atol=0.01, rtol=0)
+
+
+def test_a_stand_in_fills_its_box_with_a_frontal_head(model):
+    """The landmarks' longer side is the box's shorter one, about the same centre."""
+    fitted = fit_faces(Faces(((Face(torch.tensor([10.0, 30.0, 90.0, 150.0]), 0.0),),), 200, 200), model)
+    points = camera.to_picture(fitted, pose(fitted, model).landmarks3d)[0, :, :2]
+    low, high = points.amin(0), points.amax(0)
+    torch.testing.assert_close((low + high) / 2, torch.tensor([50.0, 90.0]), atol=0.01, rtol=0)
+    assert float((high - low).max()) == pytest.approx(80.0, abs=0.01)
+    assert float(fitted.rotation_radians.abs().max()) == 0
+
+
+def test_what_five_points_cannot_tell_stays_neutral(model, turned):
+    fitted = fit(five_from_68(points_of(turned, model)), model)
+    assert float(fitted.expression.abs().max()) == 0
+    assert float(fitted.jaw_radians.abs().max()) == 0
+    assert apart(five_from_68(points_of(fitted, model)), five_from_68(points_of(turned, model))) < 0.05
+
+
+def test_amounts_stay_within_what_a_face_can_do(model, turned):
+    """Points of no face: amounts of named actions stay 0..1, the jaw 0..0.5 radians, codes within three deviations."""
+    wild = points_of(turned, model) + 25 * torch.randn(68, 2, generator=torch.Generator().manual_seed(0))
+    fitted = fit(wild, model)
+    assert 0 <= float(fitted.expression.min()) <= float(fitted.expression.max()) <= 1
+    assert 0 <= float(fitted.jaw_radians[0, 0]) <= 0.5
+    assert float(fitted.identity.abs().max()) <= 3
+    assert fitted.jaw_radians[0, 1:].tolist() == [0, 0]
+
+
+def test_actions_that_the_jaw_does_are_left_to_the_jaw(model):
+    wide = new_head(model, 320, 240).replace(jaw_radians=torch.tensor([[0.3, 0.0, 0.0]]))
+    fitted = fit(points_of(wide, model), model)
+    assert float(fitted.jaw_radians[0, 0]) == pytest.approx(0.3, abs=0.1)
+    for name in ("jawOpen", "mouthClose", "tongueOut"):
+        assert float(fitted.expression[0, model.expression_names.index(name)]) < 0.01
+
+
+def test_a_smile_is_found_in_68_points(model):
+    code = torch.zeros(1, len(model.expression_names))
+    for name in ("mouthSmileLeft", "mouthSmileRight"):
+        code[0, model.expression_names.index(name)] = 0.8
+    head = new_head(model, 320, 240).replace(expression=code)
+    fitted = fit(points_of(head, model), model)
+    assert apart(points_of(fitted, model), points_of(head, model)) < 0.02
+    found = dict(zip(model.expression_names, fitted.expression[0].tolist(), strict=True))
+    assert found["mouthSmileLeft"] > 0.4 > 0.2 > found["mouthFrownLeft"]
+
+
+def test_photos_keep_their_places_and_progress_counts_them(model, turned):
+    points, seen = five_from_68(points_of(turned, model)), []
+    fitted = fit_faces(Faces(((), (face_of(points),)), 320, 240), model, step=seen.append)
+    assert fitted.present.tolist() == [False, True]
+    assert seen == [1, 2]
+    with pytest.raises(InputError, match="photo 2 must have one face to fit a head to, but got 2 faces"):
+        fit_faces(Faces(((), (face_of(points), face_of(points))), 320, 240), model)
+
+
+def test_68_points_are_predicted_only_where_five_are_known(model, turned):
+    points = points_of(turned, model)
+    five, bare = face_of(five_from_68(points)), Face(torch.tensor([0.0, 0.0, 9.0, 9.0]), 0.0)
+    predicted = predicted_points68(Faces(((five,), (face_of(points),), (), (bare,)), 320, 240), model)
+    assert predicted[1:] == [None, None, None]
+    assert apart(predicted[0], points) < 0.15                                    # an average face under the known pose
+    seen = points_of(fit_faces(Faces(((five,),), 320, 240), model), model)       # those a picture of the fitted head shows
+    torch.testing.assert_close(predicted[0], seen, atol=1e-3, rtol=0)
+    fixed = camera.to_picture(turned, pose(turned, model).landmarks3d)[0, :, :2]
+    assert apart(fixed, points, CONTOUR) > 0.05, "which are not those fixed on the surface"
+    with pytest.raises(InputError, match="photo 1 must have one face"):
+        predicted_points68(Faces(((five, five),), 320, 240), model)
+
+
+def test_the_landmark_model_poses_the_same_landmarks(model, turned):
+    full, small = (pose_head(one, turned.identity, turned.expression, turned.rotation_radians, turned.jaw_radians)
+                   for one in (model, landmark_model(model)))
+    torch.testing.assert_close(small.landmarks2d, full.landmarks2d, atol=1e-6, rtol=0)
+    torch.testing.assert_close(small.landmarks3d, full.landmarks3d, atol=1e-6, rtol=0)
+    assert len(small.verts[0]) < 0.2 * len(full.verts[0])

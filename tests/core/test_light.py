@@ -1,0 +1,152 @@
+"""Where light comes from: its direction, its strength on every side, how it turns along, and how it is read from a photo."""
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from caphuman_core.flow import Head
+from caphuman_core.head.edit.edit import Edit, edit_head
+from caphuman_core.head.edit.relight import relight, turn_light
+from caphuman_core.head.fit.photo_light import with_photo_light
+from caphuman_core.head.light import CONSTANTS, default_light, directional, shade, terms
+from caphuman_core.head.model.head_model import load_builtin
+from caphuman_core.head.new import new_head
+from caphuman_core.head.rotations import matrix_from_axis_angle
+from caphuman_core.render.maps import pose, render, vertex_normals
+
+EXACT = {"atol": 1e-5, "rtol": 0}        # float32 sums of nine terms
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_builtin()
+
+
+@pytest.fixture(scope="module")
+def head(model):
+    return new_head(model, 96, 96)
+
+
+def shading(light, *normal):
+    return shade(torch.tensor([normal], dtype=torch.float32), light)[0]
+
+
+def lobe(cosine):
+    """The clamped cosine max(0, c) to second order (Ramamoorthi and Hanrahan 2001)."""
+    return 1 / 4 + cosine / 2 + 5 / 32 * (3 * cosine ** 2 - 1)
+
+
+def directions(count=40):
+    return torch.nn.functional.normalize(torch.randn(count, 3, generator=torch.Generator().manual_seed(4)), dim=1)
+
+
+# --- one distant light
+
+@pytest.mark.parametrize(("azimuth", "elevation"), [(0, 0), (90, 0), (-60, 20), (30, -75), (180, 10), (135, 45)])
+def test_every_side_gets_the_lobe_of_its_angle_to_the_light(azimuth, elevation):
+    """Sides that face away too: ambient and 1/16 of the intensity, no mirrored highlight."""
+    a, e = math.radians(azimuth), math.radians(elevation)
+    towards = torch.tensor([math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e)])
+    normals = torch.cat([directions(), towards[None], -towards[None]])
+    light = directional(azimuth, elevation, intensity=0.8, ambient=0.3, colour=(1.0, 0.5, 0.25))
+    wanted = (0.3 + 0.8 * lobe(normals @ towards))[:, None] * torch.tensor([1.0, 0.5, 0.25])
+    torch.testing.assert_close(shade(normals, light), wanted, **EXACT)
+
+
+def test_azimuth_is_positive_from_the_picture_s_right_and_elevation_from_above():
+    right, above = directional(90, 0, 1.0, 0.0), directional(0, 90, 1.0, 0.0)
+    assert shading(right, 1, 0, 0)[0] == pytest.approx(lobe(1.0))           # x is the picture's right
+    assert shading(right, -1, 0, 0)[0] == pytest.approx(lobe(-1.0), abs=1e-5)
+    assert shading(above, 0, 1, 0)[0] == pytest.approx(lobe(1.0))           # y is up
+    assert shading(above, 0, -1, 0)[0] == pytest.approx(lobe(-1.0), abs=1e-5)
+
+
+def test_in_the_picture_the_lit_side_is_the_side_the_light_comes_from(model, head):
+    def sides(azimuth, elevation):
+        lit = relight(head, azimuth, elevation, 1.0, 0.1, (1.0, 1.0, 1.0))
+        shaded = render(lit, model, 64, 64).shaded[0].mean(0)
+        return float(shaded[:, 32:].sum() / shaded[:, :32].sum()), float(shaded[:32].sum() / shaded[32:].sum())
+    assert sides(70, 0)[0] > 2
+    assert sides(-70, 0)[0] < 0.5
+    assert sides(0, 70)[1] > 1.3 * sides(0, -70)[1]
+
+
+def test_the_light_of_new_heads_is_soft_and_from_the_front_and_above(model, head):
+    torch.testing.assert_close(default_light(), directional(0.0, 25.0, 0.6, 0.7))
+    torch.testing.assert_close(head.light, default_light()[None])
+    assert shading(default_light(), 0, 0, 1)[0] > shading(default_light(), 1, 0, 0)[0] > 0.7
+
+
+def test_terms_are_the_real_spherical_harmonics_in_the_documented_order():
+    """Orthogonal over the sphere; 1, x, y, z, xy, xz, yz, x^2 - y^2, 3z^2 - 1."""
+    x, y, z = 0.36, 0.48, 0.8
+    plain = torch.tensor([1, x, y, z, x * y, x * z, y * z, x * x - y * y, 3 * z * z - 1])
+    torch.testing.assert_close(terms(torch.tensor([x, y, z])), plain * torch.tensor(CONSTANTS))
+
+
+# --- relighting
+
+def test_relighting_gives_every_head_of_the_batch_the_asked_light(head):
+    both = Head.stack([head, head])
+    lit = relight(both, 40.0, 10.0, 0.9, 0.2, (0.9, 0.6, 0.3))
+    wanted = directional(azimuth_degrees=40.0, elevation_degrees=10.0, intensity=0.9, ambient=0.2, colour=(0.9, 0.6, 0.3))
+    assert torch.equal(lit.light, torch.stack([wanted, wanted]))
+    assert torch.equal(lit.identity, both.identity)
+
+
+@pytest.mark.parametrize(("name", "place", "low", "high"), [("azimuth", 0, -360, 360), ("elevation", 1, -180, 180),
+                                                           ("intensity", 2, 0, 100), ("ambient", 3, 0, 100)])
+def test_relighting_takes_its_whole_range_and_nothing_beyond(head, name, place, low, high):
+    from caphuman_core.check import InputError
+    for value in (low, high):
+        values = [0.0, 0.0, 1.0, 0.5]
+        values[place] = value
+        assert bool(relight(head, *values, (1.0, 1.0, 1.0)).light.isfinite().all())
+    for value in (low - 0.1, high + 0.1):
+        values[place] = value
+        with pytest.raises(InputError, match=f"{name} must be from {low} to {high}, but got"):
+            relight(head, *values, (1.0, 1.0, 1.0))
+
+
+# --- light that turns along
+
+@pytest.mark.parametrize("turn", [[0.3, -0.8, 0.5], [0.0, 1.2, 0.0], [-0.6, 0.0, 0.0]])
+def test_a_surface_that_turns_with_the_light_keeps_its_shading(turn):
+    light = torch.randn(1, 9, 3, generator=torch.Generator().manual_seed(1))
+    normals, turn = directions(), torch.tensor([turn])
+    after = normals @ matrix_from_axis_angle(turn)[0].T
+    torch.testing.assert_close(shade(after, turn_light(light, turn)[0]), shade(normals, light[0]), **EXACT)
+
+
+def test_light_follows_an_edited_head_when_asked_and_stays_otherwise(model):
+    before = new_head(model, 96, 96).replace(light=directional(50, 10)[None], rotation_radians=torch.tensor([[0.1, 0.2, -0.1]]))
+    asked = Edit(yaw_degrees=40.0, roll_degrees=15.0)
+    followed, stayed = (edit_head(before, model, asked, follow_light=follow) for follow in (True, False))
+
+    def shades(head):
+        return shade(vertex_normals(pose(head, model).verts, model.faces)[0], head.light[0])
+    torch.testing.assert_close(shades(followed), shades(before), atol=1e-4, rtol=0)      # normals of small triangles in float32
+    assert torch.equal(stayed.light, before.light)
+    assert float((shades(stayed) - shades(before)).abs().max()) > 0.2
+
+
+# --- light of a photo
+
+def test_the_light_of_a_picture_of_the_head_is_found_again(model, head):
+    """Rendered under a side light and given back as a photo, the head is shaded alike; the wrong guess is far off."""
+    true = relight(head, -50, 20, 0.9, 0.4, (1.0, 0.8, 0.6))
+    drawn = render(true, model, 96, 96)
+    found = with_photo_light(drawn.shaded.clamp(0, 1), head, model)
+    normals = drawn.normal[0].movedim(0, -1)[(drawn.mask[0] > 0) & (drawn.normal[0, 2] > 0.4)]
+    wanted, got, guess = (shade(normals, one.light[0]) for one in (true, found, head))
+    # The ridge pulls towards the guess, and pixels of the photo are blurred: a tenth of the guess's error is left.
+    assert float((got - wanted).abs().mean()) < 0.15 * float((guess - wanted).abs().mean())
+
+
+def test_photos_without_a_head_keep_its_light_and_places(model, head):
+    two = Head.stack([head, relight(head, 90, 0, 0.5, 0.5, (1.0, 0.0, 0.0))]).replace(present=torch.tensor([True, False]))
+    found = with_photo_light(torch.full((2, 3, 96, 96), 0.4), two, model)
+    assert torch.equal(found.light[1], two.light[1])
+    assert not torch.equal(found.light[0], two.light[0])

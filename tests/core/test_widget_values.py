@@ -1,0 +1,131 @@
+"""From widget values to a head: neutral ones change nothing, each name reaches its own number, colours are red, green, blue."""
+from __future__ import annotations
+
+import pytest
+import torch
+
+from caphuman_core.capface.spec import SPEC, TOKENS, Spec
+from caphuman_core.check import InputError
+from caphuman_core.head.edit.edit import Edit, edit_head
+from caphuman_core.head.edit.recipes import EXPRESSIONS
+from caphuman_core.head.edit.relight import relight
+from caphuman_core.head.edit.widget_values import LIGHT, NEUTRAL, PLACE, edit_of, edited
+from caphuman_core.head.light import rgb01_of
+from caphuman_core.head.model.head_model import load_builtin
+from caphuman_core.head.new import new_head
+from caphuman_core.head.rotations import matrix_from_axis_angle
+from caphuman_core.points import LEFT_EYE, RIGHT_EYE
+from caphuman_core.render.maps import pose
+
+CODES = ("identity", "expression", "rotation_radians", "jaw_radians", "light", "crop_to_picture")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_builtin()
+
+
+@pytest.fixture
+def head(model):
+    return new_head(model, 96, 80).replace(rotation_radians=torch.tensor([[0.1, 0.2, 0.0]]),
+                                           jaw_radians=torch.tensor([[0.1, 0.0, 0.0]]))
+
+
+def same(one, other):
+    return all(torch.allclose(getattr(one, name), getattr(other, name), atol=1e-5) for name in CODES)
+
+
+def test_neutral_values_change_nothing(model, head):
+    assert same(edited(head, model, {}), head)
+    assert same(edited(head, model, NEUTRAL), head)
+    assert edit_of(NEUTRAL) == Edit(expressions=dict.fromkeys(EXPRESSIONS, 0.0))
+
+
+def test_each_value_reaches_its_own_number(model, head):
+    values = {name: 0.1 * (place + 1) for place, name in enumerate((*PLACE, *EXPRESSIONS))}
+    asked = edit_of({**NEUTRAL, **values})
+    assert asked == Edit(**{name: values[name] for name in PLACE}, expressions={name: values[name] for name in EXPRESSIONS})
+    for mode in ("add", "set"):
+        assert same(edited(head, model, {**values, "mode": mode}), edit_head(head, model, asked, mode))
+
+
+def test_the_light_turns_along_and_is_set_only_when_asked(model, head):
+    turned = edited(head, model, {"yaw_degrees": 40, "turn_light": True})
+    assert same(turned, edit_head(head, model, Edit(yaw_degrees=40), follow_light=True))
+    assert not torch.allclose(turned.light, head.light)
+    lit = {"light_azimuth": 10, "light_elevation": 20, "light_intensity": 0.3, "light_ambient": 0.4, "light_colour": "#ff8000"}
+    assert same(edited(head, model, lit), head), "relight is off"
+    assert same(edited(head, model, {**lit, "relight": True}), relight(head, 10, 20, 0.3, 0.4, (1.0, 128 / 255, 0.0)))
+    assert same(edited(head, model, {"relight": True}), relight(head, 30, 25, 0.6, 0.7, (1.0, 1.0, 1.0)))
+    assert list(LIGHT) == list(lit)
+
+
+@pytest.mark.parametrize(("colour", "expected"), [("#ff8000", (255, 128, 0)), (" 0080ff ", (0, 128, 255)),
+                                                  ("#FFFFFF", (255, 255, 255))])
+def test_colours_are_red_green_blue(colour, expected):
+    assert rgb01_of(colour) == tuple(value / 255 for value in expected)
+
+
+@pytest.mark.parametrize("colour", ["", "#fff", "#ff80000", "red", "#gg0000", "#ff8000ff"])
+def test_other_words_are_no_colours(colour):
+    with pytest.raises(InputError, match=r"colour must be #rrggbb, but got .*: type six hexadecimal digits"):
+        rgb01_of(colour)
+
+
+# --- how far the named expressions go
+
+def eye_distances(model, head):
+    points = pose(head, model).landmarks3d[0]
+    return points / (points[list(LEFT_EYE)].mean(0) - points[list(RIGHT_EYE)].mean(0)).norm()
+
+
+@pytest.mark.parametrize(("name", "landmark", "axis", "way"), [
+    ("smile", 48, 1, 0.19), ("frown", 48, 1, -0.1), ("brows_up", 19, 1, 0.11), ("brows_down", 19, 1, -0.1),
+    ("blink_left", 44, 1, -0.17), ("blink_right", 37, 1, -0.17), ("mouth_open", 57, 1, -0.4),
+    ("jaw_left", 8, 0, 0.2), ("jaw_right", 8, 0, -0.2),
+    ("pucker", 48, 0, 0.07), ("wide_mouth", 48, 0, -0.1), ("surprise", 8, 1, -0.4), ("sneer", 51, 1, 0.04), ("fear", 8, 1, -0.2)])
+def test_a_named_expression_goes_as_far_as_a_face_does(model, name, landmark, axis, way):
+    """At amount 1, in eye distances, measured on the built-in head: twice as far would be a grimace."""
+    neutral = new_head(model, 64, 64)
+    shown = edit_head(neutral, model, Edit(expressions={name: 1.0}))
+    moved = float((eye_distances(model, shown) - eye_distances(model, neutral))[landmark, axis])
+    assert moved == pytest.approx(way, rel=0.4)
+
+
+# --- edits
+
+def test_degrees_of_an_edit_turn_one_axis_each_and_the_jaw_opens(model):
+    head = new_head(model, 64, 64)
+    for name, axis, sign in (("yaw_degrees", 1, 1), ("pitch_degrees", 0, -1), ("roll_degrees", 2, -1)):
+        turned = edit_head(head, model, Edit(**{name: 30.0})).rotation_radians[0]
+        wanted = torch.zeros(3)
+        wanted[axis] = sign * torch.pi / 6
+        torch.testing.assert_close(turned, wanted, atol=1e-5, rtol=0)
+    opened = edit_head(head, model, Edit(jaw_degrees=18.0)).jaw_radians[0]
+    torch.testing.assert_close(opened, torch.tensor([torch.pi / 10, 0.0, 0.0]))
+    assert bool(matrix_from_axis_angle(opened)[1, 2] < 0), "the chin (z in front of the hinge) goes down"
+
+
+def test_codes_of_another_model_are_refused(model):
+    head = new_head(model, 64, 64)
+    short = head.replace(identity=head.identity[:, :10])
+    assert len(edit_head(short, model, Edit(yaw_degrees=5))) == 1, "fewer shape numbers are the first ones"
+    for name, change in (("identity", 1), ("expression", 1), ("expression", -1)):
+        code = torch.zeros(1, getattr(head, name).shape[1] + change)
+        rule = r"must have its head model's 60 shape and 52 expression numbers, but got \d+ and \d+:"
+        with pytest.raises(InputError, match=rule):
+            edit_head(head.replace(**{name: code}), model, Edit())
+
+
+# --- sizes
+
+def test_sizes_that_follow_from_others():
+    """Six attending blocks of two levels' widths 320, 640, 1280 and the middle one: 2 (320 + 640 + 1280) + 1280."""
+    assert SPEC.key_width == 5760
+    assert SPEC.time_embedding == 1280
+    assert TOKENS == 258
+    network = SPEC.network()
+    assert network["transformer_depth"] == [1, 1, 1, 1, 1, 1, 0, 0]
+    assert (network["model_channels"], network["channel_mult"], network["num_heads"]) == (320, (1, 2, 4, 4), 8)
+    assert (network["num_res_blocks"], network["in_channels"], network["context_dim"], network["hint_channels"]) == (2, 4, 768, 9)
+    assert Spec(width=32, blocks=1).key_width == 32 * (1 + 2 + 4 + 4)
