@@ -16,7 +16,7 @@ from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.rotations import matrix_from_axis_angle, yaw_pitch_roll_from_matrix
 from caphuman_core.points import five_from_68
 from caphuman_core.render.maps import render
-from caphuman_core.render.overlay import overlay
+from caphuman_core.render.overlay import blend_over, overlay
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
@@ -72,5 +72,6 @@ def test_the_photo_s_light_makes_the_shaded_face_like_the_photo(fitted, builtin)
     assert float(error) < 0.15
     assert float(error) < 0.5 * float((plain.shaded[inside] - photo[inside]).abs().mean())
     laid = overlay(photo, head, builtin)
-    assert laid.shape == photo.shape
+    torch.testing.assert_close(laid, blend_over(photo, drawn))
+    assert float((laid - photo)[inside].abs().mean()) > 0.02, "the head is seen on her face"
     assert torch.equal(laid[..., -20:], photo[..., -20:])    # nothing is drawn beside the head

@@ -11,12 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tools.devkit import mutations
+
 ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / "tools" / "devkit"
-sys.path.insert(0, str(TOOL))
-
-import mutations  # noqa: E402
-
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="optional: a system that can fork")
 
 
@@ -75,10 +72,10 @@ def started(pack, *arguments):
     """The tool at work on the pack, with nothing warmed up; its temporary files lie beside the pack."""
     temporary = pack.parent / "tmp"
     temporary.mkdir(exist_ok=True)
-    code = (f"import sys; sys.path.insert(0, {str(TOOL)!r}); import mutants; mutants.WARM = ();"
+    code = ("import sys; from tools.devkit import mutants; mutants.WARM = ();"
             f"sys.exit(mutants.main(['--root', {str(pack)!r}, *sys.argv[1:]]))")
     return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            env={**os.environ, "TMPDIR": str(temporary)}, start_new_session=True)
+                            env={**os.environ, "TMPDIR": str(temporary)}, start_new_session=True, cwd=ROOT)
 
 
 def state(pack):

@@ -1,7 +1,7 @@
 """The head nodes through the real host."""
 from __future__ import annotations
 
-import sys
+import math
 
 import pytest
 import torch
@@ -30,18 +30,25 @@ def edit(call, neutral, head, model, **changes):
     return call("CapHumanEditHead", head=head, head_model=model, **values)
 
 
-def test_new_edit_render(call, neutral, model):
+def test_new_edit_render(call, core, neutral, model):
     head, = call("CapHumanNewHead", head_model=model, width=256, height=320)
     edited, preview = edit(call, neutral, head, model, yaw_degrees=30.0, smile=0.8)
-    assert preview.shape == (1, 320, 256, 3)
+    torch.testing.assert_close(edited.rotation_radians, torch.tensor([[0.0, math.pi / 6, 0.0]]), atol=1e-5, rtol=0)
+    seen = core("render.maps").render(edited, model, 256, 320).shaded.movedim(1, -1).clamp(0, 1)
+    torch.testing.assert_close(preview, seen, atol=1e-6, rtol=0)
     hint, normal, albedo, shaded, mask, dots, mesh, depth = call(
         "CapHumanRenderHead", head=edited, head_model=model, width=192, height=240, rasterizer="auto")
     assert hint.maps.shape == (1, 9, 240, 192)
-    for picture in (normal, albedo, shaded, dots, depth):
-        assert picture.shape == (1, 240, 192, 3)
-        assert 0 <= float(picture.min()) <= float(picture.max()) <= 1
-    assert mask.shape == (1, 240, 192)
+    maps, there = hint.maps.movedim(1, -1), mask[..., None]
+    torch.testing.assert_close(normal, (maps[..., :3] * 0.5 + 0.5) * there)          # colours of -1..1, black outside
+    torch.testing.assert_close(albedo, maps[..., 3:6].clamp(0, 1))
+    torch.testing.assert_close(shaded, maps[..., 6:].clamp(0, 1))
+    assert torch.equal(mask, hint.mask)
     assert 0.1 < float(mask.mean()) < 0.9
+    assert float(depth.max()) == 1
+    assert bool(((depth > 0.09) == (there > 0)).all()), "0.1 to 1 on the head, 0 beside it"
+    assert dots.unique().tolist() == [0, 1]
+    assert 68 * 10 < int(dots[..., 0].sum()) <= 68 * 29, "68 dots of 29 pixels, some of them overlapping"
     assert mesh.uvs.shape[1] == mesh.vertices.shape[1]
     assert int(mesh.faces.max()) < mesh.vertices.shape[1]
 
@@ -74,11 +81,11 @@ def test_a_missing_model_is_one_sentence(call):
         assert "\n" not in str(caught.value)
 
 
-def test_a_head_of_another_model_is_refused(call, neutral, model, pack):
+def test_a_head_of_another_model_is_refused(call, neutral, model):
     head, = call("CapHumanNewHead", head_model=model, width=64, height=64)
-    with pytest.raises(Exception, match="must be drawn with the head model it was made with"):
+    sentence = rf"with the head model it was made with \(other\), but got 'built-in' \({model.fingerprint}\)"
+    with pytest.raises(Exception, match=sentence):
         edit(call, neutral, head.replace(model_fingerprint="other"), model)
-    assert pack.__name__ in sys.modules
 
 
 def test_mesh_saves_as_glb(call, model, host, tmp_path):

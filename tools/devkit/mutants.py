@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import hashlib
 import importlib
+import itertools
 import json
 import os
 import random
@@ -31,7 +32,7 @@ from typing import Any
 
 import pytest
 
-from .mutations import Mutation, mutations
+from .mutations import Mutation, mutations, parses
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE, TESTS = "caphuman_core", "tests/core"
@@ -145,7 +146,8 @@ def sample(root: Path, count: int, seed: int, only: str = "") -> list[Mutant]:
         turn[mutant.path, mutant.mutation.line] += 1
         turns.append(turn[mutant.path, mutant.mutation.line])
     order = sorted(range(len(found)), key=turns.__getitem__)             # a second one of a line only after a first one of all
-    return [found[index] for index in order[:count]]
+    good = (found[index] for index in order if parses(found[index].mutation.applied((root / found[index].path).read_bytes())))
+    return list(itertools.islice(good, count))
 
 
 # --- runs in forks of the warm process
@@ -182,6 +184,7 @@ def _fork(work: Callable[[], int], copy: Path, log: Path) -> int:
         for stream in (1, 2):
             os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
         os.chdir(copy)
+        sys.path[:] = [place for place in sys.path if place != str(ROOT)]          # pytest puts the copy there
         code = work()
         sys.stdout.flush()
     except BaseException:

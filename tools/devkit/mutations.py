@@ -43,7 +43,7 @@ class Mutation:
 
 
 def mutations(source: bytes) -> list[Mutation]:
-    """Every small bug the operators know for a file, in the order of its text; each still parses."""
+    """Every small bug the operators know for a file, in the order of its text; a few of them may not parse."""
     starts = [0]
     for line in source.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
@@ -54,10 +54,11 @@ def mutations(source: bytes) -> list[Mutation]:
         old = source[start:end].decode()
         found += [Mutation(node.lineno, function.line, start, end, old, new) for operator in OPERATORS
                   for new in operator(node, function.names)]
-    return [mutation for mutation in dict.fromkeys(found) if _parses(mutation.applied(source))]
+    return list(dict.fromkeys(found))
 
 
-def _parses(source: bytes) -> bool:
+def parses(source: bytes) -> bool:
+    """Whether Python takes the text."""
     try:
         ast.parse(source)
     except SyntaxError:
