@@ -11,11 +11,9 @@ import asyncio
 import contextlib
 import os
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from caphuman_core.check import InputError, fail
 from . import manifest
 from .folder import write_whole
 from .plan import ImageRecord, Plan, image_file
+from .ray_session import RaySession, affordable_gpus, require_ray
 from .runner import Runner, Settings, Summary
 from .server import ComfyServer, GraphRefused, ImageFailed, ServerLost
 from .store import Store
@@ -34,16 +33,6 @@ from .worker import Kept, Maker, about_of
 
 START_SECONDS = 600.0           # the longest a worker's server may take to come up
 PROOF_FILE = "inputs/.shared"    # an actor that can read it sees the run folder
-
-
-def require_ray() -> Any:
-    """Ray; InputError with its install line where it is missing."""
-    try:
-        import ray
-    except ImportError as error:
-        fail("--ray", "needs the Python package ray", str(error),
-             "run `pip install \"ray[default]\"`, on every machine of the cluster")
-    return ray
 
 
 @dataclass(frozen=True)
@@ -212,7 +201,7 @@ class Cluster:
         """
         self.ray = require_ray()
         self.plan, self.folder, self._gpus, self._hang, self._shared = plan, folder.resolve(), gpus, hang_seconds, shared
-        self._address, self._temporary = address, ""        # the latter: a short path, for the sockets in it
+        self._session = RaySession(address, ("caphuman_bench", "caphuman_core"))
         places = [command] * workers if command else [url if "://" in url else f"http://{url}" for url in servers]
         if not places:
             fail("--ray", "needs to know how a worker gets its server", "neither --comfy nor --server",
@@ -222,11 +211,9 @@ class Cluster:
 
     def __enter__(self) -> Cluster:
         self._proof = uuid.uuid4().hex
-        self._joined = self.ray.is_initialized()            # a session that somebody else began, and ends
         if self._shared != "no":
             write_whole(self.folder / PROOF_FILE, self._proof.encode())
-        if not self._joined:
-            self._begin()
+        self._session.__enter__()
         try:
             self._gpus = self._affordable_gpus()
         except InputError:
@@ -240,29 +227,12 @@ class Cluster:
 
     def _affordable_gpus(self) -> float:
         """Cards for each started server: none where the cluster has none; InputError for more than any machine has."""
-        most = max((node["Resources"].get("GPU", 0.0) for node in self.ray.nodes() if node["Alive"]), default=0.0)
-        if most and self._owns_gpu and self._gpus > most:   # Ray would wait for such a machine for ever
-            fail("--gpus", "must be at most what one machine of the cluster has", f"{self._gpus:g} of {most:g}", "ask for fewer")
-        return self._gpus if most else 0.0
-
-    def _begin(self) -> None:
-        root = Path(__file__).resolve().parent
-        modules = [str(root), str(root.parent / "caphuman_core")]
-        environment = {"py_modules": modules} if self._address != "local" else {"env_vars": {"PYTHONPATH": str(root.parent)}}
-        where = {"address": self._address}
-        if self._address == "local":
-            self._temporary = tempfile.mkdtemp(prefix="ray-", dir=None if os.name == "nt" else "/tmp")      # noqa: S108
-            where = {"address": "local", "include_dashboard": False, "_temp_dir": self._temporary}
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        self.ray.init(runtime_env=environment, log_to_driver=False, logging_level="ERROR", **where)
+        return affordable_gpus(self.ray, self._gpus if self._owns_gpu else 0.0)
 
     def __exit__(self, *_: object) -> None:
-        if not self._joined:
-            self.ray.shutdown()
+        self._session.__exit__()
         with contextlib.suppress(OSError):
             (self.folder / PROOF_FILE).unlink()
-        if self._temporary:
-            shutil.rmtree(self._temporary, ignore_errors=True)
 
     def actor(self, name: str, place: str) -> Any:
         """A new actor; it waits until the cluster has room for it."""

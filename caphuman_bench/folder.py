@@ -16,10 +16,11 @@ LOCK_FILE = "run.lock"
 
 
 @contextlib.contextmanager
-def locked(folder: Path, what: str) -> Iterator[None]:
+def locked(folder: Path, what: str, called: str = "run folder") -> Iterator[None]:
     """Be the folder's only writer for the block; InputError that names the other one.
 
-    what: a word for the owner's note ("run", "score"). The lock is the operating system's: it ends with its process.
+    what: a word for the owner's note ("run", "score"). called: what messages call the folder. The lock is the operating
+    system's: it ends with its process.
     """
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / f"{LOCK_FILE}.owner"
@@ -28,7 +29,7 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         owner = note.read_text(encoding="utf-8").strip() if note.is_file() else "another process"
-        fail(f"run folder '{folder}'", "must be free", f"a folder in use by {owner}",
+        fail(f"{called} '{folder}'", "must be free", f"a folder in use by {owner}",
              "wait until it is done, or stop it with Ctrl-C: nothing is lost")
     try:
         note.write_text(f"'{what}' on {socket.gethostname()}, process {os.getpid()}", encoding="utf-8")

@@ -29,6 +29,9 @@ ORIENTATION = 274               # EXIF tag
 KEPT_AS_THEY_ARE = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 PHOTOS_PER_PERSON = 10          # more add little to a score
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+# What Pillow raises for damaged files and EXIF data; UnidentifiedImageError is an OSError.
+UNREADABLE = (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, EOFError, SyntaxError, struct.error,
+              MemoryError, Image.DecompressionBombError)
 PICTURE_FILES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 DETECT_SIDE = 1024              # pixels; larger photos are reduced before faces are counted
 
@@ -90,9 +93,8 @@ def upright(path: Path) -> tuple[bytes, str] | None:
             if kept and picture.getexif().get(ORIENTATION, 1) == 1:
                 return content, kept
             turned = ImageOps.exif_transpose(picture).convert("RGB")
-    except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, EOFError, SyntaxError, struct.error,
-            MemoryError, Image.DecompressionBombError):
-        return None             # UnidentifiedImageError, and what Pillow raises for damaged files and EXIF data
+    except UNREADABLE:
+        return None
     buffer = io.BytesIO()
     turned.save(buffer, "PNG")
     return buffer.getvalue(), ".png"

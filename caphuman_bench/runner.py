@@ -206,17 +206,17 @@ class _Lines:
         sys.stderr.flush()
 
 
-def progress(total: int, done: int, failed: int):
+def progress(total: int, done: int, failed: int, unit: str = "image", lost: str = "failed"):
     """A bar on standard error with rate, time left and failures: step(failed) -> None, and the bar itself."""
     from tqdm import tqdm
     live = sys.stderr.isatty()
-    bar = tqdm(total=total, initial=done + failed, unit="image", smoothing=0.05, dynamic_ncols=True,
+    bar = tqdm(total=total, initial=done + failed, unit=unit, smoothing=0.05, dynamic_ncols=True,
                mininterval=0.5 if live else 10.0, file=sys.stderr if live else _Lines())
     counts = [failed]
 
     def step(is_failure: bool) -> None:
         counts[0] += is_failure
-        bar.set_postfix_str(f"{counts[0]} failed", refresh=False)
+        bar.set_postfix_str(f"{counts[0]} {lost}", refresh=False)
         bar.update(1)
-    bar.set_postfix_str(f"{failed} failed")
+    bar.set_postfix_str(f"{failed} {lost}")
     return step, bar

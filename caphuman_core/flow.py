@@ -126,6 +126,7 @@ class HeadHint:
     maps: Tensor                            # [B, 9, H, W] normal (-1..1), albedo (~0..1), shaded (~0..1, unclamped), RGB each
     mask: Tensor                            # [B, H, W] 1 where the head covers the pixel centre, else 0
     present: Tensor                         # [B] bool
+    model_fingerprint: str = ""             # of the head model that was drawn; "" when unknown
 
     def __len__(self) -> int:
         return self.maps.shape[0]

@@ -20,6 +20,8 @@ def all_nodes() -> list[type]:
         video,
     )
     from .capface import apply
-    return [*loaders.NODES, *faces.NODES, *face_parsing.NODES, *identity.NODES, *fit_head.NODES, *edit_head.NODES,
-            *change_head.NODES, *saved.NODES, *sequence.NODES, *video.NODES, *region.NODES, *render.NODES, *apply.NODES,
-            *doctor.NODES]
+    from .sockets import checked
+    nodes = [*loaders.NODES, *faces.NODES, *face_parsing.NODES, *identity.NODES, *fit_head.NODES, *edit_head.NODES,
+             *change_head.NODES, *saved.NODES, *sequence.NODES, *video.NODES, *region.NODES, *render.NODES, *apply.NODES,
+             *doctor.NODES]
+    return [checked(node) for node in nodes]

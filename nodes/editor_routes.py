@@ -8,7 +8,8 @@ POST /caphuman/editor/vertices  {model, identity, expression, ...} -> vertices (
 
 Answers follow from the request alone: nothing of one browser is kept for another. A model is named as in
 CapHuman Load Head Model, never by a path. Work runs in threads of its own, so that neither the server's event loop nor a
-running prompt waits for it. Refusals are {"error": one sentence} with 400, 404, 413 or 429.
+running prompt waits for it; files are read in another one, so that nobody waits for somebody else's model. Refusals are
+{"error": one sentence} with 400, 403 (a page of another site asks), 404, 413 or 429.
 """
 from __future__ import annotations
 
@@ -19,10 +20,12 @@ import logging
 import sys
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+
+from ..caphuman_core.head.options import BUILT_IN
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -63,76 +66,105 @@ class Allowance:
 
 
 class Editor:
-    """The routes' work: a small thread pool, and the head models used last."""
+    """The routes' work: a small thread pool, a thread that reads model files, and the head models used last."""
 
     def __init__(self) -> None:
         self.allowance = Allowance()
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="caphuman-editor")
-        self._waiting = 0
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="caphuman-editor-files")
+        self._waiting: Counter[bool] = Counter()             # requests in work: for the built-in head (True), for files
         self._models: OrderedDict[tuple[str, str], Any] = OrderedDict()
-        self._loading = threading.Lock()
+        self._reading: dict[tuple[str, str], Future[Any]] = {}
+        self._lock = threading.Lock()                        # of the two above, held for a moment only
 
-    async def answer(self, client: str, work: Callable[[], Any]) -> Any:
-        """The result of `work` from a thread; Refused where the client asks too much, or asks nonsense."""
+    async def answer(self, client: str, name: Any, work: Callable[[Any], Any]) -> Any:
+        """The result of `work` on the EditorModel of that name, from a thread; Refused where the client asks too much."""
         if not self.allowance.take(client):
             raise Refused(429, "the head editor must ask less often: wait a moment")
-        if self._waiting >= MAX_WAITING:
+        lane = name == BUILT_IN
+        if self._waiting[lane] >= MAX_WAITING:
             raise Refused(429, "the head editor's queue is full: wait a moment")
-        self._waiting += 1
+        self._waiting[lane] += 1
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            found = await loop.run_in_executor(self._pool, self.model, name)
+            model = await asyncio.wrap_future(found)
+            return await loop.run_in_executor(self._pool, work, model)
         finally:
-            self._waiting -= 1
+            self._waiting[lane] -= 1
 
-    def model(self, name: Any) -> Any:
-        """The EditorModel of a known name; Refused for any other."""
+    def model(self, name: Any) -> Future[Any]:
+        """The EditorModel of a known name, at once or when its file is read; Refused for any other."""
+        from . import host, loaders
+        if not isinstance(name, str) or name == host.NO_FILE or name not in loaders.head_model_names():
+            raise Refused(404, f"the head model must be one of the loader's choices, but {str(name)[:80]!r} is not there: "
+                               "choose another in CapHuman Load Head Model")
+        key = (name, "" if name == BUILT_IN else host.file_stamp("flame", name))
+        with self._lock:
+            if key in self._models:
+                self._models.move_to_end(key)
+                return _at_hand(self._models[key])
+            if key not in self._reading:
+                pool = self._pool if name == BUILT_IN else self._reader          # the pack's own file is small
+                self._reading[key] = pool.submit(self._read, key)
+            return self._reading[key]
+
+    def _read(self, key: tuple[str, str]) -> Any:
+        """Read a model and keep it among the last ones."""
         from ..caphuman_core.check import InputError
         from ..caphuman_core.head.edit.editor_wire import EditorModel
-        from ..caphuman_core.head.options import BUILT_IN
-        from . import host, loaders
-        with self._loading:
-            if not isinstance(name, str) or name == host.NO_FILE or name not in loaders.head_model_names():
-                raise Refused(404, f"the head model must be one of the loader's choices, but {str(name)[:80]!r} is not there: "
-                                   "choose another in CapHuman Load Head Model")
-            key = (name, "" if name == BUILT_IN else host.file_stamp("flame", name))
-            if key not in self._models:
-                try:
-                    self._models[key] = EditorModel(loaders.load_head_model(name))
-                except InputError as error:              # listed, but gone since or not whole
-                    raise Refused(404, str(error)) from error
-            self._models.move_to_end(key)
-            while len(self._models) > MODELS_KEPT:
-                self._models.popitem(last=False)
-            return self._models[key]
+        from . import loaders
+        try:
+            model = EditorModel(loaders.load_head_model(key[0]))
+            with self._lock:
+                self._models[key] = model
+                while len(self._models) > MODELS_KEPT:
+                    self._models.popitem(last=False)
+            return model
+        except InputError as error:                          # listed, but gone since or not whole
+            raise Refused(404, str(error)) from error
+        finally:
+            with self._lock:
+                self._reading.pop(key, None)
 
-    def new_head(self, request: dict[str, Any]) -> dict[str, Any]:
-        """A neutral head as JSON."""
-        from ..caphuman_core.head.edit.editor_wire import head_json, picture_side
-        from ..caphuman_core.head.new import new_head
-        model = self.model(request.get("model")).model
-        size = [picture_side(name, request.get(name)) for name in ("width", "height")]
-        return {**head_json(new_head(model, *size), request["model"]), "photo": None}
 
-    def mesh(self, name: Any) -> tuple[str, bytes]:
-        """A mark of the model, and its mesh."""
-        from ..caphuman_core.head.edit.editor_wire import mesh_message
-        model = self.model(name).model
-        return hashlib.sha256(model.fingerprint.encode()).hexdigest(), mesh_message(model)
+def _at_hand(model: Any) -> Future[Any]:
+    """A future that has come."""
+    future: Future[Any] = Future()
+    future.set_result(model)
+    return future
 
-    def texture(self, request: dict[str, Any]) -> bytes:
-        """The albedo of a texture code."""
-        from ..caphuman_core.head.edit.editor_wire import texture_message
-        return texture_message(self.model(request.get("model")).model, request)
 
-    def amounts(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Named amounts like a head's own expression."""
-        from ..caphuman_core.head.edit.editor_wire import amounts_json
-        return amounts_json(self.model(request.get("model")), request)
+def new_head(model: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """A neutral head as JSON."""
+    from ..caphuman_core.head.edit.editor_wire import head_json, picture_side
+    from ..caphuman_core.head.new import new_head
+    size = [picture_side(name, request.get(name)) for name in ("width", "height")]
+    return {**head_json(new_head(model.model, *size), request["model"]), "photo": None}
 
-    def vertices(self, request: dict[str, Any]) -> bytes:
-        """The posed vertices of a head and an edit."""
-        from ..caphuman_core.head.edit.editor_wire import vertices_message
-        return vertices_message(self.model(request.get("model")), request)
+
+def mesh(model: Any) -> tuple[str, bytes]:
+    """A mark of the model, and its mesh."""
+    from ..caphuman_core.head.edit.editor_wire import mesh_message
+    return hashlib.sha256(model.model.fingerprint.encode()).hexdigest(), mesh_message(model.model)
+
+
+def texture(model: Any, request: dict[str, Any]) -> bytes:
+    """The albedo of a texture code."""
+    from ..caphuman_core.head.edit.editor_wire import texture_message
+    return texture_message(model.model, request)
+
+
+def vertices(model: Any, request: dict[str, Any]) -> bytes:
+    """The posed vertices of a head and an edit."""
+    from ..caphuman_core.head.edit.editor_wire import vertices_message
+    return vertices_message(model, request)
+
+
+def amounts(model: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Named amounts like a head's own expression."""
+    from ..caphuman_core.head.edit.editor_wire import amounts_json
+    return amounts_json(model, request)
 
 
 async def read_json(request: web.Request) -> dict[str, Any]:
@@ -155,26 +187,25 @@ def make_handlers(editor: Editor) -> dict[tuple[str, str], Callable[[web.Request
     """(method, path) -> handler."""
     from aiohttp import web
 
-    def posted(work: Callable[[dict[str, Any]], Any]) -> Callable[[web.Request], Any]:
+    def posted(work: Callable[[Any, dict[str, Any]], Any]) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.Response:
             content = await read_json(request)
-            result = await editor.answer(request.remote or "", lambda: work(content))
+            result = await editor.answer(request.remote or "", content.get("model"), lambda model: work(model, content))
             if isinstance(result, bytes):
                 return web.Response(body=result, content_type="application/octet-stream", headers={"Cache-Control": "no-store"})
             return web.json_response(result, headers={"Cache-Control": "no-store"})
         return _explained(handle)
 
-    async def mesh(request: web.Request) -> web.Response:
-        name = request.query.get("model", "")
-        mark, body = await editor.answer(request.remote or "", lambda: editor.mesh(name))
+    async def get_mesh(request: web.Request) -> web.Response:
+        mark, body = await editor.answer(request.remote or "", request.query.get("model", ""), mesh)
         headers = {"ETag": f'"{mark}"', "Cache-Control": "no-cache"}
         if mark in request.headers.get("If-None-Match", ""):
             return web.Response(status=304, headers=headers)
         return web.Response(body=body, content_type="application/octet-stream", headers=headers)
 
-    return {("POST", f"{PREFIX}/new_head"): posted(editor.new_head), ("GET", f"{PREFIX}/mesh"): _explained(mesh),
-            ("POST", f"{PREFIX}/texture"): posted(editor.texture), ("POST", f"{PREFIX}/vertices"): posted(editor.vertices),
-            ("POST", f"{PREFIX}/amounts"): posted(editor.amounts)}
+    return {("POST", f"{PREFIX}/new_head"): posted(new_head), ("GET", f"{PREFIX}/mesh"): _explained(get_mesh),
+            ("POST", f"{PREFIX}/texture"): posted(texture), ("POST", f"{PREFIX}/vertices"): posted(vertices),
+            ("POST", f"{PREFIX}/amounts"): posted(amounts)}
 
 
 def _explained(handle: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
@@ -182,9 +213,12 @@ def _explained(handle: Callable[[web.Request], Any]) -> Callable[[web.Request], 
     from aiohttp import web
 
     from ..caphuman_core.check import InputError
+    from .same_site import is_foreign
 
     async def explained(request: web.Request) -> web.Response:
         try:
+            if is_foreign(request.headers, request.remote or "", _allowed_origin()):
+                raise Refused(403, "the head editor must be asked by ComfyUI's own page: open it by its address, or over https")
             return await handle(request)
         except Refused as refusal:
             return web.json_response({"error": str(refusal)}, status=refusal.status)
@@ -194,6 +228,12 @@ def _explained(handle: Callable[[web.Request], Any]) -> Callable[[web.Request], 
             log.warning("head editor: %s", error)
             return web.json_response({"error": "the head model's file cannot be read: choose another"}, status=404)
     return explained
+
+
+def _allowed_origin() -> str:
+    """The other site that the user lets in with ComfyUI's --enable-cors-header; "*" for every one, "" for none."""
+    from comfy.cli_args import args
+    return getattr(args, "enable_cors_header", None) or ""
 
 
 def register() -> None:

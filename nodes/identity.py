@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import comfy.model_management
@@ -86,11 +87,14 @@ def encoders(identity_encoder: IdentityEncoder, clip_vision: Any) -> Encoders:
     """Both networks under the host's model management; refuses every vision model but CLIP ViT-L/14."""
     from ..caphuman_core.identity.encode import Encoders
     require_clip_l(clip_vision)
+    return Encoders(identity_encoder.embed, partial(clip_tokens, clip_vision), identity_encoder.fingerprint,
+                    clip_fingerprint(clip_vision))
 
-    def tokens(pixels: torch.Tensor) -> torch.Tensor:
-        comfy.model_management.load_models_gpu([clip_vision.patcher])
-        return clip_vision.model(pixel_values=pixels.to(clip_vision.load_device), intermediate_output=-2)[0].float().cpu()
-    return Encoders(identity_encoder.embed, tokens, identity_encoder.fingerprint, clip_fingerprint(clip_vision))
+
+def clip_tokens(clip_vision: Any, pixels: torch.Tensor) -> torch.Tensor:
+    """CLIP's pixel values [N, 3, 224, 224] -> [N, 257, 1024] last hidden state, class token first, float32 on the CPU."""
+    comfy.model_management.load_models_gpu([clip_vision.patcher])
+    return clip_vision.model(pixel_values=pixels.to(clip_vision.load_device), intermediate_output=-2)[0].float().cpu()
 
 
 def require_clip_l(clip_vision: Any) -> None:

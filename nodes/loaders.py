@@ -118,7 +118,8 @@ class LoadCapFace(FromModelFile):
         return io.Schema(
             node_id="CapHumanLoadCapFace", display_name="CapHuman Load CapFace", category=CATEGORY,
             description="Loads CapFace, the network that puts a person into pictures of Stable Diffusion 1.5. From a full "
-                        "CapHuman checkpoint only CapFace is read.",
+                        "CapHuman checkpoint only CapFace is read. A file that the pack's trainer made shows which head model "
+                        "it was trained with.",
             search_aliases=["capface", "caphuman", "controlnet loader", "identity", "load controlnet", "ip-adapter model"],
             inputs=[io.Combo.Input("capface_name", options=host.model_choice("capface"),
                                    tooltip="caphuman.ckpt, or CapFace alone as .ckpt or .safetensors, in the models folder "
@@ -128,12 +129,16 @@ class LoadCapFace(FromModelFile):
 
     @classmethod
     def execute(cls, capface_name) -> io.NodeOutput:
+        from ..caphuman_core.capface.about import read_about
         from ..caphuman_core.capface.keys import read_capface
         from .capface.control import CapFace
         from .capface.network import build
         path = host.model_path("capface", capface_name, "CapFace", "get caphuman.ckpt from the CapHuman project page")
         network, dtype = build(read_capface(path), f"CapFace file '{path.name}'")
-        return io.NodeOutput(CapFace(network, host.patcher(network), dtype, path.name))
+        about = read_about(path)
+        if about.known:
+            host.show_text(about.shown())
+        return io.NodeOutput(CapFace(network, host.patcher(network), dtype, path.name, about))
 
 
 class LoadFaceDetector(FromModelFile):

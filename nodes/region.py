@@ -78,7 +78,9 @@ def _sources() -> list:
         wires.Head.Input("head", optional=True, tooltip="The head in the whole picture."),
         wires.Hint.Input("hint", optional=True,
                          tooltip="A hint that was drawn at the whole picture's size; it is cut. A head drawn anew is sharper."),
-        wires.BoundingBox.Input("bounding_box", optional=True, tooltip="A box, or the bboxes of CapHuman Detect Faces."),
+        # Without forceInput newer frontends draw numbers of their own in its place, which would always be sent.
+        wires.BoundingBox.Input("bounding_box", optional=True, extra_dict={"forceInput": True},
+                                tooltip="A box, or the bboxes of CapHuman Detect Faces."),
         io.Mask.Input("mask", optional=True,
                       tooltip="The region is the smallest rectangle that holds what the mask selects."),
         wires.Segs.Input("segs", optional=True, tooltip="SEGS of the Impact Pack: the region is the crop region of one of them."),

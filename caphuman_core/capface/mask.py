@@ -24,3 +24,14 @@ def face_mask(mask: Tensor, size: tuple[int, int], soft: bool = False) -> Tensor
     """
     resized = resize_mask(mask, size)
     return resized if soft else (resized > THRESHOLD).to(mask.dtype)
+
+
+def centre_cut(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """The middle of a picture [..., H, W] with the aspect of `size` (height, width), cut as the host cuts control pictures; of one
+    that is too narrow for its rule, a pixel's width is left."""
+    height, width = picture.shape[-2:]
+    aspect, wanted = width / height, size[1] / size[0]
+    left = round((width - width * (wanted / aspect)) / 2) if aspect > wanted else 0
+    top = round((height - height * (aspect / wanted)) / 2) if aspect < wanted else 0
+    left, top = min(left, (width - 1) // 2), min(top, (height - 1) // 2)
+    return picture[..., top:height - top, left:width - left]

@@ -32,10 +32,11 @@ class Render:
     depth: Tensor            # [B, H, W] raster depth, smaller is nearer; 0 where nothing is
     landmarks: Tensor        # [B, 68, 2] pixels x, y
     present: Tensor          # [B] bool
+    model_fingerprint: str   # of the head model
 
     def hint(self) -> HeadHint:
         """The 9 channels CapFace was trained with: normal, albedo, shaded."""
-        return HeadHint(torch.cat([self.normal, self.albedo, self.shaded], 1), self.mask, self.present)
+        return HeadHint(torch.cat([self.normal, self.albedo, self.shaded], 1), self.mask, self.present, self.model_fingerprint)
 
     def depth_picture(self) -> Tensor:
         """Depth to look at, [B, 3, H, W]: 1 (nearest) to 0.1 (farthest) within each picture, 0 outside."""
@@ -94,7 +95,8 @@ def render(
             step(i + 1)
     maps = flat.unflatten(2, (height, width))
     return Render(normal=maps[:, :3], albedo=maps[:, 3:6], shaded=maps[:, 6:9], mask=maps[:, 10], depth=maps[:, 9],
-                  landmarks=camera.to_picture(placed, posed.landmarks2d)[..., :2], present=head.present)
+                  landmarks=camera.to_picture(placed, posed.landmarks2d)[..., :2], present=head.present,
+                  model_fingerprint=model.fingerprint)
 
 
 def raster_vertices(placed: Head, verts: Tensor) -> Tensor:

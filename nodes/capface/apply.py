@@ -1,6 +1,7 @@
 """CapFace in a graph: a conditioning that carries a person."""
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,9 @@ from .. import wires
 
 if TYPE_CHECKING:
     from ...caphuman_core.flow import HeadHint, Identity
-    from .control import CapFaceControl, Person
+    from .control import CapFace, CapFaceControl, Person
 
+logger = logging.getLogger(__name__)
 MASKS = ["predicted", "rendered", "none"]
 
 
@@ -48,6 +50,7 @@ class ApplyCapFace(io.ComfyNode):
         person = Person(identity, hint, strength, start_percent, end_percent, id_dropout_tau, mask, soft_mask, head_strength,
                         identity_strength, parse_schedule(strength_schedule, easing), parse_values(frame_strengths), spatial_mask)
         _check(person)
+        warn_of_another_head(capface, hint)
         if model is not None:
             require_sd15(model.model, "model")
         if strength == 0:
@@ -130,6 +133,20 @@ def _controlled(conditioning: list, controls: dict[Any, CapFaceControl], control
         added = {"control": controls[previous], "control_apply_to_uncond": False, "model_conds": carried}
         out.append([embedding, {**options, **added}])
     return out
+
+
+_warned: set[tuple[str, str, str]] = set()     # file and the two head models
+
+
+def warn_of_another_head(capface: CapFace, hint: HeadHint) -> None:
+    """Say once that the hint was drawn with another head model than CapFace has learnt: its face will be off."""
+    learnt, drawn = capface.about.head_model_fingerprint, hint.model_fingerprint
+    known = (capface.name, learnt, drawn)
+    if learnt and drawn and learnt != drawn and known not in _warned:
+        _warned.add(known)
+        logger.warning("CapHuman: '%s' was trained with the head model '%s' (%s), but this hint was drawn with another (%s): "
+                       "connect that head model to the nodes that make the head, or load a CapFace trained with yours.",
+                       capface.name, capface.about.head_model, learnt, drawn)
 
 
 def _check(person: Person) -> None:

@@ -13,6 +13,7 @@ import torch
 from comfy.controlnet import ControlBase
 from torch import Tensor
 
+from ...caphuman_core.capface.about import NOT_TOLD, About
 from ...caphuman_core.capface.frames import entries_for_frames, identity_heard
 from ...caphuman_core.capface.mask import face_mask, resize_mask
 from ...caphuman_core.capface.places import Area, Place, Tile, map_of_places, read_tiles, within_area
@@ -37,6 +38,7 @@ class CapFace:
     patcher: comfy.model_patcher.ModelPatcher
     dtype: torch.dtype                          # computed in
     name: str                                   # of the file, for messages
+    about: About = NOT_TOLD                     # what the file tells of its training
     elsewhere: WeakValueDictionary = field(default_factory=WeakValueDictionary, repr=False, compare=False)   # by device
 
     def on(self, device: torch.device) -> CapFace:

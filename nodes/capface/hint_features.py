@@ -9,6 +9,7 @@ import comfy.utils
 import torch
 from torch import Tensor
 
+from ...caphuman_core.capface.mask import centre_cut
 from ...caphuman_core.capface.places import Area, Place, cropped_frame, seen
 from ...caphuman_core.capface.spec import CELL
 
@@ -71,7 +72,8 @@ def _shown(picture: Tensor, size: tuple[int, int], place: Place, frame: tuple[in
     if tuple(picture.shape[-2:]) == size:
         return picture
     shrinks = picture.shape[-1] >= size[1] and picture.shape[-2] >= size[0]
-    return comfy.utils.common_upscale(picture, size[1], size[0], "area" if shrinks else "bilinear", "center")
+    part = centre_cut(picture, size)                # the host's own cut leaves nothing of a mask of a pixel's width
+    return comfy.utils.common_upscale(part, size[1], size[0], "area" if shrinks else "bilinear", "disabled")
 
 
 def warn_of_resizing(hint: tuple[int, int], picture: tuple[int, int]) -> None:

@@ -17,6 +17,7 @@ from ...caphuman_core.capface.spec import SPEC
 from ...caphuman_core.files.weights import load_strict
 from ...caphuman_core.flow import CLIP_WIDTH, IDENTITY_WIDTH
 
+GROUPS = 32                                     # of the host's normalisations: a level's channels are a multiple of them
 COMPUTE_TYPES = [torch.float16, torch.bfloat16, torch.float32]
 
 
@@ -123,16 +124,22 @@ class CapFaceNet(ControlNet):
         return residuals
 
 
+def width_of(state: Mapping[str, Tensor]) -> int:
+    """Channels of the first level of a network with these weights; the released width where they do not tell."""
+    first = state.get("input_blocks.0.0.weight")
+    return first.shape[0] if first is not None and first.dim() == 4 and first.shape[0] % GROUPS == 0 else SPEC.width
+
+
 def build(state: Mapping[str, Tensor], name: str) -> tuple[CapFaceNet, torch.dtype]:
     """The network with its weights, on the host's offload device, and the type it computes in.
 
     state: tensors by their names in the network, any float type; name: the file, for errors. The
-    host's rules and start-up flags choose the types, as for its own ControlNets.
+    host's rules and start-up flags choose the types, as for its own ControlNets; the file says how wide the network is.
     """
     weight_dtype = max((value.dtype for value in state.values()), default=torch.float32, key=lambda dtype: dtype.itemsize)
     dtype = comfy.model_management.unet_dtype(model_params=-1, supported_dtypes=COMPUTE_TYPES, weight_dtype=weight_dtype)
     cast = comfy.model_management.unet_manual_cast(dtype, comfy.model_management.get_torch_device(), COMPUTE_TYPES)
     operations = comfy.ops.pick_operations(dtype, cast)
-    network = CapFaceNet(dtype, comfy.model_management.unet_offload_device(), operations)
+    network = CapFaceNet(dtype, comfy.model_management.unet_offload_device(), operations, width_of(state))
     load_strict(network, state, name)
     return network, cast or dtype

@@ -12,10 +12,10 @@ from .folders import (
     register_folders,
 )
 from .images import at_rest, rgb01, to_image
-from .progress import progress_callback, stop_if_interrupted, with_progress
+from .progress import progress_callback, show_text, stop_if_interrupted, with_progress
 from .saved_files import new_output_file, saved_files, saved_path, saved_stamp
 
 __all__ = ["FOLDER_KEYS", "NO_FILE", "WEIGHT_SUFFIXES", "at_rest", "compute_device", "file_stamp", "intermediate_device", "load",
            "model_choice", "model_files", "model_folders", "model_path", "new_output_file", "onnx_providers", "patcher",
            "progress_callback", "raster_device", "register_folders", "rgb01", "saved_files", "saved_path", "saved_stamp",
-           "stop_if_interrupted", "to_image", "with_progress"]
+           "show_text", "stop_if_interrupted", "to_image", "with_progress"]

@@ -29,6 +29,16 @@ def progress_callback(total: int) -> Callable[[int], Any]:
     return done
 
 
+def show_text(text: str) -> None:
+    """Show some lines on the node that is being executed; nothing happens outside a server."""
+    from comfy_execution.utils import get_executing_context
+    from server import PromptServer
+    context = get_executing_context()
+    server: Any = getattr(PromptServer, "instance", None)
+    if context is not None and hasattr(server, "send_progress_text"):
+        server.send_progress_text(text, context.node_id)
+
+
 def stop_if_interrupted() -> None:
     """Raises what ends the prompt if the user has asked for it."""
     comfy.model_management.throw_exception_if_processing_interrupted()

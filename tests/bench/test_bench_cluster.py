@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from bench_plans import small_plan
 from caphuman_bench import cluster, manifest, png
 from caphuman_bench.cli import main
 from caphuman_bench.cluster import Cluster
+from caphuman_bench.ray_session import RaySession
 from caphuman_bench.runner import Settings, take_over
 from caphuman_bench.store import Store
 from caphuman_core.check import InputError
@@ -88,13 +88,8 @@ def test_a_real_server_refuses_a_broken_graph_in_a_sentence(two_servers, tmp_pat
 @pytest.fixture(scope="module")
 def ray_session():
     """One Ray session for both ways; a Cluster that finds none begins its own in the same way."""
-    import ray
-    owner = Cluster.__new__(Cluster)
-    owner.ray, owner._address, owner._temporary = ray, "local", ""
-    owner._begin()
-    yield
-    ray.shutdown()
-    shutil.rmtree(owner._temporary, ignore_errors=True)
+    with RaySession("local"):
+        yield
 
 
 @pytest.mark.parametrize("shared", ["auto", "no"])

@@ -74,6 +74,7 @@ FOLD = """([over, under]) => {
 def test_an_opened_node_lies_on_top(page):
     """Where two nodes lie over each other, the one that was just opened is seen."""
     if page.vue:
+        page.look_at(3)
         fold = page.page.locator("[data-node-id='3'] [data-testid=node-collapse-button]")
         fold.click()
         page.page.evaluate(FOLD, ["4", "3"])

@@ -88,6 +88,17 @@ def test_refuses_a_truncated_file_in_one_sentence(tmp_path, suffix):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("shape", "size", "kept"), [
+    ((100, 200), (8, 8), (100, 100)), ((200, 100), (8, 8), (100, 100)), ((64, 64), (8, 16), (32, 64)), ((3, 64), (8, 8), (3, 4)),
+    ((1, 64), (8, 8), (1, 2)), ((200, 1), (8, 8), (2, 1)), ((1, 65), (8, 8), (1, 1)), ((1, 1), (64, 8), (1, 1))])
+def test_the_middle_is_cut_and_a_pixel_is_left(shape, size, kept):
+    picture = torch.arange(shape[0] * shape[1]).view(1, *shape)
+    cut = mask.centre_cut(picture, size)
+    assert tuple(cut.shape[1:]) == kept
+    top, left = ((old - new) // 2 for old, new in zip(shape, kept, strict=True))
+    assert int(cut[0, 0, 0]) == top * shape[1] + left
+
+
 def test_mask_is_resized_without_antialiasing_then_thresholded():
     row = torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0]).expand(8, 8)[None, None]
     plain = mask.face_mask(row, (4, 4))[0, 0, 0]

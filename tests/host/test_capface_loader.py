@@ -4,6 +4,7 @@ from __future__ import annotations
 import importlib
 import json
 import struct
+from dataclasses import replace
 
 import pytest
 import torch
@@ -126,3 +127,72 @@ def test_a_replaced_file_is_loaded_again(pack, host, folder):
     before = node.fingerprint_inputs("x.ckpt")
     (folder / "x.ckpt").write_bytes(b"22")
     assert node.fingerprint_inputs("x.ckpt") != before
+
+
+def trained(part, path, **changes):
+    """A narrow file as the trainer exports it, with a header that tells where it comes from."""
+    about = {"head_model": "built-in", "head_model_fingerprint": "aa11", "base_model": "photo.safetensors", "steps": "12000",
+             "licences": '{"CC0-1.0": 300, "": 2}', "weights": "last"}
+    metadata = part("caphuman_core.capface.about").About(**{**about, **changes}).metadata()
+    spec = replace(part("caphuman_core.capface.spec").SPEC, width=32)
+    state = {key: torch.zeros(shape) for key, shape in part("caphuman_core.capface.layout").parameter_shapes(spec).items()}
+    part("caphuman_core.files.weights").write_safetensors(path, state, metadata)
+
+
+def test_a_trained_file_shows_its_head_model(run, host, part, folder, monkeypatch):
+    """Executed by the host's own executor, as a prompt: the text goes to the node that is being executed."""
+    from server import PromptServer
+    trained(part, folder / "mine.safetensors")
+    shown = []
+
+    class Server:
+        def send_progress_text(self, text, node_id, sid=None):
+            shown.append((node_id, text))
+    monkeypatch.setattr(PromptServer, "instance", Server(), raising=False)
+    prompt = {"7": {"class_type": "CapHumanLoadCapFace", "inputs": {"capface_name": "mine.safetensors"}},
+              "8": {"class_type": "PreviewAny", "inputs": {"source": ["7", 0]}}}
+    if "PreviewAny" not in host.NODE_CLASS_MAPPINGS:
+        from comfy_extras.nodes_preview_any import NODE_CLASS_MAPPINGS
+        monkeypatch.setitem(host.NODE_CLASS_MAPPINGS, "PreviewAny", NODE_CLASS_MAPPINGS["PreviewAny"])
+    result = run(prompt)
+    assert result.get("success"), result
+    assert shown == [("7", "head model: built-in\ntrained: 12,000 steps for photo.safetensors\n"
+                           "photos: CC0-1.0 (300), unknown (2)")]
+
+
+def test_what_a_file_tells_is_read_safely(part):
+    about = part("caphuman_core.capface.about")
+    assert not about.about_of({}).known
+    assert not about.about_of({"format": "pt", "head_model": "x"}).known
+    hostile = about.about_of({"format": "caphuman-capface/1", "head_model": "a\x1b[2J\n" + "b" * 900, "licences": "{broken",
+                              "steps": "x"})
+    assert "\x1b" not in hostile.shown()
+    assert len(hostile.shown()) < 200
+    assert hostile.shown().startswith("head model: a?[2J?b")
+
+
+def test_a_hint_of_another_head_model_is_warned_of_once(call, part, folder, caplog):
+    flow = part("caphuman_core.flow")
+    trained(part, folder / "mine.safetensors", head_model_fingerprint="bb22")
+    (capface,) = call("CapHumanLoadCapFace", capface_name="mine.safetensors")
+    torch.save(tensors(part), folder / "plain.ckpt")
+    (plain,) = call("CapHumanLoadCapFace", capface_name="plain.ckpt")
+    warn = part("nodes.capface.apply").warn_of_another_head
+
+    def hint(mark):
+        return flow.HeadHint(torch.zeros(1, 9, 8, 8), torch.zeros(1, 8, 8), torch.ones(1, dtype=torch.bool), mark)
+    for silent in ((capface, "bb22"), (capface, ""), (plain, "cc33")):
+        warn(silent[0], hint(silent[1]))
+    assert not caplog.records
+    for _ in range(3):
+        warn(capface, hint("cc33"))
+    (record,) = caplog.records
+    assert "'mine.safetensors' was trained with the head model 'built-in' (bb22), but this hint was drawn with another (cc33)" \
+        in record.getMessage()
+
+
+def test_rendered_hints_carry_their_head_model(call):
+    (model,) = call("CapHumanLoadHeadModel", head_model_name="built-in")
+    (head,) = call("CapHumanNewHead", head_model=model, width=64, height=64)[:1]
+    hint = call("CapHumanRenderHead", head=head, head_model=model, width=64, height=64, rasterizer="torch")[0]
+    assert hint.model_fingerprint == model.fingerprint

@@ -149,6 +149,96 @@ def test_the_event_loop_is_free_while_a_model_loads(routes, talk, pack, monkeypa
     assert len(turns) > 5
 
 
+def test_a_slow_model_of_somebody_else_holds_up_nobody(routes, talk, pack, monkeypatch):
+    """Files are read in a lane of their own, once for all who ask; the built-in head is shown meanwhile."""
+    loaders = importlib.import_module(f"{pack.__name__}.nodes.loaders")
+    load, loading, go_on, loads = loaders.load_head_model, threading.Event(), threading.Event(), []
+
+    def slow(name):
+        loads.append(name)
+        if name == "built-in":
+            return load(name)
+        loading.set()
+        assert go_on.wait(60)
+        return load("built-in")
+    monkeypatch.setattr(loaders, "load_head_model", slow)
+    monkeypatch.setattr(loaders, "head_model_names", lambda: ["built-in", "slow.pkl", "slower.pkl"])
+
+    async def talking(client):
+        names = ["slow.pkl"] * 20 + ["slower.pkl"] * 20
+        asked = [asyncio.create_task(post(client, path(routes, "new_head"), {"model": name, "width": 64, "height": 64}))
+                 for name in names]
+        await asyncio.to_thread(loading.wait, 60)
+        shown = await client.get(path(routes, "mesh"), params={"model": "built-in"})
+        assert shown.status == 200
+        assert not any(task.done() and task.result()[0] == 200 for task in asked)
+        go_on.set()
+        answers = [status for status, _ in await asyncio.gather(*asked)]
+        assert set(answers) == {200, 429}                   # the lane has its own bound
+        assert answers.count(200) == routes.MAX_WAITING
+    talk(talking)
+    assert sorted(loads) == ["built-in", "slow.pkl", "slower.pkl"]
+
+
+def test_a_model_that_cannot_be_read_is_asked_for_again(routes, talk, pack, monkeypatch):
+    loaders = importlib.import_module(f"{pack.__name__}.nodes.loaders")
+    refusal = importlib.import_module(f"{pack.__name__}.caphuman_core.check").InputError
+    load, broken = loaders.load_head_model, [True]
+
+    def read(name):
+        if broken[0]:
+            raise refusal("it must be whole, but got half of it: download it again.")
+        return load("built-in")
+    monkeypatch.setattr(loaders, "load_head_model", read)
+    monkeypatch.setattr(loaders, "head_model_names", lambda: ["half.pkl"])
+
+    async def talking(client):
+        body = {"model": "half.pkl", "width": 64, "height": 64}
+        status, answer = await post(client, path(routes, "new_head"), body)
+        assert (status, "half of it" in json.loads(answer)["error"]) == (404, True)
+        broken[0] = False
+        assert (await post(client, path(routes, "new_head"), body))[0] == 200
+    talk(talking)
+
+
+NEW_HEAD = {"model": "built-in", "width": 64, "height": 64}
+OWN = ({}, {"Origin": "http://127.0.0.1:{port}"}, {"Host": "192.168.1.7:8188", "Origin": "http://192.168.1.7:8188"},
+       {"Host": "studio.local:8188"}, {"Host": "studio", "Origin": "http://studio"}, {"Host": "localhost:8188"},
+       {"Host": "[::1]:8188"},
+       {"Host": "comfy.example.com", "Origin": "https://comfy.example.com"},            # through a proxy that the user has set up
+       {"Host": "comfy.example.com", "Sec-Fetch-Site": "same-origin"},
+       {"Host": "192.168.1.7:8188", "Origin": "https://comfy.example.com", "X-Forwarded-For": "10.0.0.1"})
+FOREIGN = ({"Origin": "null"}, {"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Host": "evil.example:8188"},
+           {"Host": "evil.example:8188", "Origin": "http://evil.example:8188"}, {"Sec-Fetch-Site": "cross-site"},
+           {"Host": "127.0.0.1.evil.example"}, {"Host": "localhost.evil.example", "X-Forwarded-For": "1.1.1.1"},
+           {"Origin": "http://127.0.0.1:1"}, {"Origin": "file://"}, {"Origin": "http://[bad"}, {"Origin": "https://evil.example"})
+
+
+@pytest.mark.parametrize(("headers", "wanted"), [*((own, 200) for own in OWN), *((foreign, 403) for foreign in FOREIGN)], ids=str)
+def test_pages_of_other_sites_are_refused(routes, talk, headers, wanted):
+    async def talking(client):
+        sent = {name: value.format(port=client.port) for name, value in headers.items()}
+        async with client.post(path(routes, "new_head"), headers=sent, json=NEW_HEAD) as answer:
+            assert answer.status == wanted
+            assert wanted == 200 or "ComfyUI's own page" in (await answer.json())["error"]
+            assert "Access-Control-Allow-Origin" not in answer.headers
+        async with client.get(path(routes, "mesh"), headers=sent, params={"model": "built-in"}) as answer:
+            assert answer.status == wanted
+    talk(talking)
+
+
+def test_a_site_that_the_user_lets_in_is_let_in(routes, talk, monkeypatch):
+    async def talking(client):
+        async with client.post(path(routes, "new_head"), headers={"Origin": "http://mine.example"}, json=NEW_HEAD) as answer:
+            return answer.status
+    assert talk(talking) == 403
+    for allowed in ("*", "http://mine.example"):
+        monkeypatch.setattr(routes, "_allowed_origin", lambda allowed=allowed: allowed)
+        assert talk(talking) == 200
+    monkeypatch.setattr(routes, "_allowed_origin", lambda: "http://another.example")
+    assert talk(talking) == 403
+
+
 def test_registering_twice_adds_nothing(routes, monkeypatch):
     import server
     from aiohttp import web
@@ -158,7 +248,7 @@ def test_registering_twice_adds_nothing(routes, monkeypatch):
     monkeypatch.setattr(server.PromptServer, "instance", Server, raising=False)
     for _ in range(2):
         routes.register()
-    assert len(Server.routes) == 4
+    assert len(Server.routes) == len(routes.make_handlers(routes.Editor())) > 3
 
 
 # --- what the node tells the editor

@@ -19,7 +19,7 @@ from .places import ROOT, STATE, VENV, Failure, say, venv_python
 
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
 GROUPS, EXTRAS = "dependency-groups", "project.optional-dependencies"       # tables of pyproject.toml, which pip reads by itself
-OWN_EXTRAS = ".[bench,cluster,train]"
+OWN_EXTRAS = ".[bench,cluster,train,datasets]"
 NEEDED_BYTES = {"torch": 9 << 30, "host requirements": 2 << 30}
 
 

@@ -1,4 +1,4 @@
-/** The view with what lies over it: the canvas, the keyboard's target, the close-up button, and one line of notice. */
+/** The view with what lies over it: the canvas, the keyboard's target, points of the face, buttons, badge, and one line of notice. */
 import { isHome } from "./camera.js";
 import { button, el, icon, marked } from "./dom.js";
 import { Gestures } from "./gestures.js";
@@ -13,11 +13,10 @@ export class Stage {
   #notice = el("div", { class: "caphuman-notice", role: "status", ...marked("notice"), hidden: true });
   #keys;
   #closeUp;
+  #zoom;
   #gestures;
   #view;
   #head = null;
-  #zoom = button("zoom", TEXT.resetCamera, () => this.#resetCamera());
-  #resetCamera;
   #photoTools;
   #badge;
   #handles;
@@ -25,14 +24,14 @@ export class Stage {
 
   /** @param {import("./actions.js").Actions} actions; @param {() => void} changed told when something waited for has come, and after each drawing */
   constructor(actions, changed) {
-    this.#resetCamera = () => actions.resetCamera();
     this.#keys = keyTarget(actions, this);
     this.#closeUp = button("close-up", TEXT.closeUp, () => actions.closeUp(), icon("closeUp"));
+    this.#zoom = button("zoom", TEXT.resetCamera, () => actions.resetCamera());
     this.#photoTools = new PhotoTools(actions);
     this.#handles = new Handles(actions, this);
     this.#badge = button("badge", TEXT.badgeHint, () => actions.run());
-    this.element = el("div", { class: "caphuman-view", "data-capture-wheel": "true" }, this.#canvas, this.#handles.element, this.#keys, this.#closeUp, this.#zoom, this.#badge,
-      this.#photoTools.element, this.#notice);
+    this.element = el("div", { class: "caphuman-view", "data-capture-wheel": "true" }, this.#canvas, this.#handles.element, this.#keys,
+      this.#closeUp, this.#zoom, this.#badge, this.#photoTools.element, this.#notice);
     this.#canvas.addEventListener("focus", () => this.focus());
     this.#gestures = new Gestures(this.#canvas, actions, this);
     this.#view = new HeadView(this.#canvas);
@@ -134,7 +133,7 @@ export class Stage {
 
   /** One line over the view; hidden when empty. */
   tell(sentence) {
-    this.#notice.textContent = sentence;
+    if (this.#notice.textContent !== sentence) this.#notice.textContent = sentence;      // said anew, it would be read aloud anew
     this.#notice.hidden = !sentence;
   }
 

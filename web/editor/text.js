@@ -1,7 +1,8 @@
 /** Every word the editor shows, in one place. Left and right of expressions are the person's own, of presets the picture's. */
 
 export const TEXT = {
-  keysLabel: "Head view. Arrow keys turn, Shift and arrow keys move, plus and minus scale, M mirrors, R resets, F shows the head close up, Home the whole picture, Page Up and Page Down zoom the view.",
+  keysLabel: "Head view. Arrow keys turn, Shift and arrow keys move, plus and minus scale, M mirrors, R resets,"
+    + " F shows the head close up, Home the whole picture, Page Up and Page Down zoom the view.",
   viewHint: "Drag to turn · Shift-drag to move · Shift-wheel to scale · wheel to zoom the view, Space-drag to move it · double-click to reset",
   loading: "Loading the head …",
   tools: {

@@ -19,6 +19,7 @@ def bad(world, **changes):
             "start": {"start_percent": 0.6, "end_percent": 0.5},
             "schedule": {"strength_schedule": "soon: 1"},
             "frames": {"frame_strengths": "1; two"},
+            "no number": {"start_percent": float("nan")}, "no number either": {"end_percent": float("nan")},
             "mask shape": {"spatial_mask": torch.zeros(0, 4, 4)},
             "mask nan": {"spatial_mask": torch.full((1, 4, 4), float("nan"))}}
 
@@ -27,6 +28,7 @@ def bad(world, **changes):
     ("hint nan", "hint must hold finite"), ("identity nan", "identity must hold finite"), ("one encoder", "both encoders"),
     ("short hint", "nine maps"), ("start", "0.6 > 0.5"), ("schedule", "strength_schedule"), ("frames", "frame_strengths"),
     ("mask shape", "spatial_mask"), ("mask nan", "spatial_mask"),
+    ("no number", "start_percent must be a number, but got nan"), ("no number either", "end_percent must be a number, but got nan"),
 ])
 def test_bad_input_is_one_sentence(call, world, part, case, words):
     with pytest.raises(part("caphuman_core.check").InputError) as error:
@@ -63,3 +65,12 @@ def test_the_right_base_model_is_let_through(call, world):
     apply(call, world, model=nets.base_model(in_channels=9))               # inpainting
     with pytest.raises(ValueError, match="of another shape"):
         apply(call, world, model=nets.base_model(width=64))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 64), (1, 200, 1), (1, 1, 1), (2, 1, 5000), (1, 5000, 1), (1, 3, 64), (1, 65, 2)])
+def test_masks_of_a_pixel_s_width_are_masks(call, world, shape):
+    """A line of ones is everywhere, whatever its length; it acts as no mask does."""
+    line = sample(world, apply(call, world, spatial_mask=torch.ones(shape)), steps=1)
+    assert torch.equal(line, sample(world, apply(call, world), steps=1))
+    nothing = sample(world, apply(call, world, spatial_mask=torch.zeros(shape)), steps=1)
+    assert not torch.equal(line, nothing)

@@ -1,0 +1,1 @@
+"""Photos in, batches out: sources -> stages -> shards -> loader."""

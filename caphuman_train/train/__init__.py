@@ -1,0 +1,1 @@
+"""A training run: settings, the loop, what it writes. `loop.py` reads from top to bottom."""
