@@ -1,6 +1,6 @@
 """What a training step costs: operations, memory, time and data, ours beside the straightforward step.
 
-    python benchmarks/train.py [--size 512] [--batch 8] [--timed 256] [--rounds 2] [--loader 512] [--write]
+    python dev.py benchmark train [--size 512] [--batch 8] [--timed 256] [--rounds 2] [--loader 512] [--write]
 
 Straightforward, as common ControlNet training scripts have it: the photo through the VAE, the caption through the text encoder and
 the reference through CLIP's vision tower in every step, and the whole UNet in the graph. Operations are counted by torch's
@@ -53,7 +53,7 @@ class World:
 def make_world(device_name: str, dtype_name: str) -> World:
     """device_name: meta for counting, cpu or cuda for timing; dtype_name: what is computed in."""
     import torch
-    sys.path.insert(0, str(PACK))
+
     from caphuman_train.host import part
     network_module = part()("nodes.capface.network")
     import comfy.clip_model
@@ -260,7 +260,6 @@ def timed(size: int, rounds: int) -> dict[str, float]:
 
 def loader(size: int, count: int = 8) -> float:
     """Processor seconds of one sample: reading, checking, drawing the hint."""
-    sys.path.insert(0, str(PACK))
     import torch
 
     from caphuman_core.head.model.head_model import load_builtin
