@@ -37,7 +37,7 @@ class PickHead(io.ComfyNode):
         sizes = {len(batch) for batch in given}
         require(len(sizes) == 1, "identity", "must hold as many entries as head", f"{' and '.join(map(str, sorted(sizes)))}",
                 "use one CapHuman Pick Head for each")
-        chosen = places(which, *sizes)
+        chosen = places(which, sizes.pop())
         wires_in = (("head", head), ("identity", identity))
         picked = [_absent(name) if batch is None else pick(batch, chosen) for name, batch in wires_in]
         return io.NodeOutput(*picked, len(chosen))
