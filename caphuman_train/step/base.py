@@ -48,6 +48,7 @@ def load_base(path: str | Path, dtype: torch.dtype, cache_bytes: int = 0) -> Bas
     import comfy.sd
     patcher: Any
     vae: Any
+    clip: Any
     try:
         patcher, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(str(path), model_options={"dtype": dtype})
     except RuntimeError as error:
