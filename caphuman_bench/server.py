@@ -65,6 +65,7 @@ class ComfyServer:
         self.stats: Any = {}                                        # what it said of itself
         self._session: aiohttp.ClientSession | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()                           # the websocket is open
 
     async def start(self) -> None:
         """Check that the server answers, and listen to it; ServerLost if it does not."""
@@ -125,6 +126,9 @@ class ComfyServer:
         body = {"prompt": prompt, "client_id": self._id, "prompt_id": number, "extra_data": {"extra_pnginfo": extra or {}}}
         if output is not None:
             body["partial_execution_targets"] = [output]
+        if listener is not None:                            # who wants every message must not miss the first
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._listening.wait(), ANSWER_SECONDS)
         flight = self._flights[number] = _Flight(listener=listener)
         try:
             answer = await self._json("POST", "/prompt", json=body, refusable=prompt)
@@ -243,10 +247,12 @@ class ComfyServer:
             try:
                 async with self._session.ws_connect(f"{self.url}/ws?clientId={self._id}", max_msg_size=0, heartbeat=30) as socket:
                     wait = BACKOFF_SECONDS[0]
+                    self._listening.set()
                     async for message in socket:
                         self._hear(message)
             except (aiohttp.ClientError, OSError, asyncio.TimeoutError):
                 pass                                        # asking after the prompts tells what it means
+            self._listening.clear()
             for flight in self._flights.values():
                 flight.wake.set()
             await asyncio.sleep(wait)

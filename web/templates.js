@@ -34,7 +34,7 @@ async function withOurs(language, ...rest) {
   if (!Array.isArray(index) || files.length === 0) return index;
   const templates = await ours(language ?? locale(), files);
   return [...index, { moduleName: PACK, title: "CapHuman", type: "image",
-    templates: templates.map((each) => ({ ...each, mediaType: "image", mediaSubtype: "jpg", tags: ["Portrait"], models: [] })) }];
+    templates: templates.map((each) => Object.assign({}, each, { mediaType: "image", mediaSubtype: "jpg", tags: ["Portrait"], models: [] })) }];
 }
 
 if (listed && indexed) {
@@ -42,19 +42,30 @@ if (listed && indexed) {
   api.getCoreWorkflowTemplates = withOurs;
 }
 
-/** Notes, titles and groups of one of our templates, where they still say what they said in English. */
-function translate(graph) {
-  for (const node of graph.nodes ?? []) {
+/** Titles of nodes and labels of their sockets, where they still say what they said in English. */
+function translateNodes(nodes = []) {
+  for (const node of nodes) {
     if (node.title) node.title = say(node.title);
-    if (node.type === "MarkdownNote") node.widgets_values = (node.widgets_values ?? []).map((text) => (typeof text === "string" ? sayNote(text) : text));
+    translateLabels([...(node.inputs ?? []), ...(node.outputs ?? [])]);
+    if (node.type === "MarkdownNote") node.widgets_values = (node.widgets_values ?? []).map(sayText);
   }
+}
+
+function translateLabels(sockets) {
+  for (const socket of sockets) if (socket.label) socket.label = say(socket.label);
+}
+
+function sayText(value) {
+  return typeof value === "string" ? sayNote(value) : value;
+}
+
+/** Notes, titles and groups of one of our templates. */
+function translate(graph) {
+  translateNodes(graph.nodes);
   for (const group of graph.groups ?? []) group.title = sayTitle(group.title ?? "");
   for (const part of graph.definitions?.subgraphs ?? []) {
-    for (const end of [...(part.inputs ?? []), ...(part.outputs ?? [])]) if (end.label) end.label = say(end.label);
-    for (const node of part.nodes ?? []) if (node.title) node.title = say(node.title);
-  }
-  for (const node of graph.nodes ?? []) {
-    for (const socket of [...(node.inputs ?? []), ...(node.outputs ?? [])]) if (socket.label) socket.label = say(socket.label);
+    translateLabels([...(part.inputs ?? []), ...(part.outputs ?? [])]);
+    translateNodes(part.nodes);
   }
 }
 

@@ -48,6 +48,7 @@ def load_base(path: str | Path, dtype: torch.dtype, cache_bytes: int = 0) -> Bas
     import comfy.sd
     patcher: Any
     vae: Any
+    clip: Any
     try:
         patcher, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(str(path), model_options={"dtype": dtype})
     except RuntimeError as error:
@@ -60,7 +61,7 @@ def load_base(path: str | Path, dtype: torch.dtype, cache_bytes: int = 0) -> Bas
     clip.cond_stage_model.to(patcher.load_device)        # for good: were it managed, the host might make room by moving the UNet
     return Base(patcher, patcher.model.diffusion_model, alphas_of(patcher.model), path.name, fingerprint_of(path),
                 CaptionCache(lambda text: encode_caption(clip, patcher.load_device, text), cache_bytes),
-                lambda latents: vae.decode(latents))
+                torch.no_grad()(vae.decode))
 
 
 def place(base: Base) -> None:
