@@ -200,3 +200,24 @@ def test_the_app_fits_its_column(open_page):
             && part.getBoundingClientRect().right > edge).map((part) => part.dataset.testid);
     }""")
     assert wider == []
+
+
+SAY = """async (sentences) => {
+    const { sayError } = await import('/extensions/comfyui-caphuman/language.js');
+    return sentences.map(sayError);
+}"""
+
+
+def test_errors_are_said_in_chinese_and_what_is_not_ours_is_left_alone(open_page):
+    page = open_page(False, settings={"Comfy.Locale": "zh"})
+    sentences = ["index must be 0 to 3, the number of a face in photo 2, but got 7: look at the numbers in the preview of CapHuman "
+                 "Detect Faces.",
+                 "easing must be one of linear, smooth, but got 'a: b': choose one of them.",
+                 "strengths must be points 'position: strength' with positions from 0 to 1, or from 0% to 100%, but got 'x': "
+                 "write for example 0: 1, 0.5: 0.6, 1: 0.",
+                 "something must sing, but got silence: sing.", "CUDA out of memory"]
+    assert page.page.evaluate(SAY, sentences) == [
+        "index 必须为 0 到 3，即照片 2 中人脸的编号，但得到的是 7：请看 CapHuman 检测人脸预览中的编号。",
+        "easing 必须是其中之一：linear, smooth，但得到的是 'a: b'：请选择其中之一。",
+        "strengths 必须是“位置: 强度”的点，位置为 0 到 1，或 0% 到 100%，但得到的是 'x'：例如写 0: 1, 0.5: 0.6, 1: 0。",
+        "something must sing，但得到的是 silence：sing。", "CUDA out of memory"]
