@@ -16,11 +16,12 @@ async def comfy_entrypoint():
         from comfy_api.v0_0_2 import ComfyExtension
 
         from .nodes import all_nodes, doctor, editor_routes, replacements
-        from .nodes.host import register_folders
+        from .nodes.host import lay_out_samples, register_folders
 
         class CapHumanExtension(ComfyExtension):
             async def on_load(self) -> None:
                 register_folders()
+                lay_out_samples()
                 editor_routes.register()
                 await replacements.register()
                 doctor.log_summary()

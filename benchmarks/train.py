@@ -306,7 +306,7 @@ def _card_seconds(run: Callable[[], Any], rounds: int) -> float:
 
 def section(options: argparse.Namespace) -> str:
     """Of RESULTS.md."""
-    command = " ".join(["python", "benchmarks/train.py", *sys.argv[1:]])
+    command = " ".join(["python dev.py benchmark train", *sys.argv[1:]])
     lines = [f"{TITLE} (`{command}`)", "", *_operations(options), *_memory(options)]
     if options.timed:
         seconds = timed(options.timed, options.rounds)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .check import InputError
 from .files import host_folders
-from .files.doctor import DIRECTORIES, examine, missing, report
+from .files.doctor import DIRECTORIES, examine, missing, next_line, report
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     version = host_folders.host_version(comfyui) if comfyui else "not found around this pack"
     first = "" if known else "name ComfyUI's folder: python -m caphuman_core.doctor --comfyui FOLDER."
     text = report(folders, version, checksums=chosen.checksums, first=first)
+    text += f"\n\n{next_line(text)}"      # again at the end, where a terminal's reader looks
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
     return (1 if missing(examine(folders)) else 0) if known else 2

@@ -26,8 +26,11 @@ class Doctor(io.ComfyNode):
             inputs=[io.Boolean.Input("checksums", default=False,
                                      tooltip="Read every recognised file whole and say whether it is a known original: about 10 "
                                              "seconds for each 4 GB.")],
-            outputs=[io.String.Output("report", display_name="report",
-                                      tooltip="The report as text, for a preview or a bug report.")])
+            outputs=[
+                io.String.Output("report", display_name="report",
+                                 tooltip="The whole report as text, for a preview or a bug report; its first line is the next "
+                                         "step."),
+                io.String.Output("next", display_name="next", tooltip="The one thing to do next, in a sentence.")])
 
     @classmethod
     def fingerprint_inputs(cls, checksums) -> float:
@@ -35,9 +38,9 @@ class Doctor(io.ComfyNode):
 
     @classmethod
     def execute(cls, checksums) -> io.NodeOutput:
-        from ..caphuman_core.files.doctor import report
+        from ..caphuman_core.files.doctor import next_line, report
         text = report(folders(), host_version(), device(), checksums)
-        return io.NodeOutput(text, ui=ui.PreviewText(text))
+        return io.NodeOutput(text, next_line(text), ui=ui.PreviewText(next_line(text)))
 
 
 def folders() -> dict[str, list[Path]]:

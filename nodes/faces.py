@@ -67,7 +67,8 @@ class DetectFaces(io.ComfyNode):
             outputs=[
                 wires.Faces.Output("faces", display_name="faces", tooltip="The faces of each photo, in order."),
                 io.Image.Output("preview", display_name="preview",
-                                tooltip="The photos with boxes, landmarks and the numbers that CapHuman Select Face takes."),
+                                tooltip="The photos with boxes, landmarks and the numbers that CapHuman Select Face takes; faces "
+                                        "beyond max_faces are faint, and a line says which are taken."),
                 io.BoundingBox.Output("bboxes", display_name="bboxes",
                                       tooltip="The boxes for other nodes: per photo a list of x, y, width, height in pixels."),
                 io.Int.Output("count", display_name="count", tooltip="How many faces there are in all photos together."),
@@ -75,14 +76,15 @@ class DetectFaces(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, detector, min_confidence, max_faces, order, if_none, smallest_face=0.0) -> io.NodeOutput:
-        from ..caphuman_core.face.detection import detect
+        from ..caphuman_core.face.detection import detect, first
         from ..caphuman_core.face.preview import draw_faces
         from ..caphuman_core.face.search import Search
         require_image("image", image)
         photos = host.rgb01(image)
-        faces = detect(detector.ready(), photos, min_confidence, max_faces, order, if_none, host.progress_callback(len(photos)),
+        found = detect(detector.ready(), photos, min_confidence, 0, order, if_none, host.progress_callback(len(photos)),
                        Search(smallest_face, host.stop_if_interrupted))
-        return io.NodeOutput(faces, host.to_image(draw_faces(photos, faces)), bounding_boxes(faces), faces.count)
+        faces = first(found, max_faces)
+        return io.NodeOutput(faces, host.to_image(draw_faces(photos, faces, found, order)), bounding_boxes(faces), faces.count)
 
 
 def bounding_boxes(faces) -> list[list[dict[str, Any]]]:

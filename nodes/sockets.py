@@ -45,6 +45,14 @@ def _conditioning(value: Any) -> bool:
                                            for entry in value)
 
 
+def _segments(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(part, (list, tuple)) for part in value)
+
+
+def _boxes(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, (list, tuple)) and all(map(_boxes, value)))
+
+
 def _tensor(value: Any) -> bool:
     return hasattr(value, "shape") and hasattr(value, "isfinite")
 
@@ -65,6 +73,8 @@ KINDS: Mapping[str, Kind] = {
     "CAPHUMAN_HINT": _ours("a hint", "HeadHint", "CapHuman Render Head"),
     "FACE_LANDMARKS": Kind("must be face landmarks", lambda value: isinstance(value, dict),
                            "connect it to Detect Face Landmarks (MediaPipe)"),
+    "SEGS": Kind("must be segments", _segments, "connect it to a SEGS output of the Impact Pack"),
+    "BOUNDING_BOX": Kind("must be boxes", _boxes, "connect it to a node that gives boxes"),
     "CONDITIONING": Kind("must be a conditioning", _conditioning, "connect it to CLIP Text Encode"),
     "CLIP_VISION": Kind("must be a CLIP vision model", lambda value: hasattr(value, "model"), "connect it to Load CLIP Vision"),
     "MODEL": Kind("must be a model", lambda value: hasattr(value, "model"), "connect it to Load Checkpoint"),

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -58,8 +58,13 @@ def detect(
     if missing and if_none == "error":
         _no_face(missing, detector.name, min_confidence)
     whole = (Face(torch.tensor([0.0, 0.0, width, height]), 0.0),)
-    ordered = [tuple(sorted(faces, key=_sort_key(order, width, height)))[:max_faces or None] for faces in found]
-    return Faces(tuple(faces or (whole if if_none == "whole image" else ()) for faces in ordered), width, height)
+    ordered = [tuple(sorted(faces, key=_sort_key(order, width, height))) for faces in found]
+    return first(Faces(tuple(faces or (whole if if_none == "whole image" else ()) for faces in ordered), width, height), max_faces)
+
+
+def first(faces: Faces, most: int) -> Faces:
+    """The first so many faces of each photo; all for 0."""
+    return replace(faces, per_image=tuple(found[:most or None] for found in faces.per_image))
 
 
 def _confident(faces: Sequence[Face], least: float) -> tuple[Face, ...]:

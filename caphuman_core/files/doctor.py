@@ -44,13 +44,13 @@ class Found:
 
 
 def report(folders: Folders, host_version: str = "", device: str = "", checksums: bool = False, first: str = "") -> str:
-    """The whole text. folders: model folders by catalogue directory ("capface": [...]).
+    """The whole text; its first line is the next thing to do. folders: model folders by catalogue directory ("capface": [...]).
 
     host_version, device: as the host tells them; found out here where empty. checksums: read every recognised file whole
     (a minute for several GB) and say whether it is a known original. first: what must be done before anything else, if known.
     """
     found = examine(folders)
-    lines = ["CapHuman doctor", "", "Model files (recognised by content, not by name)"]
+    lines = [f"Next: {first or next_step(found, folders)}", "", "Model files (recognised by content, not by name)"]
     for entry in CATALOGUE:
         lines += [f"  {line}" for line in _entry_lines(entry, found, folders, checksums)]
     broken = [f"{_shown(item.path, folders)}: {item.peek.problem}" for item in found if item.peek.problem]
@@ -58,8 +58,13 @@ def report(folders: Folders, host_version: str = "", device: str = "", checksums
     lines += _section("Files that could not be read", broken, 40) + _section("Other files in these folders", others, 12)
     lines += ["", "Packages", *(f"  {line}" for line in _package_lines())]
     lines += ["", f"ComfyUI: {host_version or 'version not known'}", f"Python: {sys.version.split()[0]}",
-              f"Device: {device or _device()}", "", f"Next: {first or next_step(found, folders)}"]
+              f"Device: {device or _device()}"]
     return "\n".join(lines)
+
+
+def next_line(text: str) -> str:
+    """The first line of a report, by itself."""
+    return text.partition("\n")[0]
 
 
 def examine(folders: Folders) -> list[Found]:
@@ -94,7 +99,7 @@ def next_step(found: Sequence[Found], folders: Folders) -> str:
     broken = next((item for item in found if item.peek.problem), None)
     if broken is not None:
         return f"{_shown(broken.path, folders)} cannot be read: download it again or remove it."
-    ready = "all that the main graph needs is there: open the template portrait_from_photo."
+    ready = "all that the main graph needs is there: open the template Your first portrait."
     half = [entry for entry in missing(found, needed_only=False) if entry.key in ("flame_landmarks", "flame_template")]
     if not _filled(by_key("flame"), found):
         return f"{ready} For CapHuman's full quality get FLAME's files after registration at flame.is.tue.mpg.de."

@@ -94,7 +94,8 @@ def look(
     """The views of every face. step(i) is called after i photos, for progress."""
     rows: list[tuple[Tensor, Tensor, Tensor] | None] = []
     for number, (photo, found) in enumerate(zip(photos, faces.per_image, strict=True), start=1):
-        rows += [_look_at(photo, face, found, view, whiten) for face in found] or [None]
+        once = None if whiten is None else _once(whiten)
+        rows += [_look_at(photo, face, found, view, once) for face in found] or [None]
         if step is not None:
             step(number)
     empty = (torch.zeros(3, SIDE, SIDE), torch.zeros(3, SIDE, SIDE), torch.zeros(3, CLIP_SIDE, CLIP_SIDE))
@@ -102,7 +103,18 @@ def look(
     return Views(crops, facenet, clip, torch.tensor([row is not None for row in rows]), _arcface(faces))
 
 
-def _look_at(photo: Tensor, face: Face, all_faces: tuple[Face, ...], view: str, whiten: Whiten | None
+def _once(whiten: Whiten) -> Callable[[Tensor, int], Tensor]:
+    """A photo, turned by so many quarter turns, whitened: once for all of its faces that stand so."""
+    known: dict[int, Tensor] = {}
+
+    def whitened(straight: Tensor, turns: int) -> Tensor:
+        if turns not in known:
+            known[turns] = whiten(straight)
+        return known[turns]
+    return whitened
+
+
+def _look_at(photo: Tensor, face: Face, all_faces: tuple[Face, ...], view: str, whiten: Callable[[Tensor, int], Tensor] | None
              ) -> tuple[Tensor, Tensor, Tensor]:
     turns = quarter_turns_to_upright(face)
     straight, stood = turned(photo, face, turns)
@@ -110,7 +122,7 @@ def _look_at(photo: Tensor, face: Face, all_faces: tuple[Face, ...], view: str, 
     if whiten is not None:
         others = [turned(photo, other, turns)[1] for other in all_faces if other is not face]
         mine = nearest_to(stood, others, *straight.shape[1:])
-        straight = torch.where(mine, whiten(straight), torch.ones_like(straight))
+        straight = torch.where(mine, whiten(straight, turns), torch.ones_like(straight))
     return crop / 255, facenet_input(crop, stood), clip_view(image_of(straight), stood, view) / 255
 
 

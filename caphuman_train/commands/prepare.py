@@ -149,6 +149,7 @@ def _bars(stack: ExitStack) -> Bars:
     from ..prepare.run import SHARDS
 
     def begin(phase: str, total: int, done: int, refused: int):
+        stack.close()                    # one bar at a time
         step, bar = progress(total, done, refused, "photo", f"refused in {phase}" if phase != SHARDS else "refused")
         stack.callback(bar.close)
         return step

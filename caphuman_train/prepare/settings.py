@@ -27,7 +27,7 @@ class Settings:
     flips: bool = False                  # encode the mirrored pictures too
     tokens: bool = True                  # keep CLIP's tokens, half a megabyte a photo
     clip_view: str = CLIP_VIEWS[0]
-    per_shard: int = 128                 # photos that go into one shard at most
+    per_shard: int = 64                  # photos that go into one shard at most
 
     def check(self) -> None:
         """InputError for numbers that make no sense."""
@@ -37,7 +37,7 @@ class Settings:
         for name, share in (("face share", self.face_share), ("least share of size", self.least_share_of_size),
                             ("least confidence", self.least_confidence)):
             require(0 <= share <= 1, name, "must be from 0 to 1", share, "choose a number in that range")
-        require(1 <= self.per_shard <= 4096, "photos per shard", "must be from 1 to 4096", self.per_shard, "128 makes about 90 MB")
+        require(1 <= self.per_shard <= 4096, "photos per shard", "must be from 1 to 4096", self.per_shard, "64 make about 45 MB")
         require(self.clip_view in CLIP_VIEWS, "clip view", f"must be one of {', '.join(CLIP_VIEWS)}", repr(self.clip_view),
                 "choose one of them")
 

@@ -148,10 +148,13 @@ def load_latents(path: Path) -> tuple[Latents, str]:
 
     @torch.no_grad()
     def latents(pictures: Tensor) -> tuple[Tensor, Tensor]:
-        comfy.model_management.load_models_gpu([vae.patcher])
-        moments = vae.first_stage_model.encode(vae.process_input(pictures.float()).to(vae.device))
-        told = DiagonalGaussianDistribution(moments)
-        return told.mean.cpu() * scale, told.std.cpu() * scale
+        told = [_told(picture) for picture in pictures.split(1)]          # one at a time: some 2 GB each at 512 x 512
+        return torch.cat([one.mean for one in told]).cpu() * scale, torch.cat([one.std for one in told]).cpu() * scale
+
+    def _told(picture: Tensor) -> Any:
+        needed = vae.memory_used_encode(picture.shape, torch.float32)
+        comfy.model_management.load_models_gpu([vae.patcher], memory_required=needed)
+        return DiagonalGaussianDistribution(vae.first_stage_model.encode(vae.process_input(picture.float()).to(vae.device)))
     return latents, vae_fingerprint(vae.first_stage_model.state_dict())
 
 

@@ -48,6 +48,7 @@ def load_base(path: str | Path, dtype: torch.dtype, cache_bytes: int = 0) -> Bas
     import comfy.sd
     patcher: Any
     vae: Any
+    clip: Any
     try:
         patcher, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(str(path), model_options={"dtype": dtype})
     except RuntimeError as error:
@@ -57,8 +58,10 @@ def load_base(path: str | Path, dtype: torch.dtype, cache_bytes: int = 0) -> Bas
     except InputError as error:                 # its advice is for a graph
         raise InputError(f"{str(error).rsplit(': ', 1)[0]}: {FIX}.") from None
     patcher.model.diffusion_model.requires_grad_(False)
+    clip.cond_stage_model.to(patcher.load_device)        # for good: were it managed, the host might make room by moving the UNet
     return Base(patcher, patcher.model.diffusion_model, alphas_of(patcher.model), path.name, fingerprint_of(path),
-                CaptionCache(lambda text: encode_caption(clip, text), cache_bytes), lambda latents: vae.decode(latents))
+                CaptionCache(lambda text: encode_caption(clip, patcher.load_device, text), cache_bytes),
+                torch.no_grad()(vae.decode))
 
 
 def place(base: Base) -> None:
@@ -89,12 +92,17 @@ def _require_sd15_file(path: Path) -> None:
 
 
 @torch.no_grad()
-def encode_caption(clip: Any, text: str) -> Tensor:
-    """[77, 768] float32 as CLIP Text Encode gives it. A caption is plain text: its brackets are no weights."""
+def encode_caption(clip: Any, device: torch.device, text: str) -> Tensor:
+    """[77, 768] float32 as CLIP Text Encode gives it. A caption is plain text: its brackets are no weights.
+
+    device: where the text encoder lies.
+    """
     plain = text.replace("\\", " ").replace("(", "\\(").replace(")", "\\)")
-    tokens = clip.tokenize(plain)
-    first = {key: chunks[:1] for key, chunks in tokens.items()}
-    return clip.encode_from_tokens(first)[0, :TOKENS].float().cpu()
+    first = {key: chunks[:1] for key, chunks in clip.tokenize(plain).items()}
+    model = clip.cond_stage_model
+    model.reset_clip_options()
+    model.set_clip_options({"execution_device": device})
+    return model.encode_token_weights(first)[0][0, :TOKENS].float().cpu()
 
 
 class CaptionCache:

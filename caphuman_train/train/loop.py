@@ -146,6 +146,8 @@ class Training:
 
     def take_step(self, batches: Iterator[Batch]) -> None:
         """One optimizer step."""
+        if self.settings.data.clip_vision:
+            bases.place(self.base)              # the tower may have taken its room
         lr = self.lr()
         for group in self.optimizer.param_groups:
             group["lr"] = lr

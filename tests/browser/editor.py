@@ -24,6 +24,11 @@ PIXELS = """(canvas) => {
     for (let i = 0; i < data.length; i += 8192) text += String.fromCharCode(...data.subarray(i, i + 8192));
     return [width, height, btoa(text)];
 }"""
+# A browser hands mouse moves to the page with its next frame, however long that takes. A page in the background has no frames.
+SETTLED = """() => new Promise((done) => {
+    requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0)));
+    setTimeout(done, 20000);
+})"""
 # The graph object that holds a node: the root graph, or the subgraph that is shown.
 NODE = "(app.canvas.graph ?? app.graph).getNodeById({node})"
 
@@ -69,7 +74,11 @@ class Editor:
         assert box is not None, "the view is not shown"
         return box["x"], box["y"], box["width"], box["height"]
 
-    # --- what a hand does
+    # --- what a hand does: each of these returns when the page has taken it in, so that what is read next is what came of it
+
+    def settle(self) -> None:
+        """Until the page has had its frames for what the hand did."""
+        self.page.page.evaluate(SETTLED)
 
     def at(self, across: float, down: float) -> tuple[float, float]:
         """A point of the page, by shares of the view's width and height."""
@@ -87,6 +96,7 @@ class Editor:
         mouse.up(button=button)                         # type: ignore[arg-type]
         if key:
             keyboard.up(key)
+        self.settle()
 
     def wheel(self, amount: float, key: str | None = None, at: tuple[float, float] = (0.5, 0.5)) -> None:
         """Turn the wheel over a point of the view, holding a key: positive as a hand pulls it towards itself."""
@@ -96,20 +106,28 @@ class Editor:
         self.page.page.mouse.wheel(0, amount)
         if key:
             self.page.page.keyboard.up(key)
+        self.settle()
 
     def focus(self) -> None:
         """Click the view, which takes the keyboard."""
         self.page.page.mouse.click(*self.at(0.5, 0.5))
+        self.settle()
+
+    def click(self, name: str) -> None:
+        """Click a part of the editor."""
+        self.part(name).click()
+        self.settle()
 
     def tab(self, name: str) -> None:
         """Open a tab: pose, expression, light or presets."""
-        self.part(f"tab-{name}").click()
+        self.click(f"tab-{name}")
 
     def type_number(self, name: str, text: str) -> None:
         """Type a value into the number field of a row."""
         field = self.part(f"number-{name}")
         field.fill(text)
         field.press("Enter")
+        self.settle()
 
     @contextlib.contextmanager
     def redrawn(self) -> Iterator[None]:

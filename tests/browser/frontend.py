@@ -33,7 +33,7 @@ HARMLESS = (
 SETTINGS = {
     "Comfy.TutorialCompleted": False,                   # an empty graph and the templates dialog, not the default graph
     "Comfy.Workflow.Persist": False, "Comfy.Notification.ShowVersionUpdates": False, "Comfy.Minimap.Visible": False,
-    "Comfy.Locale": "en",
+    "Comfy.Locale": "en", "Comfy.ColorPalette": "dark",
 }
 READY = "() => window.app?.vueAppReady && window.app.isGraphReady"
 RECORD = """() => {

@@ -81,7 +81,7 @@ def test_the_state_is_the_widgets_and_survives_a_reload(open_page, vue, name):
     editor = open_editor(page)
     editor.drag(0.2, 0.1)
     editor.tab("light")
-    editor.part("check-relight").click()
+    editor.click("check-relight")
     editor.wait_values(lambda values: values["relight"] is True)
     kept = editor.values()
     node = next(node for node in page.export_workflow()["nodes"] if str(node["id"]) == "3")
@@ -152,7 +152,7 @@ def test_the_tools_of_the_panel(page, name):
     poses = {}
     for preset in ("frontal", "three_quarter_left", "three_quarter_right", "profile_left", "profile_right", "looking_up",
                    "looking_down"):
-        editor.part(f"preset-{preset}").click()
+        editor.click(f"preset-{preset}")
         poses[preset] = editor.values()
     yaw = {preset: pose["yaw_degrees"] for preset, pose in poses.items()}
     assert yaw["frontal"] == 0
@@ -161,16 +161,16 @@ def test_the_tools_of_the_panel(page, name):
     assert yaw["profile_left"] == -yaw["profile_right"]
     assert poses["looking_up"]["pitch_degrees"] > 0 > poses["looking_down"]["pitch_degrees"]
 
-    editor.part("preset-three_quarter_left").click()
+    editor.click("preset-three_quarter_left")
     before = editor.values()
-    editor.part("mirror").click()
+    editor.click("mirror")
     mirrored = editor.wait_values(lambda values: values != before)
     assert mirrored["yaw_degrees"] == -before["yaw_degrees"]
-    editor.part("undo").click()
+    editor.click("undo")
     editor.wait_same(before)
-    editor.part("redo").click()
+    editor.click("redo")
     editor.wait_same(mirrored)
-    editor.part("reset").click()
+    editor.click("reset")
     editor.wait_values(lambda values: {**values, "mode": "add"} == start)
     editor.drag(0.2, 0.1)
     assert editor.values()["yaw_degrees"] != 0
@@ -178,10 +178,10 @@ def test_the_tools_of_the_panel(page, name):
     editor.wait_values(lambda values: values["yaw_degrees"] == values["pitch_degrees"] == 0)
 
     editor.tab("pose")
-    editor.part("mode-set").click()
+    editor.click("mode-set")
     editor.wait_values(lambda values: values["mode"] == "set")
     assert editor.part("mode-set").get_attribute("aria-pressed") == "true"
-    editor.part("mode-add").click()
+    editor.click("mode-add")
     editor.tab("light")
     ball = editor.part("ball")
     ball.scroll_into_view_if_needed()
@@ -197,10 +197,10 @@ def test_the_tools_of_the_panel(page, name):
 
     editor.tab("expression")
     editor.type_number("surprise", "1")
-    editor.part("copy").click()
+    editor.click("copy")
     page.look_at(6)
     other = Editor(page, 6).wait_ready()
-    other.part("paste").click()
+    other.click("paste")
     pasted = other.wait_values(lambda values: values["surprise"] == 1)
     assert pasted["light_azimuth"] == lit["light_azimuth"]
     page.screenshot(name("pasted"))
@@ -211,12 +211,12 @@ def test_user_presets_are_kept_renamed_exported_and_deleted(page, name, tmp_path
     editor.drag(0.2, 0.1)
     pose = editor.values()
     editor.tab("presets")
-    editor.part("preset-save").click()
+    editor.click("preset-save")
     editor.part("preset-name").fill("my look")
     editor.part("preset-name").press("Enter")
     row = editor.root.locator("[data-testid=caphuman-user-preset][data-name='my look']")
     row.wait_for()
-    editor.part("preset-frontal").click()
+    editor.click("preset-frontal")
     assert editor.values()["yaw_degrees"] == 0
     row.get_by_test_id("caphuman-preset-apply").click()
     editor.wait_same(pose)
@@ -229,7 +229,7 @@ def test_user_presets_are_kept_renamed_exported_and_deleted(page, name, tmp_path
     assert renamed.locator("b").count() == 0            # a name is text, whoever wrote the file
     page.screenshot(name("presets"))
     with page.page.expect_download() as told:
-        editor.part("preset-export").click()
+        editor.click("preset-export")
     exported = tmp_path / "presets.json"
     told.value.save_as(exported)
     assert "another <b>name</b>" in json.dumps(json.loads(exported.read_text(encoding="utf-8")))

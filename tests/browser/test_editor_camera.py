@@ -28,7 +28,7 @@ def shown(editor: Editor) -> tuple[float, float, float]:
 
 def normals(page) -> Editor:
     editor = open_editor(page)
-    editor.part("look-normal").click()
+    editor.click("look-normal")
     page.wait(lambda: heads(editor).mean() > 0.1)
     return editor
 
@@ -47,7 +47,7 @@ def test_the_wheel_zooms_the_view_towards_the_pointer_and_leaves_the_head(page):
     page.wait(lambda: abs(np.nonzero(heads(editor).any(1))[0][0] / editor.pixels().shape[0] - top) < 0.02)
     assert editor.part("zoom").is_visible()
     with editor.redrawn():
-        editor.part("zoom").click()
+        editor.click("zoom")
     page.wait(lambda: shown(editor) == pytest.approx(before, abs=0.005))
     assert editor.part("zoom").is_hidden()
     assert editor.values() == values

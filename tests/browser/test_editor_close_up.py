@@ -69,7 +69,7 @@ def test_a_close_up_is_a_part_of_the_render(page):
     assert np.median(difference[head]) <= 4                 # resampled: edges differ, surfaces do not
     assert (difference > 24).mean() < 0.03
     page.screenshot(f"editor_close_up_{'vue' if page.vue else 'classic'}")
-    editor.part("close-up").click()
+    editor.click("close-up")
     page.wait(lambda: editor.pixels().shape[1] > editor.pixels().shape[0])
 
 
@@ -107,7 +107,7 @@ def test_a_head_that_comes_in_small_is_shown_in_close_up_until_the_user_says_oth
     assert not pressed(editor)
     page.queue_and_wait()
     page.wait(lambda: pressed(editor) and editor.pixels().shape[0] == editor.pixels().shape[1])
-    editor.part("close-up").click()
+    editor.click("close-up")
     page.wait(lambda: not pressed(editor) and editor.pixels().shape[0] < editor.pixels().shape[1])
     editor.drag(0.1)
     page.click_canvas()

@@ -84,7 +84,7 @@ def test_a_head_model_that_vanished_is_told_in_the_view(saved, vue):
     notice.wait_for()
     assert "gone.safetensors" in notice.inner_text()
     editor.drag(0.1)
-    assert editor.values()["yaw_degrees"] != 0
+    editor.wait_values(lambda values: values["yaw_degrees"] != 0)
     editor.page.screenshot(f"editor_vanished_{'vue' if vue else 'classic'}")
 
 
@@ -118,4 +118,4 @@ def test_an_unconnected_node_still_edits(open_page, vue):
     page = open_page(vue, viewport=TALL)
     editor = open_editor(page, {"3": {"class_type": "CapHumanEditHead", "inputs": {"mode": "add"}}})
     editor.drag(0.1)
-    assert editor.values()["yaw_degrees"] != 0
+    editor.wait_values(lambda values: values["yaw_degrees"] != 0)

@@ -47,7 +47,7 @@ def test_a_small_face_is_told_and_framed(page):
     assert f"{pixels} pixels" in note
     page.page.locator(".p-toast-detail", has_text="press Frame").first.wait_for()
     before = editor.values()
-    editor.part("frame").click()
+    editor.click("frame")
     framed = editor.wait_values(lambda values: values["scale"] != before["scale"])
     assert {name for name in framed if framed[name] != before[name]} == {"x", "y", "scale"}
     notice.wait_for(state="hidden")
@@ -64,9 +64,9 @@ def test_the_frame_input_frames_whatever_comes_in(page):
     editor = open_editor(page, prompt, 6)
     page.queue_and_wait()
     page.wait(lambda: editor.root.get_attribute("data-head") == "fitted")
-    editor.part("close-up").click()
+    editor.click("close-up")
     page.wait(lambda: editor.pixels().shape[1] > editor.pixels().shape[0] and extent(editor)[0] > 0.6)
-    editor.part("check-frame").click()
+    editor.click("check-frame")
     assert editor.wait_values(lambda values: values["frame"] is True)["scale"] == 1
     page.wait(lambda: extent(editor)[0] < 0.4)
     left, top, right, bottom = extent(editor)
@@ -94,12 +94,12 @@ def test_add_to_set_and_back_moves_nothing(page):
     before, added = still(), editor.values()
     for mode in ("set", "add"):
         with editor.redrawn():
-            editor.part(f"mode-{mode}").click()
+            editor.click(f"mode-{mode}")
         assert np.abs(still() - before).mean() < 0.5
     back = editor.values()
     assert {name: back[name] for name in added if isinstance(added[name], float)} == pytest.approx(
         {name: value for name, value in added.items() if isinstance(value, float)}, abs=0.01)
-    editor.part("mode-set").click()
+    editor.click("mode-set")
     values = editor.wait_values(lambda now: now["mode"] == "set")
     assert values["jaw_degrees"] == pytest.approx(12.0, abs=0.01)
     assert values["scale"] == pytest.approx(0.84, abs=0.002)

@@ -52,10 +52,10 @@ def test_expressions_are_chosen_by_their_pictures(page):
     assert len(pictures) == 19
     all_differ(pictures)
     shot(page, "expressions")
-    editor.part("expression-surprise").click()
+    editor.click("expression-surprise")
     editor.wait_values(lambda values: values["surprise"] == 1)
     assert editor.part("expression-surprise").get_attribute("aria-pressed") == "true"
-    editor.part("expression-surprise").click()
+    editor.click("expression-surprise")
     editor.wait_values(lambda values: values["surprise"] == 0)
 
 
@@ -68,7 +68,7 @@ def test_lights_are_chosen_by_their_pictures(page):
     assert halves[1].mean() > 2 * halves[0].mean()                      # split: the picture's right in light, its left in shadow
     assert pictures["high_key"].mean() > pictures["back"].mean() * 1.5
     shot(page, "lights")
-    editor.part("light-rim").click()
+    editor.click("light-rim")
     lit = editor.wait_values(lambda values: values["relight"])
     assert lit["light_rim"] > 1 > lit["light_intensity"]
     page.wait(lambda: editor.part("light-rim").get_attribute("aria-pressed") == "true")
@@ -82,10 +82,10 @@ def test_poses_and_own_presets_show_pictures(page):
     pictures = pictured(editor, "look")
     assert len(pictures) == 12
     all_differ(pictures)
-    editor.part("look-laugh").click()
+    editor.click("look-laugh")
     values = editor.wait_values(lambda now: now["smile"] == 1)
     assert values["yaw_degrees"] == 12
-    editor.part("preset-save").click()
+    editor.click("preset-save")
     editor.part("preset-name").fill("with picture")
     editor.part("preset-name").press("Enter")
     mine = editor.root.locator("[data-testid=caphuman-user-preset][data-name='with picture'] [data-testid=caphuman-preset-apply]")
@@ -93,7 +93,7 @@ def test_poses_and_own_presets_show_pictures(page):
     assert np.abs(thumbnail(mine) - pictures["laugh"]).mean() < 2       # the same pose, the same picture
     assert np.abs(thumbnail(mine) - pictures["sad"]).mean() > 4
     shot(page, "poses")
-    editor.part("look-passport").click()
+    editor.click("look-passport")
     assert editor.wait_values(lambda now: now["smile"] == 0)["yaw_degrees"] == 0
     editor.root.locator("[data-name='with picture'] [data-testid=caphuman-preset-delete]").click()
     page.wait(lambda: mine.count() == 0)
@@ -136,7 +136,7 @@ def test_a_hand_on_the_face_moves_what_it_holds(page):
     assert opened["x"] == opened["y"] == 0
     shot(page, "handles")
     for _ in range(7):                                  # one step a pull
-        editor.part("undo").click()
+        editor.click("undo")
     editor.wait_values(lambda values: values["smile"] == start["smile"] and values["jaw_degrees"] == 0)
 
 
@@ -144,7 +144,7 @@ def test_points_that_are_turned_away_are_not_in_the_way(page):
     editor = open_editor(page)
     editor.tab("expression")
     editor.part("handle-mouth_left").wait_for()
-    editor.part("preset-profile_right").click()                         # to the picture's right: the person's left side is behind
+    editor.click("preset-profile_right")                         # to the picture's right: the person's left side is behind
     editor.part("handle-mouth_left").wait_for(state="hidden")
-    editor.part("preset-frontal").click()
+    editor.click("preset-frontal")
     editor.part("handle-mouth_left").wait_for()

@@ -101,7 +101,7 @@ def test_the_head_fades_over_the_photo_and_is_away_while_a_hand_compares(page):
     page.wait(lambda: np.array_equal(editor.pixels(), photo))
     page.page.keyboard.up("c")
     page.wait(lambda: np.array_equal(editor.pixels(), half))
-    editor.part("look-shaded").click()
+    editor.click("look-shaded")
     page.wait(slider.is_hidden)
     assert (still(editor)[..., :3].max(-1) < 8).mean() > 0.3            # the head alone, as ever
     slider_values = editor.values()
@@ -114,8 +114,8 @@ def test_a_head_that_fills_its_picture_has_a_close_up_too(page):
     def covered() -> float:
         return float((editor.pixels()[..., :3].max(-1) > 8).mean())
     whole = covered()
-    editor.part("close-up").click()
+    editor.click("close-up")
     page.wait(lambda: covered() > 1.5 * whole, covered)
     page.screenshot(f"editor_close_up_large_{'vue' if page.vue else 'classic'}")
-    editor.part("close-up").click()
+    editor.click("close-up")
     page.wait(lambda: covered() == pytest.approx(whole, abs=0.002))

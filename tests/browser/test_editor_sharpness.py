@@ -39,7 +39,7 @@ def test_every_pixel_of_the_screen_is_drawn_without_a_touch(open_page, vue, dens
 
 def test_edges_are_smooth_when_still(open_page, vue):
     editor = open_editor(open_page(vue, viewport=TALL))
-    editor.part("look-normal").click()
+    editor.click("look-normal")
     editor.page.wait(lambda: editor.part("look-normal").get_attribute("aria-pressed") == "true")
     editor.page.wait(lambda: painted(editor) == 2 * editor.pixels().shape[1])
     light = editor.pixels()[..., :3].max(-1).astype(int)

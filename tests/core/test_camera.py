@@ -113,6 +113,7 @@ def test_a_new_head_is_neutral_centred_and_fills_three_quarters(model):
 def test_a_new_head_needs_a_picture(model, size):
     with pytest.raises(InputError, match=f"{'width' if size[0] == 0 else 'height'} must be at least 1 pixel, but got 0"):
         new_head(model, *size)
+    assert len(new_head(model, 1, 1)) == 1
 
 
 def test_the_pivot_lies_midway_between_the_eyes_and_the_jaw_hinge(model, head):

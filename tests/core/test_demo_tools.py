@@ -91,7 +91,7 @@ def test_a_real_file_is_known_by_its_weights(tiny_role, tmp_path, suffix):
 def test_the_shipped_graph_takes_photo_size_and_files():
     weights = {role: {"name": f"{role}.bin", "untrained": role == "capface"} for role in untrained_weights.ROLES}
     prompt = prompts.portrait_prompt("me.png", 384, 640, {**weights, "cpu": True}, {"steps": 3})
-    assert prompts.only(prompt, "LoadImage")["image"] == "me.png"
+    assert prompts.only(prompt, "CapHumanLoadPhoto")["image"] == "me.png"
     assert prompts.only(prompt, "KSampler")["steps"] == 3
     for class_type in ("CapHumanRenderHead", "EmptyLatentImage"):
         assert (prompts.only(prompt, class_type)["width"], prompts.only(prompt, class_type)["height"]) == (384, 640)

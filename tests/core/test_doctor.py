@@ -105,14 +105,15 @@ def test_the_report_says_what_is_there_what_is_missing_and_what_next(tmp_path):
             assert entry.licence in empty
     assert "ComfyUI: 0.30.0" in empty
     assert "Device: a card" in empty
-    assert empty.splitlines()[-1].startswith("Next: get v1-5-pruned-emaonly-fp16.safetensors")
+    assert empty.splitlines()[:2][-1] == ""
+    assert empty.startswith("Next: get v1-5-pruned-emaonly-fp16.safetensors")
     for key, tensors in TELLING.items():
         folder = folders[by_key(key).directory][0]
         folder.mkdir(exist_ok=True)
         save_file(tensors, str(folder / f"{key}.safetensors"))
     full = doctor.report(folders, "0.30.0", "a card")
     assert "[x] CapFace: capface/capface.safetensors, recognised as CapFace" in full
-    assert "all that the main graph needs is there" in full.splitlines()[-1]
+    assert "all that the main graph needs is there" in full.splitlines()[0]
     assert "5 of 5 needed model files found; ready" in doctor.summary(folders)
 
 
@@ -123,7 +124,7 @@ def test_a_file_in_the_wrong_folder_is_not_there_and_is_to_be_moved(tmp_path):
     save_file(TELLING["capface"], str(tmp_path / "checkpoints" / "caphuman.safetensors"))
     text = doctor.report(folders)
     assert "CapFace: missing, needed" in text
-    assert text.splitlines()[-1].startswith("Next: move checkpoints/caphuman.safetensors into models/capface")
+    assert text.startswith("Next: move checkpoints/caphuman.safetensors into models/capface")
     assert "2 of 5 needed" in doctor.summary(folders)
 
 
@@ -131,7 +132,7 @@ def test_a_broken_download_is_named_as_the_next_step(tmp_path):
     folders = place(tmp_path)
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "v1-5-pruned-emaonly.safetensors").write_bytes(b"<html>")
-    assert doctor.report(folders).splitlines()[-1].startswith("Next: checkpoints/v1-5-pruned-emaonly.safetensors cannot be read")
+    assert doctor.report(folders).startswith("Next: checkpoints/v1-5-pruned-emaonly.safetensors cannot be read")
 
 
 def test_linked_folders_are_looked_into_once_and_strangers_are_listed(tmp_path):
@@ -154,9 +155,9 @@ def test_half_a_flame_and_a_foreign_python_are_noticed(tmp_path, flame_folder, m
         folders[by_key(key).directory][0].mkdir(exist_ok=True)
         save_file(tensors, str(folders[by_key(key).directory][0] / f"{key}.safetensors"))
     (tmp_path / "flame" / "generic_model.pkl").write_bytes(next(flame_folder.glob("*.pkl")).read_bytes())
-    assert "For FLAME get landmark_embedding.npy" in doctor.report(folders).splitlines()[-1]
+    assert "For FLAME get landmark_embedding.npy" in doctor.report(folders).splitlines()[0]
     monkeypatch.setattr(doctor, "_version", lambda name: None if name in ("torch", "numpy") else "1")
-    assert doctor.report(folders).splitlines()[-1] == (
+    assert doctor.report(folders).splitlines()[0] == (
         "Next: this Python has no torch, numpy: run this again with ComfyUI's own Python.")
 
 
@@ -217,13 +218,16 @@ def test_a_linked_pack_finds_the_comfyui_it_is_linked_into(tmp_path):
     assert "this Python has no torch, numpy, pillow, safetensors, tqdm" in done.stdout.splitlines()[-1]
 
 
-def test_the_command_ends_with_the_next_step_and_tells_by_its_status(tmp_path, capsys):
+def test_the_command_begins_and_ends_with_the_next_step_and_tells_by_its_status(tmp_path, capsys):
     (tmp_path / "folder_paths.py").write_text("")
     (tmp_path / "comfyui_version.py").write_text('__version__ = "9.8.7"\n')
     assert command.main(["--comfyui", str(tmp_path)]) == 1
     out = capsys.readouterr().out
     assert "ComfyUI: 9.8.7" in out
-    assert out.rstrip().splitlines()[-1].startswith("Next: ")
+    first, second, *_, last = out.rstrip().splitlines()
+    assert first == last
+    assert first.startswith("Next: ")
+    assert second == ""
 
 
 def test_what_the_frontend_is_offered_it_would_take():

@@ -33,7 +33,7 @@ class Fixed:
     faces = (face(60, 10, 10, 0.99), face(5, 30, 30, 0.6), face(45, 45, 12, 0.999))
 
     def find(self, photos, search=None):
-        return [self.faces if photo.max() > 0.9 else () for photo in photos]
+        return [self.faces if photo.max() > 230 else () for photo in photos]         # of 8 bits; brighter than a border
 
 
 @pytest.mark.parametrize(("order", "expected"), [("largest", [30, 12, 10]), ("left to right", [30, 12, 10]),
@@ -69,7 +69,7 @@ class Views:
     def __init__(self, **confidences):
         self.confidences, self.looks = confidences, []
 
-    def find(self, photos):
+    def find(self, photos, search=None):
         height, width = photos.shape[2:]
         view = ("padded " if max(height, width) > 60 else "") + ("upright" if width > height else "turned")
         self.looks.append(view)
@@ -116,7 +116,7 @@ def test_the_surest_view_wins_and_a_sure_one_ends_the_looking():
 def test_in_other_views_a_mouth_lies_below_the_eyes(drop, kept):
     """By more than a fifth of the face's height, here 10 pixels."""
     class Drops(Views):
-        def find(self, photos):
+        def find(self, photos, search=None):
             if super().find(photos)[0] and photos.shape[3] > 60:
                 points = torch.tensor([[12.0, 13.0], [18.0, 13.0], [15.0, 14.0], [13.0, 13.0 + drop], [17.0, 13.0 + drop]])
                 return [(Face(torch.tensor([10.0, 10.0, 20.0, 20.0]), 0.95, points),)]
@@ -134,11 +134,12 @@ def test_the_way_from_eyes_to_mouth_says_how_a_face_lies(down, turns):
 
 
 def test_padding_is_half_of_the_longer_side_and_grey():
-    seen = views.View(0, True).of(torch.ones(3, 40, 60))
+    white = torch.full((3, 40, 60), 255, dtype=torch.uint8)
+    seen = views.View(0, True).of(white)
     assert seen.shape == (3, 40 + 60, 60 + 60)
-    assert float(seen[:, :30].min()) == float(seen[:, -30:].max()) == 0.5
-    assert bool((seen[:, 30:70, 30:90] == 1).all())
-    assert views.View(2, False).of(torch.ones(3, 40, 60)).shape == (3, 40, 60)
+    assert int(seen[:, :30].min()) == int(seen[:, -30:].max()) == 128
+    assert bool((seen[:, 30:70, 30:90] == 255).all())
+    assert torch.equal(views.View(2, False).of(white), white)
 
 
 def test_limits_apply_after_ordering():

@@ -44,6 +44,16 @@ def test_tables_are_permutations_into_their_sets():
         assert 0 <= min(table) <= max(table) < count
 
 
+def test_insightface_s_parts_are_taken_from_its_parts():
+    """In its picture of the 106 points: jaw 0-32, the viewer's left eye 33-42 and brow 43-51, mouth 52-71, nose 72-86, then the
+    right eye 87-96 and brow 97-105. The jaw line runs over the chin, which is 0 there, from 1 to 17."""
+    parts = {(0, 17): (0, 32), (17, 22): (43, 51), (22, 27): (97, 105), (27, 36): (72, 86), (36, 42): (33, 42), (42, 48): (87, 96),
+             (48, 68): (52, 71)}
+    for (first, last), (low, high) in parts.items():
+        assert all(low <= point <= high for point in landmarks.INSIGHTFACE_68[first:last]), (first, last)
+    assert [landmarks.INSIGHTFACE_68[place] for place in (0, 8, 16)] == [1, 0, 17]
+
+
 @pytest.mark.parametrize("name", FRONTAL)
 def test_68_of_478_are_where_dlib_puts_its_68(mediapipe, dlib_points, name):
     picture = photo(name)

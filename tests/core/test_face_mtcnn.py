@@ -104,12 +104,12 @@ def test_boxes_are_cut_to_whole_pixels_inside_the_photo():
 
 
 def test_the_pyramid_goes_from_faces_of_20_pixels_to_the_shorter_side():
-    scales = mtcnn._scales(100, 300)
+    scales = mtcnn._scales(100, 300, 20)
     assert scales[0] == 0.6                                              # 12 of 20 pixels
     np.testing.assert_allclose(np.diff(np.log(scales)), np.log(0.709))
     assert 100 * scales[-1] >= 12 > 100 * scales[-1] * 0.709
-    assert mtcnn._scales(20, 300) == [0.6]
-    assert mtcnn._scales(19, 300) == []
+    assert mtcnn._scales(20, 300, 20) == [0.6]
+    assert mtcnn._scales(19, 300, 20) == []
 
 
 def test_large_photos_are_searched_from_larger_faces_on():

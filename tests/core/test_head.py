@@ -45,6 +45,7 @@ def head(model):
                         jaw_radians=torch.tensor([[0.1, 0.0, 0.0], [0.2, 0.0, 0.0]]))
 
 
+@settings(deadline=None)
 @given(st.tuples(ANGLE, ANGLE, ANGLE))
 def test_axis_angle_and_matrix_are_inverse(vector):
     first = rotations.matrix_from_axis_angle(torch.tensor(vector, dtype=torch.float64))
@@ -53,6 +54,7 @@ def test_axis_angle_and_matrix_are_inverse(vector):
     torch.testing.assert_close(first @ first.T, torch.eye(3, dtype=torch.float64), atol=1e-12, rtol=0)
 
 
+@settings(deadline=None)
 @given(st.floats(-179, 179), st.floats(-89, 89), st.floats(-179, 179))
 def test_yaw_pitch_roll_and_matrix_are_inverse(yaw, pitch, roll):
     asked = torch.tensor([yaw, pitch, roll], dtype=torch.float64)

@@ -8,7 +8,7 @@ from caphuman_core.capface.spec import SPEC, TOKENS, Spec
 from caphuman_core.check import InputError
 from caphuman_core.head.edit.edit import Edit, edit_head
 from caphuman_core.head.edit.recipes import EXPRESSIONS
-from caphuman_core.head.edit.relight import relight
+from caphuman_core.head.edit.relight import Others, relight
 from caphuman_core.head.edit.widget_values import LIGHT, NEUTRAL, PLACE, edit_of, edited
 from caphuman_core.head.light import rgb01_of
 from caphuman_core.head.model.head_model import load_builtin
@@ -57,7 +57,9 @@ def test_the_light_turns_along_and_is_set_only_when_asked(model, head):
     assert same(edited(head, model, lit), head), "relight is off"
     assert same(edited(head, model, {**lit, "relight": True}), relight(head, 10, 20, 0.3, 0.4, (1.0, 128 / 255, 0.0)))
     assert same(edited(head, model, {"relight": True}), relight(head, 30, 25, 0.6, 0.7, (1.0, 1.0, 1.0)))
-    assert list(LIGHT) == list(lit)
+    around = edited(head, model, {**lit, "relight": True, "light_fill": 0.2, "light_rim": 0.5})
+    assert same(around, relight(head, 10, 20, 0.3, 0.4, (1.0, 128 / 255, 0.0), Others(fill=0.2, rim=0.5)))
+    assert list(LIGHT)[:5] == list(lit)
 
 
 @pytest.mark.parametrize(("colour", "expected"), [("#ff8000", (255, 128, 0)), (" 0080ff ", (0, 128, 255)),

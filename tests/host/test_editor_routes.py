@@ -248,7 +248,7 @@ def test_registering_twice_adds_nothing(routes, monkeypatch):
     monkeypatch.setattr(server.PromptServer, "instance", Server, raising=False)
     for _ in range(2):
         routes.register()
-    assert len(Server.routes) == 4
+    assert len(Server.routes) == len(routes.make_handlers(routes.Editor())) > 3
 
 
 # --- what the node tells the editor

@@ -43,7 +43,9 @@ DESIGN = {
                              "CONDITIONING CONDITIONING"),
 }
 # Beyond the table.
-EXTRA = {"CapHumanLoadCLIPVision": ("capface_name", "CLIP_VISION"), "CapHumanDoctor": ("checksums", "STRING"),
+EXTRA = {"CapHumanLoadPhoto": ("image", "IMAGE MASK"),
+         "CapHumanPickHead": ("which head identity", "CAPHUMAN_HEAD CAPHUMAN_IDENTITY INT"),
+         "CapHumanLoadCLIPVision": ("capface_name", "CLIP_VISION"), "CapHumanDoctor": ("checksums", "STRING STRING"),
          "CapHumanHeadInRegion": ("x y width height grow side head hint bounding_box mask segs index",
                                   "CAPHUMAN_HEAD CAPHUMAN_HINT BOUNDING_BOX INT INT INT INT INT INT"),
          "CapHumanHeadKeyframe": ("head frame easing keyframes", "CAPHUMAN_KEYFRAMES"),
@@ -135,7 +137,7 @@ def test_every_node_has_a_help_page_that_names_its_inputs_and_outputs(infos):
 
 
 def test_the_english_texts_are_up_to_date(infos):
-    from generate import LOCALE, as_text, node_definitions
+    from tools.make_workflows.__main__ import LOCALE, as_text, node_definitions
     assert LOCALE.read_text(encoding="utf-8") == as_text(node_definitions(infos)), "run: python dev.py generate"
 
 

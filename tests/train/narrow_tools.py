@@ -48,7 +48,7 @@ class OneFace:
 
     name, doubtful_below, convincing = "one face", 0.0, 0.0
 
-    def find(self, photos):
+    def find(self, photos, search=None):
         """Five points where a frontal face has them."""
         height, width = photos.shape[2:]
         side = min(height, width) / 2

@@ -139,6 +139,27 @@ def test_flips_and_references_are_drawn_with_their_probabilities(head_model):
     assert abs(float(torch.corrcoef(draws.T)[0, 1])) < 0.03
 
 
+def test_a_batch_takes_identity_from_the_other_photos_of_the_person_all_of_them_in_time(shards, head_model):
+    seen = {}
+    tokens = {index: shards.sample(index, index).local_tokens for index in range(len(shards))}
+    for step in range(9):
+        batch = at(shards, head_model, step)
+        for row, key in enumerate(batch.keys):
+            index = shards.keys.index(key)
+            (found,) = [other for other, theirs in tokens.items() if torch.equal(theirs, batch.local_tokens[row])]
+            seen.setdefault(index, set()).add(found)
+    assert all(seen[index] <= set(shards.others(index)) for index in seen), "never the target itself"
+    assert any(len(found) == 2 for found in seen.values()), "drawn anew each time"
+
+
+def test_who_is_held_out_hardly_changes_with_more_people(shards):
+    """By the people's names, not by their places: what was held out stays so when photos are added before it."""
+    from dataclasses import replace
+    _, before = shards.split(1)
+    turned = replace(shards, places=tuple(reversed(shards.places)))
+    assert set(turned.split(1)[1].people) == set(before.people)
+
+
 def test_worker_processes_bring_the_same_batches_in_order(shards, head_model):
     made = list(prefetch(shards, 2, 8, 2, 3, 0, 1, 0.5, head_model, workers=2))
     assert [step for step, _ in made] == list(range(2, 8))

@@ -1,6 +1,7 @@
 """Photos to shards: what is kept and refused, the same bytes whoever makes them, and nothing lost or doubled after a kill."""
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -223,6 +224,11 @@ def children_of(process):
 def test_killed_at_any_moment_nothing_is_lost_or_doubled(many, whole, tmp_path):
     """kill -9 as soon as each of some things has come to be; the workers end with their parent."""
     import psutil
+
+    def working(process):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return process.status() != psutil.STATUS_ZOMBIE          # ended, though nobody has asked how
+        return False
     folder = tmp_path / "shards"
     moments = [("1", lambda: (folder / "work" / "survey-000000.json").is_file()), ("2", lambda: any(folder.glob("shard-*.tar"))),
                ("1", lambda: len(list(folder.glob("shard-*.tar"))) >= 4)]
@@ -235,9 +241,8 @@ def test_killed_at_any_moment_nothing_is_lost_or_doubled(many, whole, tmp_path):
         family = children_of(process)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        gone, alive = psutil.wait_procs(family, timeout=30)
-        assert not alive, "workers outlive their parent"
-        assert len(gone) == len(family)
+        _, left = psutil.wait_procs(family, timeout=30)
+        assert not [one for one in left if working(one)], "workers outlive their parent"
     assert not (folder / "manifest.json").exists()
     first = sorted(folder.glob("shard-*.tar"))[0].stat().st_mtime_ns
     assert make(folder, many, QUICK, tools=json.loads((folder / "prepare.json").read_text())["tools"])

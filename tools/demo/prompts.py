@@ -39,7 +39,7 @@ def portrait_prompt(photo: str, width: int, height: int, weights: dict[str, Any]
     sampling: inputs of the sampler that differ from the workflow's.
     """
     prompt = json.loads(WORKFLOW.read_text(encoding="utf-8"))
-    only(prompt, "LoadImage")["image"] = photo
+    only(prompt, "CapHumanLoadPhoto")["image"] = photo
     for class_type, (name, role) in MODEL_INPUTS.items():
         only(prompt, class_type)[name] = weights[role]["name"]
     for class_type in ("CapHumanRenderHead", "EmptyLatentImage"):

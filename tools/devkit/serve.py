@@ -23,7 +23,7 @@ def lay_out(base: Path, photo: Path | None, weights: dict[str, Any]) -> str:
         if node["type"] in LOADERS:
             node["widgets_values"][0] = weights[LOADERS[node["type"]]]["name"]
             node["properties"].pop("models", None)
-        elif node["type"] == "LoadImage":
+        elif node["type"] == "CapHumanLoadPhoto":
             node["widgets_values"][0] = name
     target = base / "user" / "default" / "workflows" / WORKFLOW.name
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,16 @@
-"""python -m tools.make_pictures.registry: docs/icon.png and docs/banner.png, the built-in head by the pack's renderer."""
+"""python -m tools.make_pictures.registry: docs/icon.png, docs/banner.png and docs/at_a_glance.jpg, by the pack's own renderer.
+
+The banner and README's first picture: a photo that turns into its head, and what can be done with the head. No sampled picture is
+shown. Photo: the astronaut of scikit-image (NASA, public domain).
+"""
 from __future__ import annotations
 
 from dataclasses import replace
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
+from caphuman_core.flow import Head
 from caphuman_core.head.edit.edit import Edit, edit_head
 from caphuman_core.head.edit.relight import relight
 from caphuman_core.head.model.head_model import HeadModel, load_builtin
@@ -13,7 +18,8 @@ from caphuman_core.head.new import new_head
 from caphuman_core.render.maps import render
 
 from ..devkit.places import ROOT
-from ..sheet import picture
+from ..sheet import Look, grid, picture
+from . import thumbnails
 
 BACKGROUND = (24, 27, 34)
 SIDE = 1024                  # pixels drawn; reduced afterwards, which smooths the edges
@@ -29,15 +35,47 @@ def head(model: HeadModel, side: int, look: str = "shaded", **edit: float) -> Im
     return picture(colour * mask + ground * (1 - mask)).resize((side, side), Image.Resampling.LANCZOS)
 
 
+def tile(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """A picture cut and reduced to width x height pixels, around its middle."""
+    return ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
+
+
+def posed() -> list[Head]:
+    """The photo's head turned and smiling, lit from the side, and surprised."""
+    person = thumbnails.fitted(thumbnails.WHO)
+    edits = (Edit(yaw_degrees=28, expressions={"smile": 0.7}), Edit(yaw_degrees=-32, pitch_degrees=6),
+             Edit(roll_degrees=10, expressions={"surprise": 0.8}))
+    smiling, turned, wondering = (thumbnails.edited(person, edit) for edit in edits)
+    return [smiling, relight(turned, 75, 20, 1.3, 0.25, (1.0, 0.72, 0.45)), wondering]
+
+
+def banner() -> Image.Image:
+    """1260 x 540: the photo that turns into its hint, beside four pictures of its head."""
+    sheet = Image.new("RGB", (1260, 540), BACKGROUND)
+    sheet.paste(tile(thumbnails.wiped(thumbnails.WHO), 540, 540), (0, 0))
+    smiling, turned, wondering = posed()
+    for place, (head, look) in enumerate(((smiling, "shaded"), (turned, "shaded"), (wondering, "normals"), (smiling, "normals"))):
+        at = (548 + place % 2 * 358, place // 2 * 274)
+        sheet.paste(tile(thumbnails.shown(head, look), 350 if place % 2 == 0 else 354, 266), at)
+    return sheet
+
+
+def at_a_glance() -> Image.Image:
+    """README's first picture, a row: the photo, the head found in it, three edits of it, what CapFace is shown."""
+    person = thumbnails.WHO
+    smiling, turned, wondering = posed()
+    steps = [("a photo", thumbnails.wiped(person, at=2.0)), ("the head in it", thumbnails.wiped(person)),
+             ("turned, smiling", thumbnails.shown(smiling)), ("in another light", thumbnails.shown(turned)),
+             ("surprised", thumbnails.shown(wondering)), ("for CapFace", thumbnails.shown(smiling, "normals"))]
+    return grid([[(picture.resize((320, 320), Image.Resampling.LANCZOS), caption) for caption, picture in row]
+                 for row in (steps[:3], steps[3:])], Look(ground="#181b22", ink="#cfd3da"))
+
+
 def main() -> None:
-    """Write both pictures."""
-    model = load_builtin()
-    head(model, 400, yaw_degrees=-22).save(ROOT / "docs" / "icon.png")
-    banner = Image.new("RGB", (1260, 540), BACKGROUND)
-    views = ((-42, "normal"), (-22, "shaded"), (0, "shaded"), (22, "shaded"), (42, "normal"))
-    for place, (yaw, look) in enumerate(views):
-        banner.paste(head(model, 330, look, yaw_degrees=yaw).crop((39, 0, 291, 330)), (place * 252, 210))
-    banner.save(ROOT / "docs" / "banner.png")
+    """Write the three pictures."""
+    head(load_builtin(), 400, yaw_degrees=-22).save(ROOT / "docs" / "icon.png")
+    banner().save(ROOT / "docs" / "banner.png")
+    at_a_glance().save(ROOT / "docs" / "at_a_glance.jpg", quality=88, optimize=True, progressive=True)
 
 
 if __name__ == "__main__":

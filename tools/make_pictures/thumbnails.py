@@ -26,7 +26,6 @@ from caphuman_core.head.new import new_head
 from caphuman_core.head.region import Region, head_in
 from caphuman_core.render.dots import draw_dots
 from caphuman_core.render.maps import render
-from caphuman_core.render.overlay import overlay
 
 from ..devkit.places import ROOT
 from ..make_workflows.templates.expression_sheet import SHEET
@@ -85,11 +84,27 @@ def shown(head: Head, look: str = "shaded", size: tuple[int, int] = (DRAWN, DRAW
     return picture(torch.where(drawn.mask[0][None] > 0.5, pixels, ground))
 
 
-def card(text: str, colour: tuple[int, int, int] = CARD) -> Image.Image:
-    """A word in the middle of a tile, for what has no picture."""
-    tile = Image.new("RGB", (DRAWN, DRAWN), colour)
-    ImageDraw.Draw(tile).multiline_text((DRAWN / 2, DRAWN / 2), text, INK, font(76, True), "mm", align="center", spacing=18)
-    return tile
+def wiped(name: str, head: Head | None = None, look: str = "normals", at: float = 0.5) -> Image.Image:
+    """The photo left of a slanted line, and right of it what CapFace is shown of the head, in its place."""
+    drawn = shown(head or fitted(name), look, behind=photo(name))
+    sheet, line = picture(photo(name)[0]), [((at + lean) * DRAWN, y) for lean, y in ((0.12, 0), (-0.12, DRAWN))]
+    mask = Image.new("L", sheet.size)
+    ImageDraw.Draw(mask).polygon([*line, (DRAWN, DRAWN), (DRAWN, 0)], 255)
+    sheet.paste(drawn, (0, 0), mask)
+    ImageDraw.Draw(sheet).line(line, INK, 5)
+    return sheet
+
+
+def as_identity_sees(name: str) -> Image.Image:
+    """The crop of the face that the identity network is shown."""
+    faces = detect(detector("mediapipe"), photo(name), max_faces=1)
+    return picture(tight_crop(photo(name)[0], faces.per_image[0][0].box_xyxy))
+
+
+def tight_crop(pixels: torch.Tensor, box: torch.Tensor) -> torch.Tensor:
+    """[3, H, W] cut to a face's box."""
+    left, top, right, bottom = (max(int(side), 0) for side in box)
+    return pixels[:, top:bottom, left:right]
 
 
 def page(rows: Sequence[Sequence[Tile]]) -> Image.Image:
@@ -118,15 +133,22 @@ def _paste(sheet: Image.Image, tile: Tile, at: tuple[int, int], size: tuple[int,
         draw.text((x, y), caption, INK, letters, "ls", stroke_width=3, stroke_fill=PAPER)
 
 
-def over(name: str, head: Head | None = None) -> Image.Image:
-    """The head's overlay over its photo."""
-    return picture(overlay(photo(name), head or fitted(name), model())[0])
+def smiling() -> Head:
+    return edited(fitted(WHO), Edit(yaw_degrees=25, expressions={"smile": 0.5}))
+
+
+def first_portrait() -> list[list[Tile]]:
+    return [[(wiped(WHO), "photo and hint")],
+            [(wiped(WHO, smiling(), "shaded", 0.3), "posed"), (shown(smiling(), "normals"), "for CapFace")]]
+
+
+def app() -> list[list[Tile]]:
+    return [[(picture(photo(WHO)[0]), "photo"), (shown(smiling()), "head editor")], [(wiped(WHO, at=0.42), "")]]
 
 
 def portrait() -> list[list[Tile]]:
-    turned = edited(fitted(WHO), Edit(yaw_degrees=25, expressions={"smile": 0.5}))
-    return [[(picture(photo(WHO)[0]), "photo"), (over(WHO), "fitted head")],
-            [(shown(turned), "edited"), (shown(turned, "normals"), "hint")]]
+    return [[(picture(photo(WHO)[0]), "photo"), (wiped(WHO), "fitted")],
+            [(shown(smiling()), "edited"), (shown(smiling(), "normals"), "hint")]]
 
 
 def first_head() -> list[list[Tile]]:
@@ -138,14 +160,14 @@ def first_head() -> list[list[Tile]]:
 def pose_by_hand() -> list[list[Tile]]:
     poses = (Edit(), Edit(yaw_degrees=-35, pitch_degrees=8), Edit(yaw_degrees=40, expressions={"brows_up": 0.8}),
              Edit(roll_degrees=20, expressions={"smile": 1.0, "mouth_open": 0.6}))
-    tiles = [(shown(edited(fitted(WHO), pose), behind=photo(WHO)), "") for pose in poses]
+    tiles = [(wiped(WHO, edited(fitted(WHO), pose), at=0.35), "") for pose in poses]
     return [tiles[:2], tiles[2:]]
 
 
 def pose_from_photo() -> list[list[Tile]]:
     moved = transfer(fitted(WHO), fitted(OTHER), True, True, True, True)
     return [[(picture(photo(WHO)[0]), "who"), (picture(photo(OTHER)[0]), "pose")],
-            [(shown(fitted(WHO)), "head of the one"), (shown(moved), "in the other's pose")]]
+            [(wiped(OTHER), "read"), (shown(moved, behind=photo(OTHER)), "the one in the other's pose")]]
 
 
 def relit() -> list[list[Tile]]:
@@ -165,13 +187,14 @@ def turntable() -> list[list[Tile]]:
     return [tiles[row:row + 3] for row in (0, 3, 6)]
 
 
-def driven() -> list[list[Tile]]:
+def drive() -> list[list[Tile]]:
     frames = []
     for angle in (18, 0, -18):
         turned = picture(photo(OTHER)[0]).rotate(angle, Image.Resampling.BICUBIC).crop((60, 60, DRAWN - 60, DRAWN - 60))
         pixels = people.as_tensor(turned.resize((DRAWN, DRAWN)))[None]
         faces = detect(detector("mediapipe"), pixels, max_faces=1)
-        frames.append((picture(pixels[0]), shown(transfer(fitted(WHO), fit_faces(faces, model()), True, True, True, False))))
+        driven = transfer(fitted(WHO), fit_faces(faces, model()), True, True, True, False)
+        frames.append((picture(pixels[0]), shown(driven, "normals")))
     return [[(frame, "video" if not number else "") for number, (frame, _) in enumerate(frames)],
             [(head, "head" if not number else "") for number, (_, head) in enumerate(frames)]]
 
@@ -196,19 +219,15 @@ def detailed() -> list[list[Tile]]:
             [(picture(photo(WHO)[0]), "who"), (shown(head_in(head, region)), "head in region")]]
 
 
-BLUE, RED, GOLD = (52, 84, 122), (122, 62, 58), (128, 98, 40)
-
-
 def style_mixing() -> list[list[Tile]]:
     head = frontal(WHO, yaw_degrees=20, expressions={"smile": 0.5})
-    return [[(picture(photo(WHO)[0]), "who"), (shown(head), "head")],
-            [(card("style A\n+", BLUE), ""), (card("style B\n+", RED), ""), (card("LoRA\n", GOLD), "")]]
+    return [[(wiped(WHO), "one person")], [(shown(head), "one head"), (shown(head, "normals"), "one hint")]]
 
 
 def styles() -> list[list[Tile]]:
-    head = frontal(WHO, yaw_degrees=-20, expressions={"smile": 0.5})
+    head = edited(fitted(WHO), Edit(yaw_degrees=-20, expressions={"smile": 0.5}))
     return [[(picture(photo(WHO)[0]), "who"), (shown(head), "head")],
-            [(card(f"style\n{name}", colour), "") for name, colour in zip("ABC", (BLUE, RED, GOLD), strict=True)]]
+            [(shown(head, look, behind=photo(WHO)), "") for look in ("normals", "albedo", "shaded")]]
 
 
 def head_control() -> list[list[Tile]]:
@@ -225,7 +244,7 @@ def hires() -> list[list[Tile]]:
 
 def into_picture(last: Tile) -> list[list[Tile]]:
     return [[(picture(photo(OTHER)[0]), "picture"), (picture(photo(WHO)[0]), "who")],
-            [(over(OTHER), "where the face is"), last]]
+            [(wiped(OTHER), "where the face is"), last]]
 
 
 def moved_in() -> Head:
@@ -233,7 +252,7 @@ def moved_in() -> Head:
 
 
 def img2img() -> list[list[Tile]]:
-    return into_picture((shown(moved_in()), "hint, in that place"))
+    return into_picture((shown(moved_in(), "normals", behind=photo(OTHER)), "hint, in that place"))
 
 
 def inpaint() -> list[list[Tile]]:
@@ -242,31 +261,31 @@ def inpaint() -> list[list[Tile]]:
     return into_picture((picture((photo(OTHER) * (1 - 0.75 * grown) + 0.75 * grown)[0]), "what is drawn anew"))
 
 
-def library(*below: Tile) -> list[list[Tile]]:
-    return [[(picture(photo(WHO)[0]), "first"), (picture(photo(OTHER)[0]), "second")], list(below)]
-
-
 def library_save() -> list[list[Tile]]:
-    return library((card("first\n.identity", BLUE), ""), (card("second\n.identity", RED), ""))
+    return [[(picture(photo(WHO)[0]), "first"), (picture(photo(OTHER)[0]), "second")],
+            [(as_identity_sees(WHO), "kept"), (as_identity_sees(OTHER), "kept")]]
 
 
 def library_use() -> list[list[Tile]]:
-    return [[(card("first\n.identity", BLUE), ""), (card("second\n.identity", RED), "")],
-            [(card("70 %\n30 %", GOLD), "mixed"), (shown(frontal(WHO, yaw_degrees=-20)), "saved head")]]
+    first, second = (frontal(name, yaw_degrees=-20) for name in (WHO, OTHER))
+    mixed = first.replace(identity=(first.identity + second.identity) / 2, texture=(first.texture + second.texture) / 2)
+    return [[(as_identity_sees(WHO), "first"), (as_identity_sees(OTHER), "second")],
+            [(shown(head), title) for head, title in ((first, ""), (mixed, "mixed"), (second, ""))]]
 
 
 def paper() -> list[list[Tile]]:
-    return [[(picture(photo(WHO)[0]), "photo"), (card("FLAME\nDECA\nBiSeNet", BLUE), "")],
-            [(shown(fitted(WHO), "normals"), "normals"), (shown(fitted(WHO)), "shaded")]]
+    return [[(picture(photo(WHO)[0]), "photo"), (wiped(WHO, look="albedo"), "albedo")],
+            [(wiped(WHO), "normals"), (wiped(WHO, look="shaded"), "shaded")]]
 
 
 PAGES: dict[str, Callable[[], list[list[Tile]]]] = {
-    "a_first_head": first_head, "contact_sheet_of_styles": styles, "detail_face": detailed, "drive_from_video": driven,
-    "expression_sheet": expressions,
-    "head_control_enhancement": head_control, "hires_second_pass": hires, "identity_library_1_save": library_save,
-    "identity_library_2_use": library_use, "img2img_face": img2img, "inpaint_face": inpaint, "portrait_as_in_the_paper": paper,
-    "portrait_from_photo": portrait, "pose_by_hand": pose_by_hand, "pose_from_photo": pose_from_photo, "relight": relit,
-    "style_mixing": style_mixing, "turntable": turntable, "two_people": two_people}
+    "a_first_head": first_head, "contact_sheet_of_styles": styles, "detail_face": detailed, "drive_from_video": drive,
+    "expression_sheet": expressions, "head_control_enhancement": head_control, "hires_second_pass": hires,
+    "identity_library_1_save": library_save, "identity_library_2_use": library_use, "img2img_face": img2img,
+    "inpaint_face": inpaint, "portrait_as_in_the_paper": paper, "first_portrait": first_portrait,
+    "portrait.app": app, "portrait_from_photo": portrait, "pose_by_hand": pose_by_hand,
+    "pose_from_photo": pose_from_photo, "relight": relit, "style_mixing": style_mixing,
+    "turntable": turntable, "two_people": two_people}
 
 
 def main(names: Sequence[str]) -> None:

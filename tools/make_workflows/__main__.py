@@ -2,7 +2,8 @@
 
 workflows/*.json and subgraphs/*.json from templates/ and blueprints/ beside this file, workflows/api/*.json from the former;
 locales/en/nodeDefs.json from the nodes' schemas, and the other languages from that and translations/<language>.json
-(English text -> translation); web/docs/<NodeId>/en.md, where the frontend looks first, from web/docs/<NodeId>.md.
+(English text -> translation); web/texts/<language>.json, what the pack's own pages say and how templates are listed;
+web/docs/<NodeId>/en.md, where the frontend looks first, from web/docs/<NodeId>.md, and the other languages' from the locales.
 """
 from __future__ import annotations
 
@@ -12,8 +13,9 @@ import urllib.request
 from typing import Any
 
 from ..devkit.places import ROOT, say
-from . import build
+from . import build, spoken
 from .api_form import to_api
+from .labels import words
 
 WORKFLOWS = ROOT / "workflows"
 SUBGRAPHS = ROOT / "subgraphs"
@@ -21,20 +23,12 @@ LOCALES = ROOT / "locales"
 LOCALE = LOCALES / "en" / "nodeDefs.json"
 TRANSLATIONS = ROOT / "tools" / "translations"
 HELP = ROOT / "web" / "docs"
-# Names whose label is more than their words.
-WORDS = {"id_dropout_tau": "identity dropout", "capface": "CapFace", "capface_name": "CapFace file",
-         "head_model_name": "head model file", "every_nth": "every nth frame", "if_none": "if no face is found",
-         "if_no_face": "if no face is found", "clip_vision": "CLIP vision", "clip_view": "CLIP view"}
+TEXTS = ROOT / "web" / "texts"
 
 
 def node_definitions(object_info: dict[str, Any]) -> dict[str, Any]:
     """The frontend's translation entries for every node of the pack, in English: what the schemas say."""
     return {name: _definition(info) for name, info in object_info.items() if name.startswith("CapHuman")}
-
-
-def words(name: str) -> str:
-    """An input's or output's name as a label: words, not an identifier."""
-    return WORDS.get(name, name.replace("_", " "))
 
 
 def _definition(info: dict[str, Any]) -> dict[str, Any]:
@@ -82,12 +76,20 @@ def main(url: str) -> int:
         files[LOCALES / language / LOCALE.name] = translated(definitions, texts)
         for text in sorted(untranslated(definitions, texts)):
             say(f"no {language} translation of: {text}")
-    for name, workflow in build.workflows(object_info).items():
+    graphs = build.workflows(object_info)
+    for name, workflow in graphs.items():
         files[WORKFLOWS / f"{name}.json"] = workflow
         files[WORKFLOWS / "api" / f"{name}.json"] = to_api(workflow, object_info)
     for name, blueprint in build.subgraphs(object_info).items():
         files[SUBGRAPHS / f"{name}.json"] = blueprint
+    for language, content in spoken.files(graphs.values(), translations()).items():
+        files[TEXTS / f"{language}.json"] = content
     pages = {page.with_suffix("") / "en.md": page.read_text(encoding="utf-8") for page in sorted(HELP.glob("*.md"))}
+    for language, texts in translations().items():
+        for node, definition in translated(definitions, texts).items():
+            pages[HELP / node / f"{language}.md"] = spoken.help_page(node, definition, texts)
+        for text in sorted(spoken.all_texts(graphs.values(), texts) - texts.keys()):
+            say(f"no {language} translation of: {text}")
     for path, text in {**{path: as_text(content) for path, content in files.items()}, **pages}.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.is_file() or path.read_text(encoding="utf-8") != text:

@@ -12,6 +12,7 @@ WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COLOR", "COMFY_DYNAMIC
 GROWING = "COMFY_AUTOGROW_V3"                        # as many sockets as are linked, named images.image0, images.image1, ...
 NOTE = "MarkdownNote"
 NOTE_COLOURS = {"color": "#432", "bgcolor": "#653"}
+INNER_IDS = 100                                      # the n-th subgraph's nodes count from 100 n + 1: ids must differ in a file
 NAMESPACE = uuid.UUID("5e0c0a4a-4a1e-4a55-9d6c-0c5a0c9f2c11")
 
 
@@ -20,6 +21,7 @@ class Graph:
 
     def __init__(self, object_info: dict[str, Info]) -> None:
         self.object_info = object_info
+        self.first_id = 1
         self.nodes: list[Node] = []
         self.links: list[tuple[int, Output, Node, int]] = []      # id, from, to, index of the input
 
@@ -39,7 +41,8 @@ class Graph:
         sockets, widgets, listed = _inputs(kind, info, links, values)
         outputs = [{"name": name, "type": made if isinstance(made, str) else "COMBO", "links": None}
                    for name, made in zip(info["output_name"], info["output"], strict=True)]
-        node = Node(len(self.nodes) + 1, kind, title, info, sockets, widgets, listed, outputs, _properties(kind, widgets, listed))
+        node = Node(self.first_id + len(self.nodes), kind, title, info, sockets, widgets, listed, outputs,
+                    _properties(kind, widgets, listed))
         node.size = size or layout.size(kind, len(sockets), len(outputs), len(listed))
         self.nodes.append(node)
         self._link(node, links)
@@ -144,7 +147,20 @@ class Workflow(Graph):
     def __init__(self, object_info: dict[str, Info], name: str) -> None:
         super().__init__(object_info)
         self.id = str(uuid.uuid5(NAMESPACE, name))
+        self.name = name
+        self.definitions: list[Any] = []                 # Blueprints of which the graph holds a node
+        self.app: dict[str, Any] = {}                    # what App Mode shows, if the graph opens as an app
         self.page = layout.Page()
+
+    def subgraph(self, blueprint: Any, title: str | None = None, **inputs: Node | Output) -> Node:
+        """Add a Blueprint as one node; inputs: what is linked to it."""
+        node = blueprint.instance(len(self.nodes) + 1)
+        node.title = title or node.title
+        self.definitions.append(blueprint)
+        blueprint.number_from(INNER_IDS * len(self.definitions) + 1)
+        self.nodes.append(node)
+        self._link(node, dict(inputs))
+        return node
 
     def group(self, title: str, colour: str, *columns: Column, below: bool = False) -> None:
         """Frame these columns of nodes, right of what is there, or below the last group."""
@@ -161,6 +177,9 @@ class Workflow(Graph):
             raise ValueError(f"{lost[0]} stands in no group: every node needs a place on the page")
         links = [[number, source.node.id, source.slot, target.id, index, source.type]
                  for number, source, target, index in self.links]
+        parts = [blueprint.definition() for blueprint in self.definitions]
+        extra = {"ds": layout.view(self.page), "caphuman": self.name, **self.app}
         return {"id": self.id, "revision": 0, "last_node_id": len(self.nodes), "last_link_id": len(links),
                 "nodes": [node.saved(order) for order, node in enumerate(self.nodes)], "links": links,
-                "groups": self.page.groups, "config": {}, "extra": {"ds": layout.view(self.page)}, "version": 0.4}
+                "groups": self.page.groups, "config": {}, "extra": extra, "version": 0.4,
+                **({"definitions": {"subgraphs": parts}} if parts else {})}

@@ -13,18 +13,19 @@ WIDTH, WIDE, NOTE_WIDTH = 320, 420, 340
 GAP, COLUMN_GAP, GROUP_GAP, MARGIN = 56, 50, 60, 24   # between nodes, columns and groups; inside a group's frame
 FOLDED_GAP = 24                                     # below a folded node
 HEADER = 54                                         # of a group's title
-WINDOW = (1500, 860)                                # a workflow opens at a scale at which this shows all of it,
+WINDOW = (1400, 820)                                # a workflow opens at a scale at which this shows all of it,
+BESIDE = (75, 70)                                   # pixels that the frontend's bars take, left and above
 LEAST_SCALE = 0.5                                   # but not at one at which nothing can be read
 NOTE_LINE, NOTE_LETTER, NOTE_FRAME = 14, 5.7, 60    # of a note's text
 PICTURE = 300
 
 # Room that the frontend adds below sockets and widgets: (width, more height).
 ROOMY: dict[str, tuple[int, int]] = {
-    "LoadImage": (WIDTH, PICTURE), "PreviewImage": (WIDTH, PICTURE), "MaskPreview": (WIDTH, PICTURE),
+    "CapHumanLoadPhoto": (WIDTH, PICTURE), "PreviewImage": (WIDTH, PICTURE), "MaskPreview": (WIDTH, PICTURE),
     "SaveImage": (WIDE, 440), "CLIPTextEncode": (WIDE, 90), "PreviewAny": (WIDTH, 90), "TextOverlay": (WIDTH, 60),
     "SaveGLB": (WIDTH, 320), "LoadVideo": (WIDTH, PICTURE), "SaveVideo": (WIDE, PICTURE), "SaveAnimatedWEBP": (WIDE, 440),
     "CapHumanEncodeIdentity": (WIDTH, 240), "CapHumanApplyCapFace": (360, 20),
-    "CapHumanLoadCLIPVision": (420, 0),
+    "CapHumanLoadCLIPVision": (420, 0), "CapHuman Photo to Person": (360, 0), "CapHuman Portrait": (400, 160),
 }
 
 
@@ -90,4 +91,4 @@ def view(page: Page) -> dict[str, Any]:
     """Scale and offset at which the workflow opens: its beginning, and all of it if that can be read."""
     low = max(node.pos[1] + node.height for node in page.placed)
     scale = round(max(min(WINDOW[0] / max(page.right, 1), WINDOW[1] / max(low, 1), 1.0), LEAST_SCALE), 2)
-    return {"scale": scale, "offset": [40, 60]}
+    return {"scale": scale, "offset": [round(BESIDE[0] / scale), round(BESIDE[1] / scale)]}

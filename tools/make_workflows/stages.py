@@ -72,23 +72,23 @@ class Sampled:
     columns: list[Column]
 
 
-def photo(graph: Graph, title: str = "Photo", image: str = "photo.jpg", detector: Node | None = None,
-          found: str = "Faces found") -> Photo:
-    """Load a photo and find its faces; with `detector`, by one that is already there."""
-    loaded = graph.node("LoadImage", title, image=image)
+def photo(graph: Graph, title: str = "Photo", image: str = files.SAMPLE, detector: Node | None = None,
+          found: str = "Face taken", most: int = 1) -> Photo:
+    """Load a photo and find its largest face (`most` of them, 0 for all); with `detector`, by one that is already there."""
+    loaded = graph.node("CapHumanLoadPhoto", title, image=image)
     made = detector or graph.node("CapHumanLoadFaceDetector")
-    faces = graph.node("CapHumanDetectFaces", image=loaded, detector=made)
+    faces = graph.node("CapHumanDetectFaces", image=loaded, detector=made, max_faces=most)
     shown = graph.node("PreviewImage", found, images=faces["preview"])
     return Photo(loaded, faces, made, [[loaded] if detector else [loaded, made], [faces, shown]])
 
 
-def picture(graph: Graph, title: str = "Picture", image: str = "picture.jpg") -> Photo:
+def picture(graph: Graph, title: str = "Picture", image: str = files.SECOND_SAMPLE) -> Photo:
     """Load a picture to be changed, resize it to what Stable Diffusion 1.5 draws well, and find its face."""
-    loaded = graph.node("LoadImage", title, image=image)
+    loaded = graph.node("CapHumanLoadPhoto", title, image=image)
     resized = graph.node("ImageScaleToTotalPixels", "Resize", image=loaded, upscale_method="lanczos", megapixels=0.4,
                          resolution_steps=64)
     made = graph.node("CapHumanLoadFaceDetector")
-    faces = graph.node("CapHumanDetectFaces", image=resized, detector=made)
+    faces = graph.node("CapHumanDetectFaces", image=resized, detector=made, max_faces=1)
     shown = graph.node("PreviewImage", "Face of the picture", images=faces["preview"])
     return Photo(resized, faces, made, [[loaded, resized, made], [faces, shown]])
 
@@ -169,8 +169,12 @@ def sampled(graph: Graph, said: Prompt, conditioning: Node, latent: Socket, pref
     return Sampled(sampler, decoded, columns)
 
 
-def explained(workflow: Workflow, text: str, model_files: tuple[str, ...]) -> None:
-    """The two notes at the left edge: how the graph works, and which files it needs."""
-    how = workflow.note("How this works", text)
+def notes(workflow: Workflow, text: str, model_files: tuple[str, ...]) -> list[Node]:
+    """Two notes: how the graph works, and which files it needs."""
     needed = "\n".join(f"- {files.needed(name)}" for name in model_files)
-    workflow.loose([how, workflow.note("Model files", f"# Model files\n\n{needed}\n\n{files.ADVICE}")])
+    return [workflow.note("How this works", text), workflow.note("Model files", f"# Model files\n\n{needed}\n\n{files.ADVICE}")]
+
+
+def explained(workflow: Workflow, text: str, model_files: tuple[str, ...]) -> None:
+    """The two notes at the left edge."""
+    workflow.loose(notes(workflow, text, model_files))

@@ -36,6 +36,7 @@ import { addStyle } from "./dom.js";
 import { HeadEditor } from "./head_editor.js";
 import { chain, onZoom } from "./host.js";
 import { keepingEditor, tuckAway } from "./native_widgets.js";
+import { TEXT } from "./text.js";
 
 const NODE = "CapHumanEditHead";
 const WIDTH = 390, LEAST_WIDTH = 330;                    // graph units, of the node
@@ -50,6 +51,7 @@ function addEditor(node) {
     serialize: false, hideOnZoom: false, hideInPanel: true, margin: 6, getMinHeight: () => HEIGHT,
   });
   widget.serialize = false;
+  widget.label = TEXT.editor;
   widget.computeLayoutSize = () => ({ minHeight: HEIGHT, minWidth: EDITOR_WIDTH });
   tuckAway(node);
   node.setSize?.([WIDTH, node.computeSize()[1]]);

@@ -109,7 +109,7 @@ export function lightOf(head, values) {
 const sum = (light, more) => light.map((row, k) => row.map((value, c) => value + more[k][c]));
 
 /** The light and those set up around it, as relight.relight: fill from the other side at eye level, rim from behind, opposite. */
-function rig(values) {
+export function rig(values) {
   const { light_azimuth: azimuth, light_elevation: elevation, light_intensity: intensity, light_ambient: ambient } = values;
   const colour = rgb01(values.light_colour), first = directional(azimuth, elevation, intensity, ambient, colour);
   return sum(sum(first, directional(-azimuth, 0, values.light_fill ?? 0, 0, colour)),
@@ -148,6 +148,11 @@ export function turnedLight(light, turn) {
   }
   return out;
 }
+
+/** The shade of a surface whose normal is (x, y, z), in one colour (its place among the 27 numbers of `polynomial`). */
+export const shadeOf = (light, at, [x, y, z]) =>
+  light[at] + x * (light[at + 1] + light[at + 4] * y + light[at + 5] * z + light[at + 7] * x)
+  + y * (light[at + 2] + light[at + 6] * z - light[at + 7] * y) + z * (light[at + 3] + light[at + 8] * z);
 
 /**
  * Light as a polynomial of the normal, for the shading loop: 9 numbers per colour, red first:

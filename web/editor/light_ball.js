@@ -1,10 +1,12 @@
 /** A ball under the light: drag the light over it. */
 import { el, marked } from "./dom.js";
-import { bounded, DIRECTION, starts } from "./pose_values.js";
+import { polynomial, rig, shadeOf } from "./head_math.js";
+import { bounded, DIRECTION, LIGHT, starts } from "./pose_values.js";
 import { TEXT } from "./text.js";
 
 const RADIUS = 0.68;                 // of half the canvas; around it is room for lights behind the head
 const SIDE = 96;                     // canvas pixels
+const MATT = 0.68;                   // of the light that the ball gives back
 const DEGREES = 180 / Math.PI;
 const KEYS = { ArrowLeft: [-5, 0], ArrowRight: [5, 0], ArrowUp: [0, 5], ArrowDown: [0, -5] };
 
@@ -74,27 +76,25 @@ export class LightBall {
   }
 
   #draw(values) {
-    const look = JSON.stringify([values.light_azimuth, values.light_elevation, values.light_intensity, values.light_ambient, values.light_colour]);
+    const look = JSON.stringify([...LIGHT, "light_colour"].map((name) => values[name]));
     if (look === this.#drawn) return;
     this.#drawn = look;
     const context = this.#canvas.getContext("2d"), middle = SIDE / 2, radius = middle * RADIUS;
     const light = direction(values.light_azimuth, values.light_elevation);
     context.clearRect(0, 0, SIDE, SIDE);
-    context.putImageData(shadedBall(values, light), 0, 0);
+    context.putImageData(shadedBall(polynomial(rig(values))), 0, 0);
     drawLamp(context, middle, radius, light);
   }
 }
 
-/** The ball's pixels: a matt white sphere, lit as heads are, with a soft rim. */
-function shadedBall(values, light) {
+/** The ball's pixels: a matt white sphere, lit as heads are, with a soft rim. light: head_math.polynomial */
+function shadedBall(light) {
   const image = new ImageData(SIDE, SIDE), middle = SIDE / 2, radius = middle * RADIUS;
-  const colour = [1, 3, 5].map((at) => parseInt(values.light_colour.slice(at, at + 2), 16) / 255);
   for (let row = 0, at = 0; row < SIDE; row += 1) {
     for (let column = 0; column < SIDE; column += 1, at += 4) {
       const x = (column + 0.5 - middle) / radius, y = -(row + 0.5 - middle) / radius, square = x * x + y * y;
-      const cosine = x * light[0] + y * light[1] + Math.sqrt(Math.max(0, 1 - square)) * light[2];
-      const shade = 0.68 * 255 * (values.light_ambient + values.light_intensity * Math.max(0, cosine));
-      for (let i = 0; i < 3; i += 1) image.data[at + i] = Math.min(255, shade * colour[i]);
+      const normal = [x, y, Math.sqrt(Math.max(0, 1 - square))];
+      for (let i = 0; i < 3; i += 1) image.data[at + i] = MATT * 255 * shadeOf(light, i * 9, normal);
       image.data[at + 3] = 255 * Math.max(0, Math.min(1, (1 - Math.sqrt(square)) * radius + 0.5));
     }
   }

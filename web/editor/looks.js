@@ -8,12 +8,12 @@ const light = (azimuth, elevation, intensity, ambient, [fill, rim] = [0, 0]) => 
 export const SETUPS = Object.freeze({
   daylight: light(30, 25, 0.6, 0.7),
   rembrandt: light(48, 42, 1.35, 0.18, [0.12, 0]),
-  butterfly: light(0, 58, 1.25, 0.3, [0.1, 0.25]),
+  butterfly: light(0, 55, 1.05, 0.28, [0.1, 0.25]),
   loop: light(32, 30, 1.05, 0.32, [0.15, 0.2]),
   split: light(90, 5, 1.5, 0.12),
   back: light(160, 30, 1.9, 0.3, [0.15, 0]),
   rim: light(-35, 20, 0.5, 0.2, [0.1, 2.4]),
-  high_key: light(0, 15, 0.35, 0.95, [0.15, 0.3]),
+  high_key: light(0, 15, 0.3, 0.92, [0.1, 0.3]),
 });
 
 const pose = (yaw, pitch, roll, expressions = {}, more = {}) => Object.freeze({ ...starts([...TURN, "jaw_degrees", ...EXPRESSIONS]),

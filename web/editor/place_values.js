@@ -28,9 +28,12 @@ function placed(head, shape, values, { centre, scale }) {
   return named(PLACE, [...centre.map((at, k) => (at - start.centre[k]) / short), scale / start.scale]);
 }
 
-/** Pixels of a picture per pixel of the head's frame, as Render Head fits it in. */
-const ratioOf = (head, { width, height, framing }) =>
-  (framing === "cover" ? Math.max : Math.min)(width / head.width, height / head.height);
+/** Pixels of a picture per pixel of the head's frame, as Render Head fits it in (camera.reframe). */
+function ratioOf(head, { width, height, framing }) {
+  const across = width / head.width, down = height / head.height;
+  if (framing === "stretch") return Math.sqrt(across * down);
+  return framing === "cover" ? Math.max(across, down) : Math.min(across, down);
+}
 
 /** x, y and scale for a portrait in a picture { width, height, framing }: the head in its middle, as large in it as a new one. */
 export function portrait(head, shape, values, picture) {

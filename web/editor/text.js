@@ -1,9 +1,11 @@
-/** Every word the editor shows, in one place. Left and right of expressions are the person's own, of presets the picture's. */
+/** Every word the editor shows, in English, in one place; tools/translations holds the other languages. Left and right of expressions are the person's own, of presets the picture's. */
+import { said, say } from "../language.js";
 
-export const TEXT = {
+export const TEXT = said({
   keysLabel: "Head view. Arrow keys turn, Shift and arrow keys move, plus and minus scale, M mirrors, R resets,"
     + " F shows the head close up, Home the whole picture, Page Up and Page Down zoom the view.",
   viewHint: "Drag to turn · Shift-drag to move · Shift-wheel to scale · wheel to zoom the view, Space-drag to move it · double-click to reset",
+  editor: "Head editor",
   loading: "Loading the head …",
   tools: {
     undo: "Undo in this editor (Ctrl+Z)", redo: "Redo in this editor (Ctrl+Shift+Z)", mirror: "Mirror left and right (M)",
@@ -23,7 +25,8 @@ export const TEXT = {
   modes: { add: "Add", set: "Set" },
   frameNow: ["Frame", "Brings the head to a portrait's size and place in the picture; its pose stays"],
   smallFace: (pixels, least, { width, height }) =>
-    `The face will be ${pixels} pixels high (${width} × ${height}), under ${least} it blurs: press Frame, or make the picture larger.`,
+    say("The face will be {pixels} pixels high ({width} × {height}), under {least} it blurs: press Frame, or make the picture larger.",
+      { pixels, least, width, height }),
   modeLabel: "Mode",
   modeHints: { add: "On top of the incoming head", set: "Exactly these values, whatever head comes in" },
   values: {
@@ -61,28 +64,28 @@ export const TEXT = {
     mouth_left: "Corner of the mouth: up to smile, down to frown, out and in for its width", brow_left: "Brow: up and down",
     lid_right: "Lid: down to close the eye", lid_left: "Lid: down to close the eye", chin: "Chin: down to open the jaw, aside to shift it",
   },
-  fullOrNone: (name) => `${name}: a click gives it in full, or takes it away`,
+  fullOrNone: (name) => say("{name}: a click gives it in full, or takes it away", { name }),
   presetsLabel: "Built-in views",
   noPresets: "Your own presets appear here. They keep every value of this editor.",
   savePreset: "Save as preset", importPresets: "Import", exportPresets: "Export", renamePreset: "Rename", deletePreset: "Delete",
   presetName: "Name of the preset", newPresetName: "My pose",
-  repaired: (count) => (count === 1 ? "1 stored value was not usable and is back at its default."
-    : `${count} stored values were not usable and are back at their defaults.`),
-  vanished: (name) => `The head model “${name}” is not there: the built-in head is shown.`,
+  repaired: (count) => say(count === 1 ? "1 stored value was not usable and is back at its default."
+    : "{count} stored values were not usable and are back at their defaults.", { count }),
+  vanished: (name) => say("The head model “{name}” is not there: the built-in head is shown.", { name }),
   modelChanged: "The head model has changed: run the graph again.",
   noServer: "The head cannot be loaded from the server: it is tried again with the next change.",
   errors: {
     noPose: "The clipboard holds no pose: copy one in a head editor first.",
-    tooLarge: (kilobytes) => `A preset file must be under ${kilobytes} kB: choose a file that this editor exported.`,
+    tooLarge: (kilobytes) => say("A preset file must be under {kilobytes} kB: choose a file that this editor exported.", { kilobytes }),
     notJson: "A preset file must be JSON: choose a file that this editor exported.",
     foreign: "This is not a preset file of the head editor: choose a file that this editor exported.",
     version: "This preset file was made by a newer version: update the pack to read it.",
-    tooMany: (count) => `At most ${count} presets can be kept: delete some first.`,
-    badName: (length) => `A preset's name must have 1 to ${length} characters: rename it in the file.`,
-    badValue: (name, value) => `The preset's ${value} must be a usable value, but “${name}” has another: mend or delete it in the file.`,
+    tooMany: (count) => say("At most {count} presets can be kept: delete some first.", { count }),
+    badName: (length) => say("A preset's name must have 1 to {length} characters: rename it in the file.", { length }),
+    badValue: (name, value) => say("The preset's {value} must be a usable value, but “{name}” has another: mend or delete it in the file.", { name, value }),
     unread: "Your stored presets cannot be read: they are left alone; export them from another browser or delete the file.",
     unsaved: "The presets could not be stored on the server: nothing was changed.",
   },
   copied: "Pose copied.",
-  imported: (count) => (count === 1 ? "1 preset imported." : `${count} presets imported.`),
-};
+  imported: (count) => say(count === 1 ? "1 preset imported." : "{count} presets imported.", { count }),
+});

@@ -221,17 +221,32 @@ def test_a_tiled_picture_is_the_untiled_one_inside_the_head(call, world, part, m
     assert wrong > 1.2 * unavoidable                      # measured: 1.34 to 1.38
 
 
-def test_real_tiled_diffusion(host, call, world, real):
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("method", METHODS)
+def test_real_tiled_diffusion(host, call, world, real, monkeypatch, method, batch):
+    """Each tile's place is that of its latents, in the pack's own order and with its own shifts; afterwards all is as it was."""
     real("ComfyUI-TiledDiffusion")
-    posed, size = whole(world), (1, 4, SIDE, SIDE)
-    kind = host.NODE_CLASS_MAPPINGS["TiledDiffusion"]
-    pair, plain = apply(call, world, posed=posed), sample(world, apply(call, world, posed=posed), size=size)
-    for method in METHODS:
-        base = kind().apply(world.base, method, 8 * TILE, 8 * TILE, 8 * OVERLAP, 4)[0]
-        out = sample(world, pair, size=size, base=base)
-        assert out.isfinite().all()
-        assert not torch.equal(out, plain)
-    assert torch.equal(sample(world, pair, size=size), plain)
+    posed, size, log, now = whole(world, 2), (2, 4, SIDE, SIDE), [], {}
+    inner = world.control.CapFaceControl._residuals
+    monkeypatch.setattr(world.control.CapFaceControl, "_residuals",
+                        lambda self, piece: log.append((piece, now["x"])) or inner(self, piece))
+    pair = apply(call, world, posed=posed, who=identity(world, 2))
+    base = host.NODE_CLASS_MAPPINGS["TiledDiffusion"]().apply(world.base, method, 8 * TILE, 8 * TILE, 8 * OVERLAP, batch)[0]
+    tiled = base.model_options["model_function_wrapper"]
+
+    def step(model_function, arguments):
+        now["x"] = arguments["input"].clone()
+        return tiled(model_function, arguments)
+    base.set_model_unet_function_wrapper(step)
+    assert sample(world, pair, size=size, base=base).isfinite().all()
+    assert len(log) >= 3 * 9
+    for piece, latents in log:
+        rows, columns = cells(piece.place.rows), cells(piece.place.columns)
+        assert piece.frames == (0, 1)
+        assert torch.equal(piece.x, latents[:2][:, :, rows][..., columns])
+    monkeypatch.setattr(world.control.CapFaceControl, "_residuals", inner)
+    fresh = apply(call, world, posed=posed, who=identity(world, 2))
+    assert torch.equal(sample(world, pair, size=size, steps=1), sample(world, fresh, size=size, steps=1))
 
 
 # --- what cannot be served

@@ -4,6 +4,7 @@ from __future__ import annotations
 from .. import stages
 from ..graph import Workflow
 
+TITLE = "Start here: your first head"
 HOW = """
 # Your first head
 
@@ -11,8 +12,9 @@ Press **Run**: this graph needs no photo and no model file.
 
 Then drag the head in **Edit Head**, or move its sliders: turn it, let it smile. Run again, and the maps on the right follow.
 
-These maps are how CapFace is told where a head stands in a picture. Group 3 lists the model files that portraits need: which
-are there, and where to get the others. When it says that all is there, load *portrait_from_photo*.
+These maps are how CapFace is told where a head stands in a picture. Group 3 says what to do for portraits: which
+model file to get next, and where. Unfold *What is there, what is missing* for the whole list. When all is there, open *Your first
+portrait*.
 """
 
 
@@ -27,5 +29,6 @@ def build(workflow: Workflow) -> None:
     workflow.group("1 A head", stages.HEAD, [model, new], [edit])
     workflow.group("2 What CapFace sees", stages.SAMPLE, *drawn.columns, [dots])
     doctor = workflow.node("CapHumanDoctor")
-    told = workflow.node("PreviewAny", "What is there, what is missing", source=doctor, size=(640, 420))
-    workflow.group("3 For the next template", stages.HEAD, [doctor], [told])
+    then = workflow.node("PreviewAny", "Next step", source=doctor["next"], size=(640, 160))
+    told = workflow.node("PreviewAny", "What is there, what is missing", source=doctor, size=(640, 420)).folded()
+    workflow.group("3 For the next template", stages.HEAD, [doctor], [then, told])

@@ -9,6 +9,7 @@ from .. import stages
 from ..graph import Workflow
 from ..node import Node
 
+TITLE = "One person, many styles"
 HOW = """
 # A contact sheet of styles
 

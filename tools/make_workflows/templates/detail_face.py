@@ -9,6 +9,7 @@ from .. import stages
 from ..graph import Node, Output, Workflow
 
 GROW = 2.2                       # region in face boxes
+TITLE = "Small faces, drawn anew"
 HOW = """
 # Detail two faces, each as their own person
 
@@ -40,8 +41,8 @@ def build(workflow: Workflow) -> None:
     picture = _picture(workflow)
     model = workflow.node("CapHumanLoadHeadModel")
     workflow.group("1 The picture and its faces", stages.PHOTO, *picture.columns, [model])
-    left = _person(workflow, picture, model, 0, "Left person", "photo.jpg")
-    right = _person(workflow, picture, model, 1, "Right person", "second.jpg", left.identity)
+    left = _person(workflow, picture, model, 0, "Left person", files.SAMPLE)
+    right = _person(workflow, picture, model, 1, "Right person", files.SECOND_SAMPLE, left.identity)
     said = stages.prompt(workflow, "a photo of a person, detailed face, sharp focus")
     network = workflow.node("CapHumanLoadCapFace", capface_name=files.CAPFACE)
     workflow.group("4 Prompt and networks", stages.PROMPT, [*said.columns[0], network], said.columns[1])
@@ -62,7 +63,7 @@ class Picture:
 
 
 def _picture(workflow: Workflow) -> Picture:
-    loaded = workflow.node("LoadImage", "Picture with two faces", image="picture.jpg")
+    loaded = workflow.node("CapHumanLoadPhoto", "Picture with two faces", image=files.TWO_PEOPLE)
     detector = workflow.node("CapHumanLoadFaceDetector")
     faces = workflow.node("CapHumanDetectFaces", image=loaded, detector=detector, max_faces=2, order="left to right")
     shown = workflow.node("PreviewImage", "Faces, numbered", images=faces["preview"])

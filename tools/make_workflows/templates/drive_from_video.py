@@ -5,6 +5,7 @@ from .. import public_files as files
 from .. import stages
 from ..graph import Workflow
 
+TITLE = "Driven by a video"
 HOW = """
 # Driven by a video
 

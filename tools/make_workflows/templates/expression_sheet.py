@@ -8,6 +8,7 @@ from .. import stages
 from ..graph import Workflow
 from ..node import Node
 
+TITLE = "Nine expressions"
 HOW = """
 # An expression sheet
 

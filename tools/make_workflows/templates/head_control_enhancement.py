@@ -5,6 +5,7 @@ from .. import public_files as files
 from .. import stages
 from ..graph import Workflow
 
+TITLE = "Firmer pose with openpose"
 HOW = """
 # A firmer hold on the head
 

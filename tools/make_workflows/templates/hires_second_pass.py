@@ -5,6 +5,7 @@ from .. import public_files as files
 from .. import stages
 from ..graph import Workflow
 
+TITLE = "Larger, in a second pass"
 HOW = """
 # Larger, and sharper
 

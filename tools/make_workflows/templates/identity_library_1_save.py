@@ -5,6 +5,7 @@ from .. import public_files as files
 from .. import stages
 from ..graph import Workflow
 
+TITLE = "Library of people 1: save"
 HOW = """
 # An identity library, part 1: save
 
@@ -23,7 +24,7 @@ def build(workflow: Workflow) -> None:
     """Describe the graph."""
     stages.explained(workflow, HOW, (files.CLIP_VISION, files.FACENET))
     first = stages.photo(workflow, "First photo", found="First face")
-    second = stages.photo(workflow, "Second photo", "second.jpg", first.detector, "Second face")
+    second = stages.photo(workflow, "Second photo", files.SECOND_SAMPLE, first.detector, "Second face")
     head = stages.fitted(workflow, first)
     who = stages.who(workflow, first)
     other = stages.who(workflow, second, who)

@@ -6,6 +6,7 @@ from .. import stages
 from ..graph import Workflow
 
 OUTPUT = "caphuman/{}_00001.{}.safetensors [output]"
+TITLE = "Library of people 2: use"
 HOW = """
 # An identity library, part 2: use
 

@@ -6,6 +6,7 @@ from .. import stages
 from ..graph import Workflow
 from ..node import Node
 
+TITLE = "Into a picture: drawn anew"
 HOW = """
 # A person into an existing picture (img2img)
 

@@ -6,6 +6,7 @@ from .. import stages
 from ..graph import Workflow
 from .img2img_face import sized
 
+TITLE = "Into a picture: the face alone"
 HOW = """
 # Another face in an existing picture (inpaint)
 

@@ -5,6 +5,7 @@ from .. import public_files as files
 from .. import stages
 from ..graph import Workflow
 
+TITLE = "As in the paper: FLAME and DECA"
 HOW = """
 # A portrait as in the paper
 

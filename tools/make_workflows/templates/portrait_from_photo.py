@@ -1,14 +1,15 @@
-"""A portrait of the person in one photo."""
+"""A portrait of the person in one photo, every step in sight."""
 from __future__ import annotations
 
 from .. import public_files as files
 from .. import stages
 from ..graph import Workflow
 
+TITLE = "Portrait, step by step"
 HOW = """
 # A portrait from one photo
 
-1. Choose a **photo** with one face.
+1. Choose a **photo**. With several faces in it the largest is taken; *Face taken* says so.
 2. The face is found and a 3D head is fitted to it.
 3. **Edit Head** turns it, opens its mouth, makes it smile.
 4. Its normals, albedo and shading tell **CapFace** how the head is to stand in the picture; the photo tells it who.

@@ -5,6 +5,7 @@ from .. import public_files as files
 from .. import stages
 from ..graph import Workflow
 
+TITLE = "A head posed by hand"
 HOW = """
 # Pose a head by hand
 

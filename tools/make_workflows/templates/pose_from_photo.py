@@ -5,6 +5,7 @@ from .. import public_files as files
 from .. import stages
 from ..graph import Workflow
 
+TITLE = "Pose from another photo"
 HOW = """
 # The pose of another photo
 
@@ -41,7 +42,7 @@ def build(workflow: Workflow) -> None:
 
 def _posed(workflow: Workflow, head: stages.Fitted) -> tuple[list, stages.Fitted]:
     """The second photo, read by the host's MediaPipe nodes: its columns and the head fitted to it."""
-    image = workflow.node("LoadImage", "Pose", image="pose.jpg")
+    image = workflow.node("CapHumanLoadPhoto", "Pose", image=files.SECOND_SAMPLE)
     landmarker = workflow.node("LoadMediaPipeFaceLandmarker", model_name=files.MEDIAPIPE)
     found = workflow.node("MediaPipeFaceLandmarker", face_detection_model=landmarker, image=image)
     faces = workflow.node("CapHumanFacesFromLandmarks", face_landmarks=found)

@@ -8,6 +8,7 @@ from .. import stages
 from ..graph import Workflow
 from ..node import Node
 
+TITLE = "Mixed styles"
 HOW = """
 # Mix styles, keep the person
 

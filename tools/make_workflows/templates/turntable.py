@@ -8,6 +8,7 @@ from .. import stages
 from ..graph import Workflow
 from ..node import Node
 
+TITLE = "From profile to profile"
 HOW = """
 # Turntable
 
@@ -15,7 +16,8 @@ Three **Head Keyframes** stand on a timeline of nine frames: left profile at 0, 
 makes the heads in between, and its *strip* shows them.
 
 Change a pose in one of the **Edit Head** nodes, move a keyframe, or add a fourth one: each takes the keyframes before it.
-For more frames raise *frames* in **Blend Heads** and *batch_size* in **Empty Latent Image** together.
+For more frames raise *frames* in **Blend Heads**. To try one frame first, write its number in **Pick Head** in the place of *all*;
+*3-5* takes three, *reversed* turns the other way.
 
 All frames are sampled with one seed. A steadier picture needs an animation model (AnimateDiff) between checkpoint and sampler.
 """
@@ -31,18 +33,20 @@ def build(workflow: Workflow) -> None:
     columns, keys = _timeline(workflow, head)
     blend = workflow.node("CapHumanBlendHeads", keyframes=keys, head_model=head.model, frames=FRAMES)
     strip = workflow.node("PreviewImage", "The sequence", size=(640, 200), images=blend["strip"])
-    drawn = stages.drawn(workflow, blend, head.model, pictures=False)
+    picked = workflow.node("CapHumanPickHead", head=blend, which="all")
+    drawn = stages.drawn(workflow, picked, head.model, pictures=False)
     maps = workflow.node("PreviewImage", "Heads", images=drawn.render["shaded"])
     who = stages.who(workflow, person)
     said = stages.prompt(workflow, "a studio portrait of a person, plain grey background, soft light, detailed face")
     network = workflow.node("CapHumanLoadCapFace", capface_name=files.CAPFACE)
     apply = stages.capface(workflow, said, who.identity, drawn.render, network)
-    picture = stages.sampled(workflow, said, apply, stages.empty(workflow, count=FRAMES), "turntable", "Frames")
+    latent = workflow.node("EmptyLatentImage", width=512, height=512, batch_size=picked["count"])
+    picture = stages.sampled(workflow, said, apply, latent, "turntable", "Frames")
     film = workflow.node("SaveAnimatedWEBP", images=picture.image, filename_prefix="caphuman/turntable", fps=6.0, method="default")
     workflow.group("1 Who", stages.PHOTO, *person.columns, *head.columns)
     workflow.group("2 Identity", stages.IDENTITY, *who.columns, below=True)
     workflow.group("3 Keyframes", stages.HEAD, *columns)
-    workflow.group("4 The sequence", stages.HEAD, [strip, blend], [drawn.render, maps])
+    workflow.group("4 The sequence", stages.HEAD, [strip, blend, picked], [drawn.render, maps])
     workflow.group("5 Prompt and networks", stages.PROMPT, [*said.columns[0], network], said.columns[1], below=True)
     workflow.group("6 CapFace and sampling", stages.SAMPLE, [apply], *picture.columns, [film])
 

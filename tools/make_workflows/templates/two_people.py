@@ -7,6 +7,7 @@ from ..graph import Workflow
 from ..node import Node
 
 SIZE = (768, 512)
+TITLE = "Two people in one picture"
 HOW = """
 # Two people in one picture
 
@@ -24,8 +25,8 @@ width, and the sizes of *New Head*, *Render Head* and *Empty Latent Image* equal
 def build(workflow: Workflow) -> None:
     """Describe the graph."""
     stages.explained(workflow, HOW, files.BASIC)
-    left = _photo(workflow, "Left person", "photo.jpg", None)
-    right = _photo(workflow, "Right person", "second.jpg", left.detector)
+    left = _photo(workflow, "Left person", files.SAMPLE, None)
+    right = _photo(workflow, "Right person", files.SECOND_SAMPLE, left.detector)
     left_head = stages.fitted(workflow, left, title="Left head")
     right_head = stages.fitted(workflow, right, left_head.model, "Right head")
     frame = workflow.node("CapHumanNewHead", "New Head: the picture's frame", head_model=left_head.model, width=SIZE[0],
@@ -50,7 +51,7 @@ def build(workflow: Workflow) -> None:
 
 def _photo(workflow: Workflow, title: str, image: str, detector: Node | None) -> stages.Photo:
     """A photo of which one face is taken."""
-    photo = stages.photo(workflow, title, image, detector, f"{title}: numbered faces")
+    photo = stages.photo(workflow, title, image, detector, f"{title}: numbered faces", most=0)
     selected = workflow.node("CapHumanSelectFace", faces=photo.faces)
     return stages.Photo(photo.image, selected, photo.detector, [photo.columns[0], [*photo.columns[1], selected]])
 

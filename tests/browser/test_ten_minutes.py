@@ -1,0 +1,195 @@
+"""A new user's first ten minutes, as clicks in the real frontend: templates, the first head, Run, the first portrait, Run, pose,
+express, light, frame, save, and the picture dropped into a clean page.
+
+In both rendering modes, in English and Chinese, on dark and light. Each step leaves a picture in
+.test-output/screenshots/ten_minutes, and what it took is counted in clicks.json beside them. The networks are
+stand-ins, and sample one step at 64 pixels: noise.
+"""
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import workflow_models
+from frontend import SCREENSHOTS, Frontend
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = SCREENSHOTS / "ten_minutes"
+MODEL_SIZES = r"Content Security Policy|Refused to connect"
+# Names that the templates give their files -> the stand-in's role; a user's own files have these names.
+FILES = {"checkpoints/v1-5-pruned-emaonly-fp16.safetensors": "checkpoint",
+         "clip_vision/clip_vision_vit_l_14.safetensors": "clip_vision", "capface/caphuman.ckpt": "capface",
+         "facenet/20180402-114759-vggface2.pt": "facenet"}
+SMALL = """() => {
+    const named = (node, name) => node.widgets?.find((widget) => widget.name === name);
+    const portrait = app.graph.nodes.find((node) => named(node, 'steps') && named(node, 'prompt'));
+    for (const [name, value] of Object.entries({ width: 64, height: 64, steps: 1 })) {
+        named(portrait, name).value = value;
+        named(portrait, name).callback?.(value);
+    }
+}"""
+NODE = "(type) => app.graph.nodes.find((node) => node.type === type)?.id"
+VALUES = "(id) => Object.fromEntries(app.graph.getNodeById(id).widgets.map((widget) => [widget.name, widget.value]))"
+WALKS = [(False, "en", "dark"), (True, "en", "light"), (False, "zh", "light"), (True, "zh", "dark")]
+WORDS = {"en": ("Your first portrait", "Generic head: press Run", "1 Photo", "The sequence"),
+         "zh": ("你的第一张肖像", "通用头部：请点击运行", "1 照片", "序列")}
+
+
+@dataclass
+class Walk:
+    """The page, and what has been clicked."""
+
+    page: Frontend
+    name: str
+    clicks: dict[str, int] = field(default_factory=dict)
+
+    def click(self, step: str, locator, **where) -> None:
+        """One click of the user's."""
+        locator.click(**where)
+        self.count(step)
+
+    def count(self, step: str, number: int = 1) -> None:
+        self.clicks[step] = self.clicks.get(step, 0) + number
+
+    def shot(self, step: str) -> None:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        self.page.page.wait_for_timeout(700)             # frames that are still to come are no condition one could wait for
+        self.page.page.screenshot(path=str(FOLDER / f"{self.name}_{len(list(FOLDER.glob(f'{self.name}_*'))):02}_{step}.png"))
+
+    def by_id(self, part: str):
+        """A part of the head editor that can be seen."""
+        return self.page.page.locator(f"[data-testid=caphuman-{part}]:visible").first
+
+
+@pytest.fixture(scope="module")
+def files(server_folder, weights):
+    """The model files under the names that the templates give them."""
+    for name, role in FILES.items():
+        folder, file = name.split("/")
+        target = server_folder / "models" / folder / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            target.symlink_to(workflow_models.MODELS / folder / weights[role])
+    yield
+    for name in FILES:
+        (server_folder / "models" / name).unlink()
+
+
+def open_first(open_page, vue: bool, language: str, palette: str) -> Frontend:
+    """The page as somebody sees it who opens ComfyUI for the first time: the templates' dialog."""
+    page = open_page(vue, settings={"Comfy.Locale": language, "Comfy.ColorPalette": palette})
+    page.forgive(MODEL_SIZES)
+    return page
+
+
+def open_template(walk: Walk, step: str, name: str) -> None:
+    """From the sidebar: templates, this pack, the card."""
+    page = walk.page.page
+    page.evaluate("() => { app.extensionManager.command.execute('Comfy.BrowseTemplates'); }")
+    walk.count(step)
+    dialog = page.locator("[role=dialog]").first
+    dialog.wait_for()
+    walk.click(step, dialog.get_by_text("comfyui-caphuman").first)
+    card = dialog.locator(f"[data-testid='template-workflow-{name}']")
+    card.wait_for()
+    walk.shot(f"{step}_templates")
+    walk.click(step, card)
+    page.wait_for_function("(name) => app.graph.extra?.caphuman === name", arg=name)
+    walk.shot(f"{step}_opened")
+
+
+def run(walk: Walk, step: str):
+    """The one click on Run."""
+    done = walk.page.queue_and_wait()
+    walk.count(step)
+    walk.shot(f"{step}_run")
+    return done
+
+
+@pytest.mark.parametrize(("vue", "language", "palette"), WALKS, ids=lambda value: {True: "vue", False: "classic"}.get(value, value))
+def test_the_first_ten_minutes(open_page, files, server_folder, vue, language, palette):
+    page = open_first(open_page, vue, language, palette)
+    walk = Walk(page, f"{language}_{'vue' if vue else 'classic'}_{palette}")
+    for old in FOLDER.glob(f"{walk.name}_*"):
+        old.unlink()
+    title, badge, group, _ = WORDS[language]
+
+    open_template(walk, "first_head", "a_first_head")
+    head = run(walk, "first_head")
+    assert any("Next: " in "".join(output.get("text", [])) for output in head.outputs.values()), "the Doctor's line"
+
+    open_template(walk, "portrait", "first_portrait")
+    assert len(page.page.evaluate("() => app.graph.nodes.map((node) => node.id)")) <= 10
+    assert page.page.evaluate("() => app.graph.groups.map((group) => group.title)")[0] == group
+    assert title in page.page.evaluate("() => app.graph.nodes.find((node) => node.type === 'MarkdownNote').widgets[0].value")
+    assert page.page.locator('[data-testid="error-overlay"]').count() == 0, "nothing is missing where the model files are there"
+    assert page.page.get_by_text(badge).first.is_visible()
+    page.page.evaluate(SMALL)                            # no click: a user waits for 512 pixels and 25 steps
+    first = run(walk, "portrait")
+    saved = page.page.evaluate(NODE, "SaveImage")
+    assert page.picture(first, saved).size == (64, 64)
+    page.page.wait_for_function("() => document.querySelector('[data-testid=caphuman-editor]')?.dataset.head === 'fitted'")
+
+    edit = page.page.evaluate(NODE, "CapHumanEditHead")
+    page.look_at(edit, 0.9)
+    box = walk.by_id("view").bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before = page.page.evaluate(VALUES, edit)
+    page.page.mouse.move(*middle)
+    page.page.mouse.down()
+    page.page.mouse.move(middle[0] - 60, middle[1], steps=4)
+    page.page.mouse.up()
+    walk.count("pose")
+    walk.shot("pose")
+    after = page.page.evaluate(VALUES, edit)
+    assert after["yaw_degrees"] != before["yaw_degrees"]
+    for tab in ("expression", "light"):
+        walk.click(tab, walk.by_id(f"tab-{tab}"))
+        walk.shot(tab)
+    walk.click("frame", walk.by_id("tab-pose"))
+    walk.click("frame", walk.by_id("frame"))
+    walk.shot("frame")
+    last = run(walk, "again")
+    picture = last.outputs[str(saved)]["images"][0]
+
+    path = server_folder / "output" / picture["subfolder"] / picture["filename"]
+    assert dropped(open_page, path, vue, language) == page.export_api()
+    write(walk)
+    assert walk.clicks["portrait"] == 4, "templates, the pack, the card, Run"
+
+
+def dropped(open_page, path: Path, vue: bool, language: str) -> dict:
+    """The graph that a clean page reads from a saved picture."""
+    page = open_page(vue, settings={"Comfy.Locale": language})
+    page.forgive(MODEL_SIZES)
+    page.page.evaluate("""async ([bytes, name]) => {
+        await app.handleFile(new File([new Uint8Array(bytes)], name, { type: 'image/png' }));
+    }""", [list(path.read_bytes()), path.name])
+    page.page.wait_for_function("() => app.graph.extra?.caphuman === 'first_portrait'")
+    return page.export_api()
+
+
+def write(walk: Walk) -> None:
+    """Add this walk's clicks to clicks.json."""
+    path = FOLDER / "clicks.json"
+    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    path.write_text(json.dumps({**told, walk.name: walk.clicks}, indent=1), encoding="utf-8")
+
+
+def test_the_app_fits_its_column(open_page):
+    page = open_page(True)
+    page.forgive(MODEL_SIZES)
+    page.drop_workflow(ROOT / "workflows" / "portrait.app.json")
+    editor = page.page.locator("[data-testid=caphuman-editor]:visible").first
+    editor.wait_for()
+    page.page.get_by_text("Head editor").first.wait_for()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    page.page.screenshot(path=str(FOLDER / "app.png"))
+    wider = editor.evaluate("""(root) => {
+        const edge = root.parentElement.getBoundingClientRect().right + 1;
+        return [...root.querySelectorAll('button, input, canvas')].filter((part) => part.offsetParent
+            && part.getBoundingClientRect().right > edge).map((part) => part.dataset.testid);
+    }""")
+    assert wider == []
