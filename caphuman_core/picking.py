@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 Batch = TypeVar("Batch", "Head", "Identity")
 MOST = 10_000                            # entries of what comes out
-RULE = "must list places such as 0, or 3, 1, or 2-5, or last, all, reversed"
-FIX = "write numbers from 0 with commas between them; a range may run backwards (5-2), and -1 is the last"
 PLACE = r"-\d{1,9}|\d{1,9}|last"
 RANGE = re.compile(rf"({PLACE})\s*-\s*({PLACE})")
 
@@ -33,7 +31,8 @@ def places(text: str, count: int, name: str = "which") -> list[int]:
             first, last = (_place(end, count, name) for end in ends.groups())
             found += range(first, last + 1) if first <= last else range(first, last - 1, -1)
         else:
-            fail(name, RULE, repr(text), FIX)
+            fail(name, "must list places such as 0, or 3, 1, or 2-5, or last, all, reversed", repr(text),
+                 "write numbers from 0 with commas between them; a range may run backwards (5-2), and -1 is the last")
         require(len(found) <= MOST, name, f"must name at most {MOST} places", f"{len(found)} and more", "name fewer")
     return found
 

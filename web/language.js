@@ -22,7 +22,7 @@ export function wordsOf(language) {
 
 export const locale = () => app.extensionManager?.setting?.get?.("Comfy.Locale") ?? "en";
 
-const { texts = {} } = await wordsOf(locale());
+const { texts = {}, errors = {} } = await wordsOf(locale());
 
 /** A text in the language that the page was loaded with; {name} is filled in afterwards. */
 export function say(text, values = {}) {
@@ -46,3 +46,28 @@ const NUMBERED = /^(\d+ )(.+)$/;           // "2 Head"
 export const sayTitle = (text) => (texts[text] ? texts[text] : text.replace(NUMBERED, (_, number, words) => number + say(words)));
 
 export const isTranslated = Object.keys(texts).length > 0;
+
+const literal = (text) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
+const patterns = Object.entries(errors).map(([text, translation]) => (
+  [new RegExp(`^${text.split("{}").map(literal).join("([\\s\\S]+?)")}$`), translation]));
+
+/** A rule or a fix of an error in the page's language, what was filled in filled in again; undefined where it has no translation. */
+function phrase(text) {
+  for (const [pattern, translation] of patterns) {
+    const found = pattern.exec(text);
+    if (found) return found.slice(1).reduce((said, part) => said.replace("{}", () => part), translation);
+  }
+  return undefined;
+}
+
+/** An error's sentence, "name rule, but got X: fix."; a part without a translation stays as it is. */
+export function sayError(sentence) {
+  const parts = /^([\s\S]+?) ((?:must|needs|or) [\s\S]+?), but got ([\s\S]*)\.$/.exec(sentence);
+  if (!parts || patterns.length === 0) return sentence;
+  const [, name, rule, rest] = parts;
+  let at = rest.indexOf(": ");
+  while (at >= 0 && !phrase(rest.slice(at + 2))) at = rest.indexOf(": ", at + 1);
+  if (at < 0) at = rest.lastIndexOf(": ");
+  const fix = rest.slice(at + 2);
+  return say("{name} {rule}, but got {got}: {fix}.", { name, rule: phrase(rule) ?? rule, got: rest.slice(0, at), fix: phrase(fix) ?? fix });
+}

@@ -43,10 +43,10 @@ def tile(picture: Image.Image, width: int, height: int) -> Image.Image:
 def posed() -> list[Head]:
     """The photo's head turned and smiling, lit from the side, and surprised."""
     person = thumbnails.fitted(thumbnails.WHO)
-    edits = (Edit(yaw_degrees=28, expressions={"smile": 0.7}), Edit(yaw_degrees=-32, pitch_degrees=6),
-             Edit(roll_degrees=10, expressions={"surprise": 0.8}))
-    smiling, turned, wondering = (thumbnails.edited(person, edit) for edit in edits)
-    return [smiling, relight(turned, 75, 20, 1.3, 0.25, (1.0, 0.72, 0.45)), wondering]
+    smiling, turned, wondering = (thumbnails.edited(person, edit) for edit in (
+        Edit(yaw_degrees=28, expressions={"smile": 0.25}), Edit(yaw_degrees=-32, pitch_degrees=6),
+        Edit(roll_degrees=10, expressions={"surprise": 0.8})))
+    return [smiling, relight(turned, 75, 20, 1.2, 0.45, (1.0, 0.78, 0.55)), wondering]
 
 
 def banner() -> Image.Image:

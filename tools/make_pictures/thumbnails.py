@@ -139,7 +139,7 @@ def smiling() -> Head:
 
 def first_portrait() -> list[list[Tile]]:
     return [[(wiped(WHO), "photo and hint")],
-            [(wiped(WHO, smiling(), "shaded", 0.3), "posed"), (shown(smiling(), "normals"), "for CapFace")]]
+            [(shown(smiling()), "posed"), (shown(smiling(), "normals"), "for CapFace")]]
 
 
 def app() -> list[list[Tile]]:
