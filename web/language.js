@@ -55,7 +55,7 @@ const patterns = Object.entries(errors).map(([text, translation]) => (
 function phrase(text) {
   for (const [pattern, translation] of patterns) {
     const found = pattern.exec(text);
-    if (found) return found.slice(1).reduce((said, part) => said.replace("{}", () => part), translation);
+    if (found) return found.slice(1).reduce((filled, part) => filled.replace("{}", () => part), translation);
   }
   return undefined;
 }
