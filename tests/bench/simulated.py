@@ -33,6 +33,8 @@ class SimulatedServer:
         self.fail: Callable[[dict[str, Any]], str | None] = lambda prompt: None        # an error while running
         self.errors_500 = 0                     # answers 500 to that many prompts
         self.hanging = False                    # takes prompts and does nothing with them
+        self.may_end: Callable[[], bool] = lambda: True        # a prompt is worked on until this holds
+        self.received = 0                       # prompts taken
         self.made: Counter[str] = Counter()     # output prefix -> times it was made
         self.uploads: Counter[str] = Counter()
         self.busy_seconds = 0.0
@@ -74,6 +76,11 @@ class SimulatedServer:
             await socket.close()
         await self._runner.cleanup()
 
+    @property
+    def waiting(self) -> int:
+        """Prompts that lie in the queue beside the one being done."""
+        return len(self._pending)
+
     async def _work(self) -> None:
         while True:
             while self.hanging or not self._pending:
@@ -85,8 +92,8 @@ class SimulatedServer:
             began = time.monotonic()
             self.first = self.first or began
             await self._say(job, "execution_start", {})
-            while self._running == [job] and (left := began + self.latency - time.monotonic()) > 0:
-                await asyncio.sleep(min(left, 0.05))
+            while self._running == [job] and ((left := began + self.latency - time.monotonic()) > 0 or not self.may_end()):
+                await asyncio.sleep(min(max(left, 0.005), 0.05))
             if self._running != [job]:
                 continue                        # restarted or interrupted meanwhile
             self._running = []
@@ -158,6 +165,7 @@ class SimulatedServer:
             return web.json_response({"error": {"message": complaint}, "node_errors": {}}, status=400)
         number = body.get("prompt_id") or str(uuid.uuid4())
         self._pending.append((number, body))
+        self.received += 1
         self._new.set()
         return web.json_response({"prompt_id": number, "number": 0, "node_errors": {}})
 
