@@ -18,5 +18,5 @@ EDITOR_HEIGHT = 860                      # pixels
 def build(workflow: Workflow) -> None:
     """Describe the graph, and what the app shows of it."""
     ids = beginner(workflow, HOW, "portrait_app")
-    shown = [[ids["photo"], "image"], [ids["edit"], "caphuman_editor", {"height": EDITOR_HEIGHT}], [ids["portrait"], "prompt"]]
+    shown = [[ids["photo"], "image"], [ids["portrait"], "prompt"], [ids["edit"], "caphuman_editor", {"height": EDITOR_HEIGHT}]]
     workflow.app = {"linearMode": True, "linearData": {"inputs": shown, "outputs": [ids["saved"]]}}
