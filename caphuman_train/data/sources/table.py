@@ -120,6 +120,6 @@ def _saved(folder: Path) -> Any:
         fail(f"data set '{folder.name}'", "must be as save_to_disk leaves it", f"one that cannot be read ({str(error)[:100]})",
              "save it again")
     if not isinstance(data, datasets.Dataset):
-        fail(f"data set '{folder.name}'", "must be one split", f"the splits {', '.join(data)}",
+        fail(f"data set '{folder.name}'", "must be one split", f"the splits {', '.join(map(str, data))}",
              f"name the folder of one, such as {folder.name}/{next(iter(data), 'train')}")
     return data
