@@ -32,7 +32,7 @@ class Render:
     depth: Tensor            # [B, H, W] raster depth, smaller is nearer; 0 where nothing is
     landmarks: Tensor        # [B, 68, 2] pixels x, y
     present: Tensor          # [B] bool
-    model_fingerprint: str   # of the head model
+    model_fingerprint: str = ""             # of the head model that was drawn; "" when unknown
 
     def hint(self) -> HeadHint:
         """The 9 channels CapFace was trained with: normal, albedo, shaded."""
