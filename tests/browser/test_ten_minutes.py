@@ -8,6 +8,7 @@ stand-ins, and sample one step at 64 pixels: noise.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +36,9 @@ SMALL = """() => {
 }"""
 NODE = "(type) => app.graph.nodes.find((node) => node.type === type)?.id"
 VALUES = "(id) => Object.fromEntries(app.graph.getNodeById(id).widgets.map((widget) => [widget.name, widget.value]))"
-WALKS = [(False, "en", "dark"), (True, "en", "light"), (False, "zh", "light"), (True, "zh", "dark")]
+# Both modes, both languages, both palettes; CAPHUMAN_ALL_WALKS=1 walks the other two pairings as well (each takes over a minute).
+WALKS = [(False, "en", "dark"), (True, "zh", "light")]
+WALKS += [(True, "en", "light"), (False, "zh", "dark")] if os.environ.get("CAPHUMAN_ALL_WALKS") == "1" else []
 WORDS = {"en": ("Your first portrait", "Generic head: press Run", "1 Photo", "The sequence"),
          "zh": ("你的第一张肖像", "通用头部：请点击运行", "1 照片", "序列")}
 
