@@ -67,6 +67,7 @@ class Frontend:
     def __init__(self, browser: Browser, url: str, vue: bool, settings: dict[str, Any], context: dict[str, Any]) -> None:
         self.url, self.vue, self.settings = url, vue, settings
         self.complaints: list[str] = []
+        self.canvas_clicks = 0
         self._forgiven = list(HARMLESS)
         self.context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **context})
         self.context.set_default_timeout(PATIENCE * 1000)
@@ -174,9 +175,11 @@ class Frontend:
         }""", [str(node), scale])
 
     def click_canvas(self) -> None:
-        """Click the empty lower right of the canvas, as one does to leave a field."""
+        """Click the empty lower right of the canvas, as one does to leave a field; never twice running in one place, which would be
+        a double-click where the machine is quick, and opens the node search."""
         size = self.page.viewport_size or {"width": 1400, "height": 900}
-        self.page.mouse.click(size["width"] - 150, size["height"] - 150)
+        self.canvas_clicks += 1
+        self.page.mouse.click(size["width"] - 150 - 80 * (self.canvas_clicks % 2), size["height"] - 150)
 
     def press(self, keys: str) -> None:
         """Press keys when the graph's own undo is not still at work: it ignores keys then."""

@@ -201,12 +201,13 @@ def test_every_shipped_replacement_leads_to_a_node_that_exists(host, pack_module
 
 
 def test_the_doctor_s_node_reports_as_text_and_is_never_cached(call, pack, pack_module, caplog):
-    (report,) = call("CapHumanDoctor", checksums=False)
-    assert report.startswith("CapHuman doctor")
+    report, following = call("CapHumanDoctor", checksums=False)
     assert report.startswith("Next: ")
+    assert "CapHuman doctor" in report
+    assert report.startswith(following)
     node = pack_module("nodes.doctor").Doctor
     assert node.fingerprint_inputs(False) != node.fingerprint_inputs(False)
-    assert node.execute(False).ui.as_dict() == {"text": (report,)}
+    assert node.execute(False).ui.as_dict() == {"text": (following,)}
 
 
 def test_the_log_has_the_doctor_s_line_and_survives_its_failure(pack_module, caplog, monkeypatch):
