@@ -59,8 +59,8 @@ class _Run:
             actor, task = self._hands.pop(done)
             try:
                 outcome = self._ray.get(done)
-            except self._ray.exceptions.RayActorError as error:
-                self._lost(task, error)
+            except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
+                self._lost(task, error)      # with its machine went the worker, or what it had done and nobody had fetched yet
                 continue
             except self._ray.exceptions.RayTaskError as error:
                 self._explain(error)

@@ -73,6 +73,9 @@ class FakeRay:
         class RayActorError(Exception):
             pass
 
+        class ObjectLostError(Exception):
+            pass
+
         class RayTaskError(Exception):
             pass
 
