@@ -191,7 +191,7 @@ def test_the_contact_sheet_fits_any_shape(size):
         buffer = io.BytesIO()
         Image.fromarray(np.full((size[1], size[0], 3), shade, np.uint8)).save(buffer, "PNG")
         return buffer.getvalue()
-    titles = ["Faces found", "Fitted head over the photo", *contact_sheet.MAPS, "Predicted face mask", "Portrait", "e1", "e2", "e3"]
+    titles = ["Face taken", "Fitted head over the photo", *contact_sheet.MAPS, "Predicted face mask", "Portrait", "e1", "e2", "e3"]
     prompt = {str(index): {"class_type": "PreviewImage", "_meta": {"title": title}} for index, title in enumerate(titles)}
     result = Result(images={node: [encoded(40 + 20 * int(node))] for node in prompt}, total_seconds=1.0)
     captions = [caption for caption, _ in prompts.EDITS]

@@ -108,7 +108,7 @@ def test_the_saved_picture_comes_back_with_its_graph(portrait):
 def test_every_picture_before_the_sampler_is_there(portrait):
     prompt, previews, result, _ = portrait
     photo = Image.open(GOLDEN / "face_photo_astronaut.png").convert("RGB")
-    for title in ("Faces found", "Fitted head over the photo"):
+    for title in ("Face taken", "Fitted head over the photo"):
         shown = picture(result, prompt, title).convert("RGB")
         assert shown.size == photo.size
         changed = (np.asarray(shown) != np.asarray(photo)).any(-1).mean()

@@ -58,7 +58,7 @@ def make(prompt: dict[str, Any], previews: Sequence[str], result: Any, captions:
     heads = [_decode(result.images[node][0]) for node in previews]
     drawn_boxes = [drawn.getbbox() for drawn in maps + heads]
     box = _square_around(_union([found for found in drawn_boxes if found]), maps[0].size, 0.06)
-    photo, fitted = picture("Faces found"), picture("Fitted head over the photo")
+    photo, fitted = picture("Face taken"), picture("Fitted head over the photo")
     columns = [
         [Panel(photo, "1  Photo", "faces found and numbered"),
          Panel(fitted.crop(_square_around(ImageChops.difference(fitted, photo).getbbox(), fitted.size, 0.2)), "2  Fitted head",
