@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ..check import InputError, fail
-from .torch_files import read_torch
+from .torch_files import MOST_IN_MEMORY, read_torch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
-MOST_IN_MEMORY = 256 << 20               # bytes of a file that is read rather than mapped: head models, identities, small networks
 MOST_HEADER, MOST_TENSORS = 16 << 20, 50_000    # of a .safetensors file; a whole checkpoint has 300 kB and 2,000
 TORCH_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".tar", ".pkl")
 

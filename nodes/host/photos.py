@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import folder_paths
 
 from ...caphuman_core.check import fail
-from .folders import inside, leaves_folder
+from .saved_files import own_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +53,7 @@ def photo_path(name: str) -> Path:
     """The file that a chosen name stands for; InputError if there is none, or if it lies outside the host's folders."""
     if name in sample_names():
         return SAMPLES / name.removesuffix(IN_TEMP)
-    path = _own(name)
+    path = own_file(name)
     if path is None:
         fail("image", "must be a picture in ComfyUI's input folder, or a sample", repr(name)[:120],
              "choose another, or drop a photo on the node")
@@ -69,13 +69,3 @@ def read_photo(name: str) -> tuple[Tensor, Tensor]:
     except Exception as error:           # Pillow and the video library raise many kinds, by format
         fail(f"image {shown!r}", "must be a picture that can be read", type(error).__name__,
              "save it as PNG or JPEG and choose it again")
-
-
-def _own(name: str) -> Path | None:
-    if leaves_folder(name):
-        return None
-    plain, folder = folder_paths.annotated_filepath(name)
-    folder = folder or folder_paths.get_input_directory()
-    if leaves_folder(plain) or not (path := Path(folder, plain)).is_file() or not inside(path, [folder]):
-        return None
-    return path

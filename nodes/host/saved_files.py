@@ -24,7 +24,7 @@ def saved_files(suffix: str) -> list[str]:
 
 def saved_path(name: str, suffix: str, what: str, saver: str) -> Path:
     """Full path of a chosen saved file; names that leave the host's folders are refused like missing ones."""
-    path = _saved(name)
+    path = own_file(name)
     if path is None or not path.name.lower().endswith(suffix):
         fail(f"{what} file", f"must be a {suffix} file in the input or output folder", repr(name),
              f"make one with {saver}, then press R to refresh the node")
@@ -33,11 +33,11 @@ def saved_path(name: str, suffix: str, what: str, saver: str) -> Path:
 
 def saved_stamp(name: str) -> str:
     """Changes when a saved file is replaced: the `fingerprint_inputs` of nodes that load saved files."""
-    path = _saved(name)
+    path = own_file(name)
     return f"{path}:{path.stat().st_mtime_ns}" if path is not None else f"{name}:missing"
 
 
-def _saved(name: str) -> Path | None:
+def own_file(name: str) -> Path | None:
     """The file an annotated name stands for; None if there is none, or if it lies (by links too) outside input and output.
 
     Unlike models, which people link to from other disks, these names travel in workflows of strangers.
