@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tools.devkit.places import ROOT, host_tree, say
+from tools.devkit.places import GPU_OUTPUT, host_tree, say
 
 from . import card, report, run
 from .parts import GROUPS, PARTS
@@ -22,7 +22,7 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="dev.py gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=9.0, help="all of it takes no longer (9)")
     parser.add_argument("--device", choices=["cuda", "cpu"], help="where (the card, where torch sees one)")
-    parser.add_argument("--out", type=Path, default=ROOT / ".gpu-output", help="folder of the results (.gpu-output)")
+    parser.add_argument("--out", type=Path, default=GPU_OUTPUT, help="folder of the results (.gpu-output)")
     parser.add_argument("--size", choices=["full", "narrow"], help="of networks and pictures (full on a card)")
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), help="some of the parts")
     options = parser.parse_args(arguments)

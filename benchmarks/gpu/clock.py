@@ -39,6 +39,16 @@ def _on_processor(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
+def now(device: str) -> float:
+    """Seconds to take differences of: the wall's, once the card has done all it was given; of a processor its own (used with one
+    thread), which a busy machine does not disturb."""
+    if device == "cuda":
+        import torch
+        torch.cuda.synchronize()
+        return time.perf_counter()
+    return time.process_time()
+
+
 def peak(device: str, work: Callable[[], Any]) -> tuple[float | None, float | None]:
     """(most card memory that tensors held during the work, what they hold after it), MB; None without a card."""
     if device != "cuda":

@@ -99,7 +99,7 @@ def stages(setting: Setting) -> Iterator[tuple[str, Values]]:
     import torch
     t, side = tools(setting), SIDE[setting.size]
     made = portrait(t, side)
-    whole = seconds(setting.device, lambda: portrait(t, side), ROUNDS if setting.full else 2) * 1000
+    whole = seconds(setting.device, lambda: portrait(t, side), ROUNDS if setting.full else 1) * 1000
     with torch.inference_mode():
         for name, stage in STAGES.items():
             took = seconds(setting.device, lambda stage=stage: stage(t, made, side), ROUNDS if setting.full else 1, warm=0) * 1000

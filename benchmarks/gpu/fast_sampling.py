@@ -16,7 +16,7 @@ from .world import Pair, World
 WAYS: dict[str, Callable[[World], Pair]] = {
     "plain": worlds.plain, WITH_CAPFACE: worlds.with_capface, "two people": worlds.with_two_people,
     "straightforward CapFace": worlds.straightforwardly, "ordinary ControlNet": worlds.with_controlnet}
-ROUNDS = 3
+ROUNDS = {"full": 3, "narrow": 1}
 BATCHES = {"full": (1, 4, 8), "narrow": (1, 2)}
 CHANNELS_LAST, COMPILED = "channels last", "compiled"
 
@@ -51,7 +51,7 @@ def measured(setting: Setting, pair: Pair, batch: int = 1) -> Values:
     import comfy.model_management
     world = world_of(setting)
     comfy.model_management.unload_all_models()          # what another way left on the card is not this one's
-    took = sorted(each(setting.device, lambda: world.sample(pair, batch=batch), ROUNDS, warm=1))
+    took = sorted(each(setting.device, lambda: world.sample(pair, batch=batch), ROUNDS[setting.size], warm=int(setting.full)))
     middle = took[len(took) // 2]
     most, kept = peak(setting.device, lambda: world.sample(pair, batch=batch))
     work = tflop_of_a_run(world, pair, batch)

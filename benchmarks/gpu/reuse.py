@@ -4,17 +4,18 @@ Kept here as a measurement, not in the pack: see benchmarks/RESULTS.md.
 """
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 from . import world as worlds
+from .clock import now
 from .rows import Row, Setting, Values
 
-STEPS = {"full": 20, "narrow": 6}
+STEPS = {"full": 20, "narrow": 4}
 CELLS = {("full", "cuda"): 64, ("full", "cpu"): 16}
-EVERY = (1, 2, 3, 4)
+EVERY = {"full": (1, 2, 3, 4), "narrow": (1, 2)}
 
 
 def reusing(control: ModuleType, every: int) -> type:
@@ -44,7 +45,7 @@ def knob(setting: Setting) -> Iterator[tuple[str, Values]]:
     world.sample(worlds.with_capface(world), steps=1)
     plain, _, plain_seconds = _run(setting, world, worlds.plain(world))
     exact = inside_exactly = None
-    for every in EVERY:
+    for every in EVERY[setting.size]:
         control = reusing(world.control, every)(world.capface, world.person(mask="none"))
         latents, inside, whole = _run(setting, world, world.with_control(control), control)
         exact, inside_exactly = (latents, inside) if exact is None else (exact, inside_exactly)
@@ -56,18 +57,13 @@ def knob(setting: Setting) -> Iterator[tuple[str, Values]]:
 
 def _run(setting: Setting, world: worlds.World, pair: worlds.Pair, control: Any = None) -> tuple[Any, float, float]:
     """Final latents, seconds inside CapFace, seconds of the run."""
-    def now() -> float:
-        if setting.device == "cuda":
-            import torch
-            torch.cuda.synchronize()
-            return time.perf_counter()
-        return time.process_time()
-    start = now()
+    device = setting.device
+    start = now(device)
     if control is None:
-        return world.sample(pair).cpu(), 0.0, now() - start
-    with worlds.timed_control(control, now) as spent:
+        return world.sample(pair).cpu(), 0.0, now(device) - start
+    with worlds.timed_control(control, partial(now, device)) as spent:
         latents = world.sample(pair).cpu()
-    return latents, sum(spent), now() - start
+    return latents, sum(spent), now(device) - start
 
 
 def _rms(values: Any) -> float:

@@ -24,6 +24,7 @@ from .rows import Outcome, Setting
 NO_TIME, TIME_UP = "no time was left for its part", "the time was up"
 LEAST_SECONDS = 2.0                      # that a part is begun with: importing torch takes as long
 LOOK_SECONDS = 0.2
+CHILD: tuple[str, ...] = ("-m", "benchmarks.gpu.child")
 Plan = list[tuple[Part, Setting]]
 
 
@@ -75,7 +76,8 @@ def left_over(names: Sequence[str], setting: Setting, reason: str, state: str) -
         if reason and begun == (setting.part, name):
             made.append(Outcome(setting.part, name, name, state, said=f"cut off: {reason}"))
         elif name not in known:
-            made.append(Outcome(setting.part, name, name, state, said=f"not begun: {reason or 'it gave no line'}"))
+            why = reason or "it gave no line"
+            made.append(Outcome(setting.part, name, name, state, said=why if state == "left out" else f"not begun: {why}"))
     return made
 
 
@@ -86,7 +88,7 @@ def in_child(parts: Plan) -> str:
     path.write_text(json.dumps([{**dataclasses.asdict(one), "out": str(one.out)} for _, one in parts]), encoding="utf-8")
     (setting.out / BEGUN).unlink(missing_ok=True)
     environment = tool_environment({**first.environment, "COMFYUI_PATH": str(host_tree())})
-    command = [sys.executable, ROOT / "tools" / "devkit" / "guarded.py", "-m", "benchmarks.gpu.child", path]
+    command = [sys.executable, ROOT / "tools" / "devkit" / "guarded.py", *CHILD, path]
     with log.open("wb") as output, child(command, environment, output=output) as process:
         while True:
             try:

@@ -35,7 +35,7 @@ def measured(setting: Setting, batch: int) -> Values:
     """Loss and gradients of a batch; the optimizer's own step comes on top."""
     world = world_of(setting)
     step = train.ours(world, batch, SIZE[setting.size])
-    took = seconds(setting.device, step, 5 if setting.full else 1, warm=2 if setting.full else 1)
+    took = seconds(setting.device, step, *((5, 2) if setting.full else (1, 0)))
     most, _ = peak(setting.device, step)
     work = _tflop(step)
     return {"samples a second": batch / took, "peak, MB": most, "TFLOP a sample": work / batch,
@@ -44,7 +44,7 @@ def measured(setting: Setting, batch: int) -> Values:
 
 def steps(setting: Setting) -> Iterator[tuple[str, Values]]:
     """One sample, and a batch."""
-    for batch in (1, BATCH[setting.size]):
+    for batch in (1, BATCH[setting.size]) if setting.full else (BATCH[setting.size],):
         yield f"batch {batch}", measured(setting, batch)
 
 
