@@ -24,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = tuple(str(ROOT / folder) for folder in ("caphuman_core", "nodes"))
 aten = torch.ops.aten
 TO_CARD, TO_HOME, WAIT = "to the card", "from the card", "a number asked for"
-SIZED_BY_NUMBERS = (aten.nonzero.default, aten.equal.default, aten.masked_select.default, aten._unique2.default, aten.unique_consecutive.default,
-                    aten.repeat_interleave.Tensor)
+SIZED_BY_NUMBERS = (aten.nonzero.default, aten.equal.default, aten.masked_select.default, aten._unique2.default,
+                    aten.unique_consecutive.default, aten.repeat_interleave.Tensor)
 INDEXED = (aten.index.Tensor, aten.index_put_.default, aten.index_put.default, aten._index_put_impl_.default)
 
 
@@ -59,8 +59,8 @@ class OnCard(torch.Tensor):
     @staticmethod
     def __new__(cls, numbers: torch.Tensor) -> OnCard:
         made = torch.Tensor._make_wrapper_subclass(
-            cls, numbers.size(), strides=numbers.stride(), storage_offset=numbers.storage_offset(), dtype=numbers.dtype, device=CARD,
-            requires_grad=False)
+            cls, numbers.size(), strides=numbers.stride(), storage_offset=numbers.storage_offset(), dtype=numbers.dtype,
+            device=CARD, requires_grad=False)
         made.numbers = numbers
         return made
 
@@ -157,7 +157,7 @@ def a_card() -> Iterator[Crossings]:
     torch._C._ensureCUDADeviceGuardSet()             # torch's own fake tensors need it too where there is no driver
     before, crossings = _active, Crossings()
     _active = _Mode(crossings)
-    with mock.patch("torch.cuda._lazy_init", lambda: None), mock.patch("torch.cuda.current_device", lambda: 0), \
+    with mock.patch("torch.cuda._lazy_init", return_value=None), mock.patch("torch.cuda.current_device", return_value=0), \
             torch.backends.cudnn.flags(enabled=False), _FromLists(), _active:
         try:
             yield crossings

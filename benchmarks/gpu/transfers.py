@@ -1,5 +1,5 @@
-"""What crosses between the card and the processor in a portrait, stage by stage, models being where they are: counted on a card that
-is not there (pretend.py), so that the counts are the same everywhere."""
+"""What crosses between the card and the processor in a portrait, stage by stage, models being where they are: counted on a card
+that is not there (pretend.py), so that the counts are the same everywhere."""
 from __future__ import annotations
 
 import contextlib

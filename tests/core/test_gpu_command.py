@@ -189,7 +189,8 @@ def test_parts_after_one_that_broke_the_process_get_another(tmp_path):
 # --- the report
 
 def test_results_are_tables_with_what_is_missing_below():
-    outcomes = [Outcome("fast", "a", "a", "done", {"ms": 1.23456, "of plain": None}), Outcome("fast", "b", "b", "done", {"ms": 2000.4}),
+    outcomes = [Outcome("fast", "a", "a", "done", {"ms": 1.23456, "of plain": None}),
+                Outcome("fast", "b", "b", "done", {"ms": 2000.4}),
                 Outcome("fast", "c", "c", "done", {"equal": True}), Outcome("fast", "d", "d", "failed", said="why | not")]
     assert report.table("fast", outcomes).splitlines() == [
         "## fast", "", "|  | ms | of plain |", "| --- | --- | --- |", "| a | 1.23 |  |", "| b | 2000 |  |", "",

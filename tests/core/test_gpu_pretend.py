@@ -43,7 +43,8 @@ def test_a_tensor_says_that_it_lies_on_the_card():
 
 
 @pytest.mark.parametrize(("ask", "way"), [
-    (lambda x: float(x[0]), WAIT), (lambda x: bool((x > 1).any()), WAIT), (lambda x: x.nonzero(), WAIT), (lambda x: x.tolist(), TO_HOME),
+    (lambda x: float(x[0]), WAIT), (lambda x: bool((x > 1).any()), WAIT), (lambda x: x.nonzero(), WAIT),
+    (lambda x: x.tolist(), TO_HOME),
     (lambda x: torch.equal(x, x.clone()), WAIT), (lambda x: x.new_tensor([1.0, 2.0]), TO_CARD),
     (lambda x: torch.tensor([0, 1], device=x.device), TO_CARD), (lambda x: x[torch.tensor([1, 0])], TO_CARD),
     (lambda x: x.copy_(torch.ones(3)), TO_CARD), (lambda x: torch.ones(3).copy_(x), TO_HOME)])
