@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -24,8 +25,15 @@ class TexturedMesh:
 
 def textured_mesh(head: Head, model: HeadModel) -> TexturedMesh:
     """The world-space surface of each head of the batch."""
+    unique, corners = _split_along_seams(model)
+    uvs = model.uvs[unique[:, 1]] * torch.tensor([1.0, -1.0]) + torch.tensor([0.0, 1.0])
+    return TexturedMesh(verts=pose(head, model).verts[:, unique[:, 0]], faces=corners, uvs=uvs,
+                        texture=albedo_texture(model, head.texture).clamp(0, 1).movedim(1, -1).contiguous())
+
+
+@lru_cache(maxsize=4)
+def _split_along_seams(model: HeadModel) -> tuple[Tensor, Tensor]:
+    """The pairs (vertex, uv) that occur [N, 2], and each triangle's three of them [F, 3]. Finding them takes as long as drawing."""
     pairs = torch.stack([model.faces, model.uv_faces], -1).flatten(0, 1)                      # [F*3, (vertex, uv)]
     unique, corner = torch.unique(pairs, dim=0, return_inverse=True)
-    uvs = model.uvs[unique[:, 1]] * torch.tensor([1.0, -1.0]) + torch.tensor([0.0, 1.0])
-    return TexturedMesh(verts=pose(head, model).verts[:, unique[:, 0]], faces=corner.view(-1, 3), uvs=uvs,
-                        texture=albedo_texture(model, head.texture).clamp(0, 1).movedim(1, -1).contiguous())
+    return unique, corner.view(-1, 3)

@@ -88,3 +88,35 @@ def test_the_line_of_the_pack_that_asked_is_told():
     assert {"caphuman_core/render/maps.py", "caphuman_core/render/raster.py"} <= places
     assert all(place.startswith("caphuman_core/") for place in places)
     assert crossings.seen[-1].place == "the host"
+
+
+def test_heads_are_drawn_together_on_a_card_and_look_as_alone():
+    """Two skins, two lights, one place without a head; the same bits, and waits that do not grow with the number of heads."""
+    from caphuman_core.flow import Head
+    from caphuman_core.head.edit.edit import Edit, edit_head
+    from caphuman_core.head.model.head_model import load_builtin
+    from caphuman_core.head.new import new_head
+    from caphuman_core.render.maps import render
+    model = load_builtin()
+    one = new_head(model, 64, 64)
+    heads = Head.stack([edit_head(one, model, Edit(yaw_degrees=angle)) for angle in (-30, 0, 20, 40)])
+    skins = torch.zeros_like(heads.texture)
+    skins[1] = 1.0
+    lights = heads.light * torch.tensor([1.0, 0.5, 0.8, 1.2])[:, None, None]
+    heads = heads.replace(texture=skins, light=lights, present=torch.tensor([True, True, False, True]))
+    steps: list[int] = []
+    with a_card() as crossings:
+        there = render(heads, model, 64, 48, step=steps.append, device=CARD)
+        got = [value.cpu() for value in (there.hint().maps, there.mask, there.depth)]
+        before = len(crossings.seen)
+        render(Head.stack([one] * 2), model, 64, 48, device=CARD)
+        two = len(crossings.seen) - before
+        render(Head.stack([one] * 6), model, 64, 48, device=CARD)
+        assert len(crossings.seen) - before - two == two
+    here = render(heads, model, 64, 48)
+    for mine, want in zip(got, (here.hint().maps, here.mask, here.depth), strict=True):
+        assert torch.equal(mine, want)
+    assert steps == [2, 4]
+    for i in (0, 1, 3):
+        assert torch.equal(render(heads[i], model, 64, 48).hint().maps, here.hint().maps[i:i + 1])
+    assert not here.mask[2].any()
