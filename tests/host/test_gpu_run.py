@@ -79,8 +79,8 @@ def test_nothing_goes_to_the_processor_and_back_while_sampling(run):
     assert later["to the card, kB"] < 0.1                       # which entry each row has, and how strongly it acts
     assert crossed["the first step"]["from the card"] == 0
     assert crossed["Fit Head (landmarks)"]["from the card"] == crossed["Fit Head (landmarks)"]["to the card"] == 0
-    identity = crossed["Encode Identity"]
-    assert (identity["to the card"], identity["from the card"], identity["a number asked for"]) == (2, 2, 0)   # one for each network
+    identity = crossed["Encode Identity"]                       # there and back, for each of the two networks
+    assert (identity["to the card"], identity["from the card"], identity["a number asked for"]) == (2, 2, 0)
     detect = crossed["Detect Faces"]                            # ten levels of the pyramid, then two networks
     assert detect["a number asked for"] == 10
     assert detect["from the card"] < 20
