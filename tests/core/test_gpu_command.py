@@ -220,3 +220,13 @@ def test_targets_name_columns_and_rows_that_exist():
     for constant in ("WITH_CAPFACE", "OF_PLAIN", "OF_STRAIGHTFORWARD", "BEYOND_WEIGHTS"):
         assert constant in (folder / "fast_sampling.py").read_text(encoding="utf-8")
     assert "hint_row(side, batch)" in (folder / "fast_hint.py").read_text(encoding="utf-8")
+
+
+def test_without_pytorch3d_its_rows_are_left_out(tmp_path, monkeypatch):
+    import importlib.util
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for part in ("fast: hint", "right: faces and heads"):
+        mine = [row for row in child.rows_of(next(one for one in parts.PARTS if one.name == part)) if row.name == "pytorch3d"]
+        assert len(mine) == 1
+        got = found(tmp_path, *mine, size="narrow")["pytorch3d"]
+        assert (got.state, got.said) == ("left out", "pytorch3d is not installed")
