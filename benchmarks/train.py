@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.clock import seconds
+from benchmarks.gpu.compiling import compile_blocks
 from benchmarks.gpu.machine import matmul_tflops
 from benchmarks.gpu.rows import Setting
 
@@ -303,8 +304,8 @@ def compile_world(world: World, backend: str = "inductor") -> World:
     network, unet = world.step.network, world.unet
     for module in (network, unet):
         module.to(memory_format=torch.channels_last)
-    for block in (*network.input_blocks, network.middle_block, *unet.input_blocks, unet.middle_block, *unet.output_blocks):
-        block.compile(backend=backend)
+    blocks = (*network.input_blocks, network.middle_block, *unet.input_blocks, unet.middle_block, *unet.output_blocks)
+    compile_blocks(blocks, backend)
     return world
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import world as worlds
 from .clock import MB, each, peak
+from .compiling import compile_blocks
 from .machine import matmul_tflops
 from .rows import Row, Setting, Values
 from .targets import BEYOND_WEIGHTS, OF_PLAIN, OF_STRAIGHTFORWARD, WITH_CAPFACE
@@ -110,8 +111,7 @@ def compile_world(world: World, backend: str) -> World:
     from comfy_api.torch_helpers import set_torch_compile_wrapper
     network = world.capface.network
     set_torch_compile_wrapper(model=world.base, backend=backend)
-    for block in (*network.input_blocks, network.middle_block):
-        block.compile(backend=backend)
+    compile_blocks((*network.input_blocks, network.middle_block), backend)
     return world
 
 

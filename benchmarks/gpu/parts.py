@@ -31,7 +31,7 @@ PARTS: Sequence[Part] = (
     Part("right: diffusion", "right_diffusion", 0.11, group="right"),
     Part("right: faces and heads", "right_faces", 0.06, group="right"),
     Part("right: ten equal runs", "right_repeats", 0.07, ("--deterministic",), DETERMINISTIC, group="right"),
-    Part("fast: sampling", "fast_sampling", 0.22, group="fast"),
+    Part("fast: sampling", "fast_sampling", 0.26, group="fast"),
     Part("fast: hint", "fast_hint", 0.07, group="fast"),
     Part("fast: photo to conditioning", "fast_photo", 0.07, group="fast"),
     Part("fast: transfers", "transfers", 0.03, group="fast"),
@@ -41,7 +41,7 @@ PARTS: Sequence[Part] = (
     _roomy("no smart memory", 0.04, "--disable-dynamic-vram", "--disable-smart-memory"),
     _roomy("no async offload", 0.04, "--novram", "--disable-async-offload"),
     _roomy("dynamic VRAM", 0.04),
-    Part("training", "training", 0.05, group="training"),
+    Part("training", "training", 0.08, group="training"),
     Part("reuse of residuals", "reuse", 0.03, group="reuse"),
 )
 GROUPS = tuple(dict.fromkeys(part.group for part in PARTS))
