@@ -12,11 +12,9 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import av
 import pytest
 import workflow_models
 from frontend import STORE, Frontend
-from PIL import Image, ImageChops
 
 from tools.demo.client import Client
 from tools.make_workflows import api_form, build
@@ -57,7 +55,6 @@ def stand_ins(server_folder, weights, url):
     """(node class, input) -> the stand-in's file name; the photos that the workflows name are there too."""
     for name, photo in PHOTOS.items():
         shutil.copyfile(ROOT / "tests" / "photos" / photo, server_folder / "input" / name)
-    write_video(server_folder / "input" / "video.mp4", server_folder / "input" / "photo.jpg")
     return workflow_models.write_all(server_folder / "models", weights)
 
 
@@ -82,18 +79,6 @@ def page(shared_page):
 @pytest.fixture(scope="module")
 def object_info(shared_page):
     return json.loads(shared_page.get("/object_info"))
-
-
-def write_video(path, photo):
-    """Four frames: a photo that drifts to the right."""
-    with Image.open(photo) as picture:
-        frame = picture.convert("RGB").resize((256, 320))
-    with av.open(str(path), "w") as film:
-        stream = film.add_stream("mpeg4", rate=4)
-        stream.width, stream.height = frame.size
-        for shift in range(4):
-            film.mux(stream.encode(av.VideoFrame.from_image(ImageChops.offset(frame, 4 * shift, 0))))
-        film.mux(stream.encode())
 
 
 def content(path):
