@@ -57,7 +57,8 @@ def choices(host):
         for given in inputs:
             for name in getattr(given, "options", None) or ():
                 if str(name).startswith("by_"):
-                    others = {other.id: other.default for other in inputs if other is not given and isinstance(other, io.WidgetInput)}
+                    others = {other.id: other.default for other in inputs
+                              if other is not given and isinstance(other, io.WidgetInput)}
                     yield node_id, given.id, name, others
 
 
