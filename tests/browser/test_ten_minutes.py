@@ -61,7 +61,7 @@ class Walk:
 
     def shot(self, step: str) -> None:
         FOLDER.mkdir(parents=True, exist_ok=True)
-        self.page.page.wait_for_timeout(700)             # frames that are still to come are no condition one could wait for
+        self.page.page.wait_for_timeout(300)             # frames that are still to come are no condition one could wait for
         self.page.page.screenshot(path=str(FOLDER / f"{self.name}_{len(list(FOLDER.glob(f'{self.name}_*'))):02}_{step}.png"))
 
     def by_id(self, part: str):

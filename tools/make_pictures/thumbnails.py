@@ -153,8 +153,9 @@ def portrait() -> list[list[Tile]]:
 
 def first_head() -> list[list[Tile]]:
     start = edited(new_head(model(), DRAWN, DRAWN), FRONT, "set")
-    heads = [edited(start, edit) for edit in (Edit(yaw_degrees=25, expressions={"smile": 0.8}),
-                                              Edit(yaw_degrees=-30, roll_degrees=-6, expressions={"smile": 1.0, "mouth_open": 0.6}))]
+    edits = (Edit(yaw_degrees=25, expressions={"smile": 0.8}),
+             Edit(yaw_degrees=-30, roll_degrees=-6, expressions={"smile": 1.0, "mouth_open": 0.6}))
+    heads = [edited(start, edit) for edit in edits]
     return [[(shown(head), ""), (shown(head, "normals"), "normals" if head is heads[0] else "")] for head in heads]
 
 
