@@ -50,7 +50,7 @@ export const isTranslated = Object.keys(texts).length > 0;
 const literal = (text) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
 const told = (text) => text.replaceAll("{}", "").length;         // letters that the source says itself
 // The most telling first: what says little, as "{} in it", fits much.
-const makers = Object.entries(patterns).sort(([one], [other]) => told(other) - told(one)).map(([text, translation]) => (
+const makers = Object.entries(patterns).toSorted(([one], [other]) => told(other) - told(one)).map(([text, translation]) => (
   [new RegExp(`^${text.split("{}").map(literal).join("([\\s\\S]+?)")}$`), translation]));
 
 /** A translation with its parts said as well: {} takes the next of them, {0} that one, where a language has another order. */

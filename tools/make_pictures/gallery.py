@@ -30,10 +30,12 @@ EXPRESSIONS: tuple[tuple[str, dict[str, float]], ...] = (
 POSES = (("to the right", Edit(yaw_degrees=40)), ("looking up", Edit(yaw_degrees=-20, pitch_degrees=20)),
          ("over the shoulder", Edit(yaw_degrees=60, pitch_degrees=4, roll_degrees=-7)), ("tilted", Edit(roll_degrees=18)),
          ("profile", Edit(yaw_degrees=-80)))
+Light = tuple[float, float, float, float, tuple[float, float, float], Others]
 # As the editor's set-ups (web/editor/looks.js): azimuth, elevation, intensity, ambient, colour, fill and rim.
-LIGHTS = (("Rembrandt", (48, 42, 1.35, 0.18, WHITE, Others(0.12))), ("butterfly", (0, 55, 1.05, 0.28, WHITE, Others(0.1, 0.25))),
-          ("split", (90, 5, 1.5, 0.12, WHITE)), ("evening", (60, 12, 1.2, 0.3, (1.0, 0.66, 0.4), Others(0.1))),
-          ("window", (-65, 15, 1.15, 0.28, (0.66, 0.83, 1.0), Others(0.1))))
+LIGHTS: tuple[tuple[str, Light], ...] = (
+    ("Rembrandt", (48, 42, 1.35, 0.18, WHITE, Others(0.12))), ("butterfly", (0, 55, 1.05, 0.28, WHITE, Others(0.1, 0.25))),
+    ("split", (90, 5, 1.5, 0.12, WHITE, Others())), ("evening", (60, 12, 1.2, 0.3, (1.0, 0.66, 0.4), Others(0.1))),
+    ("window", (-65, 15, 1.15, 0.28, (0.66, 0.83, 1.0), Others(0.1))))
 
 
 def tile(picture: Image.Image, caption: str = "") -> Tile:
