@@ -10,7 +10,7 @@ from torch import Tensor
 from ..flow import Head
 from ..head.model.head_model import HeadModel
 from ..head.model.texture import albedo_texture
-from .maps import pose
+from .maps import pose, vertex_normals
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,17 @@ class TexturedMesh:
     faces: Tensor            # [F, 3]
     uvs: Tensor              # [N, 2] v down (glTF)
     texture: Tensor          # [B, H, W, 3] 0..1
+    normals: Tensor          # [B, N, 3] unit length; equal on both sides of a texture seam, so that no edge is seen there
 
 
 def textured_mesh(head: Head, model: HeadModel) -> TexturedMesh:
     """The world-space surface of each head of the batch."""
     unique, corners = _split_along_seams(model)
     uvs = model.uvs[unique[:, 1]] * torch.tensor([1.0, -1.0]) + torch.tensor([0.0, 1.0])
-    return TexturedMesh(verts=pose(head, model).verts[:, unique[:, 0]], faces=corners, uvs=uvs,
-                        texture=albedo_texture(model, head.texture).clamp(0, 1).movedim(1, -1).contiguous())
+    verts = pose(head, model).verts
+    return TexturedMesh(verts=verts[:, unique[:, 0]], faces=corners, uvs=uvs,
+                        texture=albedo_texture(model, head.texture).clamp(0, 1).movedim(1, -1).contiguous(),
+                        normals=vertex_normals(verts, model.faces)[:, unique[:, 0]])
 
 
 @lru_cache(maxsize=4)
