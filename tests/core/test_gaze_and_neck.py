@@ -96,7 +96,7 @@ def test_each_eyeball_turns_about_its_own_joint(model, yaw, pitch):
 
 
 def test_flame_s_correctives_of_the_eyes_are_used(flame_files):
-    """Rows 18 to 26 of the pose directions, each times an entry of (rotation - identity) of the left eye; the right eye's follow."""
+    """Rows 18 to 26 of the pose directions, each times an entry of (rotation - identity) of the left eye."""
     model = load_flame(flame_files)
     head = new_head(model, 64, 64).replace(gaze_radians=torch.tensor([[[0.3, 0.1], [0.0, 0.0]]]))
     still = replace(model, skinning=torch.nn.functional.one_hot(torch.zeros(len(model.template), dtype=torch.long), 5).float())
@@ -178,7 +178,7 @@ def test_root_and_neck_make_the_whole_turn():
 
 def test_nothing_jumps_where_left_and_right_meet_behind():
     just = math.pi - 1e-3
-    roots = [split_turn(torch.tensor([[0.0, way * just, 0.0]]), torch.ones(1))[0] for way in (1.0, -1.0)]
+    roots = [split_turn(torch.tensor([[0.0, way * just, 0.0]]), torch.tensor([0.5]))[0] for way in (1.0, -1.0)]
     one, other = (matrix_from_axis_angle(root) for root in roots)
     torch.testing.assert_close(one, other, atol=5e-3, rtol=0)
 
