@@ -23,7 +23,7 @@ const PULLS = {
 
 const LOOK = 2;                      // degrees of one key press
 const PAUSE = 500;                   // milliseconds that end a row of key presses
-const STRAIGHT = ["Home", "Delete", "Backspace"];      // keys that reset the gaze
+const STRAIGHT = new Set(["Home", "Delete", "Backspace"]);      // keys that reset the gaze
 
 const put = (name, value) => ({ [name]: bounded(name, rounded(value)) });
 
@@ -80,7 +80,7 @@ export class Handles {
     event.stopPropagation();             // Delete and letters are no shortcuts of the graph here
     if (step) this.#actions[step]();
     else if (looking) this.#actions.nudge(looking, PAUSE);
-    else if (STRAIGHT.includes(event.key)) this.#actions.put(starts(GAZE));
+    else if (STRAIGHT.has(event.key)) this.#actions.put(starts(GAZE));
     else return;
     event.preventDefault();
   }
