@@ -1,9 +1,10 @@
 /** Where the eyes look, as a point in front of the face that a hand draws along. Pure. */
 import { ownGaze } from "./head_math.js";
-import { bounded, GAZE, rounded } from "./pose_values.js";
+import { bounded, GAZE } from "./pose_values.js";
 
 const DEGREES = 180 / Math.PI;
 const AHEAD = 0.13;                  // metres from the eyes to the plane that the point lies in
+const FINE = 10;                     // steps a degree: what fits a number field
 const FLATTEST = 0.3;                // of that plane in the picture, as a share: seen more from the side, the point follows more slowly
 
 /** Yaw and pitch in degrees of the edited head's eyes, against the head. */
@@ -29,7 +30,7 @@ export function looked(head, values, [left, up]) {
   const before = gazeOf(head, values), [yaw, pitch] = before.map((angle) => angle / DEGREES);
   const x = AHEAD * Math.tan(yaw) + left, y = AHEAD * Math.tan(pitch) / Math.cos(yaw) + up;
   const after = [Math.atan2(x, AHEAD), Math.atan2(y, Math.hypot(x, AHEAD))].map((angle) => angle * DEGREES);
-  return Object.fromEntries(after.map((angle, k) => [GAZE[k], bounded(GAZE[k], rounded(values[GAZE[k]] + angle - before[k]))]));
+  return Object.fromEntries(after.map((angle, k) => [GAZE[k], bounded(GAZE[k], Math.round((values[GAZE[k]] + angle - before[k]) * FINE) / FINE)]));
 }
 
 /** What an arrow key changes, or null. */

@@ -63,15 +63,18 @@ export class Handles {
 
   #point(name) {
     const release = () => this.#release();
-    return el("div", { class: "caphuman-handle", ...marked(`handle-${name}`, TEXT.handles[name]), onpointerdown: (event) => this.#press(event),
-      onpointermove: (event) => this.#move(event, name), onpointerup: release, onpointercancel: release, onlostpointercapture: release,
-      ...(name === "gaze" ? this.#gazeAlone() : {}) });
+    const point = el("div", { class: "caphuman-handle", ...marked(`handle-${name}`, TEXT.handles[name]), onpointerdown: (event) => this.#press(event),
+      onpointermove: (event) => this.#move(event, name), onpointerup: release, onpointercancel: release, onlostpointercapture: release });
+    return name === "gaze" ? this.#withKeys(point) : point;
   }
 
-  /** What the point before the eyes has beyond the others: it takes the keyboard, and is set back by a double-click. */
-  #gazeAlone() {
-    return { class: "caphuman-handle caphuman-gaze", tabindex: 0, role: "application", onkeydown: (event) => this.#onKey(event),
-      ondblclick: (event) => { event.stopPropagation(); this.#actions.put(starts(GAZE)); } };
+  /** The point before the eyes takes the keyboard (by a text input, as in keys.js), and a double-click sets it back. */
+  #withKeys(point) {
+    point.classList.add("caphuman-gaze");
+    point.addEventListener("dblclick", (event) => { event.stopPropagation(); this.#lookAhead(); });
+    point.append(el("input", { type: "text", readonly: true, inputmode: "none", class: "caphuman-keys", role: "application",
+      "aria-label": TEXT.handles.gaze, onkeydown: (event) => this.#onKey(event) }));
+    return point;
   }
 
   #onKey(event) {
@@ -80,9 +83,14 @@ export class Handles {
     event.stopPropagation();             // Delete and letters are no shortcuts of the graph here
     if (step) this.#actions[step]();
     else if (looking) this.#actions.nudge(looking, PAUSE);
-    else if (STRAIGHT.has(event.key)) this.#actions.put(starts(GAZE));
+    else if (STRAIGHT.has(event.key)) this.#lookAhead();
     else return;
     event.preventDefault();
+  }
+
+  #lookAhead() {
+    this.#actions.settle();              // a row of key presses before it is a step of its own
+    this.#actions.put(starts(GAZE));
   }
 
   #press(event) {
@@ -90,7 +98,7 @@ export class Handles {
     event.preventDefault();
     event.stopPropagation();
     event.target.setPointerCapture(event.pointerId);
-    if (event.target.tabIndex === 0) event.target.focus({ preventScroll: true });
+    event.target.querySelector("input")?.focus({ preventScroll: true });
     this.#start = { x: event.clientX, y: event.clientY, values: this.#actions.read() };
   }
 

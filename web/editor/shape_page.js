@@ -7,8 +7,8 @@ import { TEXT } from "./text.js";
 
 const LISTS = { shape: SHAPE, texture: TEXTURE };
 
-/** "head-fat" as "Head fat". */
-const spoken = (name) => name.charAt(0).toUpperCase() + name.slice(1).replaceAll(/[-_]/g, " ");
+/** A name of the head model's in words: "nose-width" as "Nose width" where there are no better ones. */
+const spoken = (name) => TEXT.directions[name] ?? name.charAt(0).toUpperCase() + name.slice(1).replaceAll(/[-_]/g, " ");
 
 export class ShapePage {
   #rows;
@@ -46,7 +46,7 @@ export class ShapePage {
   #offer() {
     for (const [list, names] of Object.entries(LISTS)) {
       names.forEach((name, k) => this.#rows.offer(name, k < this.#names[list].length || this.#values[name] !== 0,
-        this.#names[list][k] ? TEXT.direction(spoken(this.#names[list][k])) : TEXT.values[name]));
+        this.#names[list][k] ? spoken(this.#names[list][k]) : TEXT.values[name]));
     }
   }
 }

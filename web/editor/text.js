@@ -43,7 +43,14 @@ export const TEXT = said({
   },
   shapeLists: { shape: "Shape", texture: "Skin" },
   shapeReset: ["As it came", "Sets shape and skin back to the head that comes in"],
-  direction: (name) => say(name),
+  // What the built-in head calls its first directions, in words.
+  directions: {
+    gender: "Feminine", age: "Age", weight: "Weight", african: "African", asian: "Asian", 'head-scale-vert': "Head height",
+    'head-scale-horiz': "Head width", 'head-scale-depth': "Head depth", 'head-back-scale-depth': "Back of the head",
+    'head-fat': "Full cheeks", 'skin lightness': "Lightness", 'skin warmth': "Warmth", redness: "Redness",
+    'lip colour': "Lip colour", 'brow darkness': "Brow darkness", 'iris lightness': "Iris lightness", stubble: "Stubble",
+    'brow thickness': "Brow thickness", 'iris blue': "Blue iris", 'eye shadow': "Eye shadow",
+  },
   sliderHint: "Drag, or type the number; double-click sets it back",
   linked: "This input is linked: the value comes from there.",
   ballLabel: "Light ball: drag to where the light comes from; past the rim it moves behind the head. Double-click sets it back.",
