@@ -102,10 +102,11 @@ def vertices_message(editor: EditorModel, request: dict[str, Any]) -> bytes:
     if neck:
         back = matrix_from_axis_angle(turn)[0]
         verts, landmarks = (verts - root) @ back + root, (landmarks - root) @ back + root
+    pivots = _pivots(model, identity)
     low, high = verts.amin(0), verts.amax(0)
     step = ((high - low) / LEVELS).clamp(min=1e-12)
     header = {"fingerprint": model.fingerprint, "vertices": len(verts), "low": low.tolist(), "step": step.tolist(),
-              "root": root.tolist(), **_pivots(model, identity), "own": _pivots(model, own),
+              "root": root.tolist(), **pivots, "own": pivots if torch.equal(identity, own) else _pivots(model, own),
               "handles": {name: landmarks[list(points)].mean(0).tolist() for name, points in HANDLES.items()}}
     return _message(header, ((verts - low) / step).round().clamp(0, LEVELS).numpy().astype("<u2"))
 
