@@ -47,3 +47,5 @@ def _check(tensors: dict[str, Tensor], name: str) -> None:
     if wrong or batch < 1:
         fail(name, "must hold heads whose parts fit together", f"a mismatch in {', '.join(wrong) or 'their number'}",
              "save the head again")
+    if "neck_share" in tensors and bool((tensors["neck_share"].clamp(0, 1) != tensors["neck_share"]).any()):
+        fail(name, "must hold shares of the neck from 0 to 1", "others", "save the head again")

@@ -295,6 +295,13 @@ def test_files_keep_them_and_older_files_look_straight_ahead(model, tmp_path):
     assert old.neck_share.tolist() == [0.0]
 
 
+def test_a_file_with_more_than_all_of_the_neck_is_refused(model, tmp_path):
+    path = tmp_path / "a.head.safetensors"
+    save_head(looking(model, share=1.5), path)
+    with pytest.raises(InputError, match="must hold shares of the neck from 0 to 1"):
+        load_head(path)
+
+
 def test_a_file_whose_gaze_does_not_fit_is_refused(model, tmp_path):
     path = tmp_path / "a.head.safetensors"
     save_head(looking(model).replace(gaze_radians=torch.ones(1, 3, 2)), path)
