@@ -21,7 +21,7 @@ def build(workflow: Workflow) -> None:
     """Describe the graph."""
     model = workflow.node("CapHumanLoadHeadModel")
     new = workflow.node("CapHumanNewHead", head_model=model)
-    edit = workflow.node("CapHumanEditHead", head=new, head_model=model, yaw_degrees=25.0, smile=0.8)
+    edit = workflow.node("CapHumanEditHead", head=new, head_model=model, yaw_degrees=25.0, smile=0.8, neck_share=stages.NECK)
     drawn = stages.drawn(workflow, edit, model, pictures=False)
     maps = [workflow.node("PreviewImage", title, images=drawn.render[name], size=(280, 300))
             for title, name in (("Shaded", "shaded"), ("Normals", "normal"))]
