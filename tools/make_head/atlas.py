@@ -44,6 +44,8 @@ def build(rig: Rig, source: Source) -> Atlas:
     corner[island == NECK] = _neck(rig.verts[rig.faces[island == NECK]])
     for part, name in ((MOUTH, "MOUTH"), (TONGUE, "TONGUE"), (SOCKET, "SOCKET")):
         corner[island == part] = _boxed(makehuman[island == part], np.array(BOXES[name]))
+    below = rig.verts[rig.faces[rig.face_of == -3]]
+    corner[rig.face_of == -3] = [0.5, NECK_TOP / 2] + below[..., [0, 2]] * [0.5, 0.1]     # shares the neck's skin
     corner[island == EYE] = _eye(rig)
     corner[island == TEETH], corner[island == GUM] = _teeth(rig, island)
     keyed = np.concatenate([rig.faces.reshape(-1, 1), np.round(corner.reshape(-1, 2), 6)], 1)
@@ -60,6 +62,7 @@ def _islands(rig: Rig, makehuman: np.ndarray, socket: np.ndarray) -> np.ndarray:
     island[(middle[:, 0] > 0.74) & (middle[:, 1] < 0.14)] = MOUTH
     island[base >= anatomy.SKIN_END] = TONGUE
     island[rig.face_of == -1] = EYE
+    island[rig.face_of == -3] = NECK
     teeth = rig.face_of == -2
     island[teeth] = np.where(_teeth_chart(rig, rig.faces[teeth])[..., 1].max(1) < 0, GUM, TEETH)
     return island

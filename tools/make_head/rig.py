@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import anatomy, teeth
+from . import anatomy, corrections, teeth
 from .mesh import eye_ball, mirror_pairs
 from .shape import Shape
 from .source import Source
@@ -17,9 +17,10 @@ ROOT, NECK, JAW = np.array([0, -0.147, -0.04]), np.array([0, -0.045, -0.03]), np
 JAW_BONES = ("jaw", "special04", "oris01", "oris02", "oris06.L", "oris06.R", "oris07.L", "oris07.R")
 EYE_SEGMENTS = 18
 SOCKET_RINGS = 3
+NECK_RINGS, NECK_SINKS = (1.0, 0.93, 0.7, 0.35), (0.0, 0.0025, 0.004, 0.005, 0.005)   # share of the rim; metres below it, with the middle
 LIPS_LEVEL, LIPS_BACK = -0.0387, 0.058       # metres: where the lips meet; skin farther back is cheek
 EYE_RADIUS = 0.0150          # metres, of MakeHuman's eye before placing
-# MakeHuman's blink carries the upper lid past the lower one; here 1 is just closed.
+# MakeHuman's blink carries the upper lid past the lower one; here 1 is about closed, and `corrections` makes it exact.
 STRENGTH = {"eyeBlinkLeft": 0.82, "eyeBlinkRight": 0.82}
 BODY = ("root", "spine", "clavicle", "shoulder", "breast", "neck01", "upperarm", "lowerarm", "pelvis")
 
@@ -30,9 +31,9 @@ class Rig:
 
     verts: np.ndarray                        # [V, 3]
     faces: np.ndarray                        # [F, 3]
-    face_of: np.ndarray                      # [F] triangle of the source, -1 for eyeballs, -2 for teeth
-    cut_face: np.ndarray                     # [F] triangle of the shape after its cut, -1 for eyeballs and teeth
-    base_index: np.ndarray                   # [V] base mesh vertex, -1 for eyeballs and teeth
+    face_of: np.ndarray                      # [F] triangle of the source, -1 for eyeballs, -2 for teeth, -3 below the neck
+    cut_face: np.ndarray                     # [F] triangle of the shape after its cut, -1 for what was added
+    base_index: np.ndarray                   # [V] base mesh vertex, -1 for what was added
     actions: dict[str, np.ndarray]           # [V, 3]
     changes: dict[str, np.ndarray]           # [V, 3]
     skinning: np.ndarray                     # [V, 5]
@@ -46,7 +47,7 @@ class Rig:
 
 
 def build(source: Source, shape: Shape) -> Rig:
-    return _with_teeth(_bare(source, shape))
+    return _with_teeth(_closed_neck(corrections.build(_bare(source, shape))))
 
 
 def _bare(source: Source, shape: Shape) -> Rig:
@@ -82,6 +83,50 @@ def _bare(source: Source, shape: Shape) -> Rig:
                  for name, offset in shape.changes.items()},
         skinning=weights, joint_regressor=_regressor(verts, joints, count, each), joints=joints,
         eye_polar=polar, skin_count=count, face_count=int(on_skin.sum()), pair=pair, teeth_chart=np.zeros((0, 2)))
+
+
+def _closed_neck(rig: Rig) -> Rig:
+    """A lid on the cut neck: rings that shrink and sink towards its middle, with vertices of their own at the rim, so that the
+    neck's shading stays as it was. Every vertex is a fixed mixture of the rim's, and moves with it."""
+    rim = _rim(rig.faces[rig.face_of >= 0])
+    count, before = len(rim), len(rig.verts)
+    mixes = [np.eye(count) * share + (1 - share) / count for share in NECK_RINGS] + [np.full((1, count), 1 / count)]
+    mix, sunk = np.concatenate(mixes), np.repeat([*NECK_SINKS], [*[count] * len(NECK_RINGS), 1])
+    ring = np.arange(count)
+    after = np.roll(ring, -1)
+    faces = [np.array([ring + k * count, ring + (k + 1) * count, after + (k + 1) * count]).T for k in range(len(NECK_RINGS) - 1)]
+    faces += [np.array([ring + k * count, after + (k + 1) * count, after + k * count]).T for k in range(len(NECK_RINGS) - 1)]
+    last = (len(NECK_RINGS) - 1) * count
+    faces = np.concatenate([*faces, np.array([ring + last, np.full(count, last + count), after + last]).T]) + before
+    verts = mix @ rig.verts[rim] - sunk[:, None] * [0, 1, 0]
+    twin = np.concatenate([np.abs(verts * [-1, 1, 1] - place).sum(1).argmin()[None] for place in verts])
+    many = len(verts)
+
+    def follow(offset: np.ndarray) -> np.ndarray:
+        return np.concatenate([offset, mix @ offset[rim]])
+
+    return replace(
+        rig, verts=_even(np.concatenate([rig.verts, verts]), np.append(rig.pair, twin + before)),
+        faces=np.concatenate([rig.faces, faces]), face_of=np.append(rig.face_of, np.full(len(faces), -3)),
+        cut_face=np.append(rig.cut_face, np.full(len(faces), -1)), base_index=np.append(rig.base_index, np.full(many, -1)),
+        actions={name: follow(offset) for name, offset in rig.actions.items()},
+        changes={name: follow(offset) for name, offset in rig.changes.items()}, skinning=follow(rig.skinning),
+        joint_regressor=np.concatenate([rig.joint_regressor, np.zeros((5, many))], 1), pair=np.append(rig.pair, twin + before))
+
+
+def _rim(faces: np.ndarray) -> np.ndarray:
+    """The vertices [N] of the lowest open border, in order, such that (border, inwards, next) faces down and out."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    known = {tuple(edge) for edge in edges.tolist()}
+    follow = {b: a for a, b in edges.tolist() if (b, a) not in known}
+    loops, left = [], set(follow)
+    while left:
+        loop = [left.pop()]
+        while follow[loop[-1]] in left:
+            loop.append(follow[loop[-1]])
+            left.discard(loop[-1])
+        loops.append(loop)
+    return np.array(max(loops, key=len))
 
 
 def _with_teeth(rig: Rig) -> Rig:

@@ -16,13 +16,12 @@ LIPS = np.array([0.700, 0.420, 0.385])
 BROW = np.array([0.245, 0.170, 0.125])
 LASH = np.array([0.085, 0.058, 0.046])
 FLESH = np.array([0.42, 0.17, 0.16])
-TONGUE = np.array([0.66, 0.32, 0.31])
+TONGUE = np.array([0.74, 0.37, 0.36])
 GUM = np.array([0.62, 0.33, 0.31])
-ENAMEL = np.array([0.86, 0.83, 0.765])
+ENAMEL = np.array([0.95, 0.915, 0.845])
 WHITE = np.array([0.83, 0.80, 0.775])        # of the eye
 IRIS = np.array([0.300, 0.190, 0.110])
 IRIS_DEGREES, PUPIL_DEGREES = 24.5, 9.5
-BASIS_TOP = 127              # largest whole number of a stored direction
 # The first seven mean what they meant in the head's first version; sign and size of each are in `directions`.
 NAMES = ("skin lightness", "skin warmth", "redness", "lip colour", "brow darkness", "iris lightness", "stubble",
          "brow thickness", "iris blue", "eye shadow", "freckles", "wrinkles")
@@ -69,8 +68,9 @@ def _sample(rig: Rig, chart: Atlas, seen_sky: np.ndarray) -> Surface:
     size = atlas.SIZE * FINE
     # the atlas as a flat mesh; pushed outwards a little, so that chart borders are covered
     flat = np.concatenate([chart.uvs * [2, -2] + [-1, 1], np.ones((len(chart.uvs), 1))], 1)
-    seen = rasterize(torch.tensor(flat)[None].float(), torch.tensor(chart.uv_faces), size, size)
-    face, weights = seen.face.numpy(), seen.weights.numpy()[..., None]
+    own = np.flatnonzero(rig.face_of != -3)                                                # what closes the neck shares its skin
+    seen = rasterize(torch.tensor(flat)[None].float(), torch.tensor(chart.uv_faces[own]), size, size)
+    face, weights = own[seen.face.numpy()], seen.weights.numpy()[..., None]
     weights = weights / weights.sum(1, keepdims=True)
     normals = vertex_normals(torch.tensor(rig.verts)[None].float(), torch.tensor(rig.faces))[0].numpy()
     corner = rig.faces[face]
@@ -119,8 +119,10 @@ def paint(on: Surface, places: Places) -> tuple[np.ndarray, dict[str, np.ndarray
     for part, own in ((atlas.MOUTH, FLESH), (atlas.TONGUE, _tongue(on)), (atlas.SOCKET, _socket(on, right, places)),
                       (atlas.TEETH, _enamel(on.uv)), (atlas.GUM, GUM)):
         here = on.island == part
-        depth = on.open[here, None] ** (1.3 if part in (atlas.MOUTH, atlas.TONGUE) else 0.5)
-        colour[here] = np.broadcast_to(own, colour.shape)[here] * depth
+        light = 0.35 + 0.65 * on.open[here, None] ** 0.5
+        if part in (atlas.MOUTH, atlas.TONGUE):                                            # little light reaches the back
+            light = light * (1 - (0.75 if part == atlas.MOUTH else 0.45) * _smooth(places.slit[-1, 2] - on.place[here, 2], 0.006, 0.045)[:, None])
+        colour[here] = np.broadcast_to(own, colour.shape)[here] * light
     eye = on.island == atlas.EYE
     colour[eye], masks["iris"][eye] = _eye(on.uv[eye])
     return colour, masks
@@ -169,7 +171,7 @@ def _skin_masks(on: Surface, right: np.ndarray, places: Places) -> dict[str, np.
     nostril = (p[31] + p[33]) / 2 + [-0.0005, 0.0035, -0.004]
     hollow = front * (_blob(right, nostril, 0.0042) * _smooth(-on.normal[:, 1], 0.0, 0.35)
                       + 0.6 * _smooth(-z + p[31, 2] - 0.004, 0, 0.004) * _blob(right, nostril - [0, 0, 0.006], 0.008))
-    lash = front * np.maximum(_smooth(-_line(right, places.lids[0])[0], -0.0017, -0.0005),
+    lash = front * np.maximum(_smooth(-_line(right, places.lids[0])[0], -0.0015, -0.0004),
                               0.30 * _smooth(-_line(right, places.lids[1])[0], -0.0011, -0.0004))
     beard = front * _smooth(-y, -p[33, 1] - 0.004, -p[33, 1] + 0.012) * _smooth(z, -0.02, 0.02) \
         * _smooth(y, p[8, 1] - 0.035, p[8, 1] - 0.01) * (1 - lips) * (1 - _blob(right, np.array([-0.036, -0.02, 0.05]), 0.018))
@@ -214,7 +216,7 @@ def _brow(right: np.ndarray, line: np.ndarray, size: float) -> np.ndarray:
     body = _smooth(half - gap, -0.0014, 0.0018)
     ends = _smooth(t, 0.0, 0.16) * _smooth(1 - t, -0.01, 0.16)
     hairs = 0.5 + 0.5 * np.sin(along / 0.00055 + side * 800 * (0.4 + t) + 2 * np.sin(along / 0.0027))
-    return body * ends * (0.70 + 0.30 * hairs)
+    return body * ends * (0.82 + 0.18 * hairs)
 
 
 def _eye(uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -252,6 +254,20 @@ def directions(mean: np.ndarray, masks: dict[str, np.ndarray]) -> list[np.ndarra
             -masks["lid"][:, None] * skin * mean * [0.16, 0.19, 0.15] - masks["lash"][:, None] * skin * 0.03,
             -masks["freckles"][:, None] * bare * mean * [0.10, 0.15, 0.17],
             -masks["wrinkles"][:, None] * bare * mean * [0.09, 0.11, 0.11] - masks["under eye"][:, None] * bare * 0.02]
+
+
+def gloss(rig: Rig, chart: Atlas, points68: np.ndarray) -> np.ndarray:
+    """[V] 0 dull .. 1 wet, for highlights in previews."""
+    shiny = np.full(len(rig.verts), 0.05)
+    right = rig.verts * np.where(rig.verts[:, :1] > 0, -1.0, 1.0) ** [1, 0, 0]
+    shiny += 0.10 * _blob(right, points68[30], 0.009) + 0.05 * _blob(right, points68[27] + [0, 0.03, 0], 0.022)
+    shiny += 0.05 * _blob(right, (points68[36] + points68[31]) / 2 * [1.15, 1, 1], 0.014)
+    lips = _inside(rig.verts[:, :2], _places(rig, points68).lips)
+    shiny += 0.16 * _smooth(lips, -0.0005, 0.002) * (rig.verts[:, 2] > 0.05)
+    for part, value in ((atlas.MOUTH, 0.05), (atlas.TONGUE, 0.20), (atlas.GUM, 0.30), (atlas.TEETH, 0.42), (atlas.EYE, 1.0)):
+        shiny[rig.faces[chart.island == part]] = value
+    shiny[rig.faces[chart.island == atlas.SOCKET]] = 0.1
+    return shiny
 
 
 def _image(where: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -16,7 +16,9 @@ Layout of the file (format "caphuman-head/1"); J joints are root, neck, jaw, lef
     contour_faces     [79, 17], contour_weights [79, 17, 3]  the jaw contour by yaw (see `landmarks.py`)
     full_faces        [68], full_weights [68, 3]           68 fixed landmarks, contour included
     texture_mean      [3, H, W]     0..1, red first, row 0 at v = 1
-    texture_basis     [T, 3, H, W]  0..1 per unit of code
+    texture_basis     [T, 3, H, W]  0..1 per unit of code; int8 where texture_scale is there
+    gloss             [V]      0 dull .. 1 wet, for highlights in previews (may be absent: dull)
+    texture_scale     [T]      what each direction of an int8 texture_basis is multiplied with (may be absent)
 
 Metadata: format, name, fingerprint (of the original tensors), expression_names and identity_names (JSON lists, may be
 empty), licence.
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
 JOINTS = 5                               # root, neck, jaw, left eye, right eye
 _FLOATS = ("template", "uvs", "identity_basis", "expression_basis", "pose_basis", "joint_regressor", "skinning",
-           "landmark_weights", "contour_weights", "full_weights", "texture_mean", "texture_basis")
+           "landmark_weights", "contour_weights", "full_weights", "texture_mean", "texture_basis", "gloss")
 _INDICES = ("faces", "uv_faces", "parents", "landmark_faces", "contour_faces", "full_faces")
 
 
@@ -67,6 +69,7 @@ class HeadModel:
     full_weights: Tensor
     texture_mean: Tensor
     texture_basis: Tensor
+    gloss: Tensor
     expression_names: tuple[str, ...] = ()
     identity_names: tuple[str, ...] = ()
 
@@ -85,15 +88,29 @@ def from_tensors(tensors: dict[str, Tensor], name: str, expression_names: tuple[
              "convert it again with python -m caphuman_core.convert")
     if "pose_basis" not in tensors and "template" in tensors:
         tensors["pose_basis"] = torch.zeros((JOINTS - 1) * 9, *tensors["template"].shape)
+    if "gloss" not in tensors and "template" in tensors:
+        tensors["gloss"] = torch.zeros(tensors["template"].shape[0])
     missing = sorted({*_FLOATS, *_INDICES} - tensors.keys())
     if missing:
         fail(f"head model '{name}'", "must hold every tensor of its format", f"no {', '.join(missing)}",
              "convert it again with python -m caphuman_core.convert")
-    mark = mark or fingerprint(tensors)
+    mark = mark or fingerprint({key: value for key, value in tensors.items() if key != "gloss"})
+    _unpack_texture(tensors, name)
     cast = {key: tensors[key].float() for key in _FLOATS} | {key: tensors[key].long() for key in _INDICES}
     _check(cast, name)
     return HeadModel(name=name, fingerprint=mark, expression_names=expression_names,
                      identity_names=identity_names, **cast)
+
+
+def _unpack_texture(tensors: dict[str, Tensor], name: str) -> None:
+    """Texture directions that are stored as whole numbers get their scale, in place."""
+    scale, basis = tensors.pop("texture_scale", None), tensors["texture_basis"]
+    if scale is None:
+        return
+    if basis.dim() != 4 or scale.shape != basis.shape[:1]:
+        fail(f"head model '{name}'", "must have one texture_scale for each direction of its texture_basis",
+             f"{list(scale.shape)} and {list(basis.shape)}", "use the file as it was published")
+    tensors["texture_basis"] = basis.float() * scale.float()[:, None, None, None]
 
 
 def _plain_types() -> tuple:
@@ -112,7 +129,7 @@ def _check(t: dict[str, Tensor], name: str) -> None:
         "pose_basis": ((JOINTS - 1) * 9, verts, 3), "landmark_faces": (51,), "landmark_weights": (51, 3),
         "contour_faces": (79, 17), "contour_weights": (79, 17, 3), "full_faces": (68,), "full_weights": (68, 3),
         "identity_basis": (None, verts, 3), "expression_basis": (None, verts, 3), "texture_mean": (3, None, None),
-        "texture_basis": (None, *t["texture_mean"].shape),
+        "texture_basis": (None, *t["texture_mean"].shape), "gloss": (verts,),
     }
     wrong = {key for key, shape in shapes.items() if not _fits(tuple(t[key].shape), shape)}
     counts = {"faces": verts, "uv_faces": uvs, "landmark_faces": triangles, "contour_faces": triangles, "full_faces": triangles}
