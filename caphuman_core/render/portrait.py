@@ -1,6 +1,7 @@
 """Heads to look at: smooth edges, moist eyes, and hair where it is wanted. Never a hint: CapFace knows none of this."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -36,15 +37,21 @@ class Portrait:
 
 
 def portrait(head: Head, model: HeadModel, width: int, height: int, framing: camera.Framing = "contain", hair: str = BALD,
-             hair_colour: tuple[float, float, float] = HAIR_COLOUR) -> Portrait:
-    """Draw each head of the batch at width x height pixels; heads that are not present leave their picture empty."""
+             hair_colour: tuple[float, float, float] = HAIR_COLOUR, step: Callable[[int], object] | None = None) -> Portrait:
+    """Draw each head of the batch at width x height pixels; heads that are not present leave their picture empty.
+
+    hair: a name of HAIR_STYLES; only the built-in head has any. hair_colour: albedo, 0..1. step(i) is called after i heads.
+    """
     finer = FINER if width * height * FINER ** 2 <= MOST_SAMPLES else 1
     placed = camera.reframe(head, width * finer, height * finer, framing)
     verts = pose(head, model).verts
     cap = hair_cap(model, hair)
-    pictures = [_drawn(placed[i], model, verts[i:i + 1], cap, hair_colour) if bool(head.present[i]) else
-                torch.zeros(4, height * finer, width * finer) for i in range(len(head))]
-    pooled = F.avg_pool2d(torch.stack(pictures), finer)
+    pooled = torch.zeros(len(head), 4, height, width)
+    for i in range(len(head)):
+        if bool(head.present[i]):
+            pooled[i] = F.avg_pool2d(_drawn(placed[i], model, verts[i:i + 1], cap, hair_colour), finer)
+        if step is not None:
+            step(i + 1)
     return Portrait(pooled[:, :3], pooled[:, 3])
 
 

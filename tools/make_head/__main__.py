@@ -89,7 +89,7 @@ def write(tensors: dict[str, np.ndarray], actions: list[str], path: Path) -> Non
 def in_bytes(basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Directions [T, 3, S, S] as int8 and the float32 scale [T] that each is multiplied with."""
     scale = np.abs(basis).max((1, 2, 3)) / 127
-    return np.round(basis / scale[:, None, None, None]).astype(np.int8), scale.astype(np.float32)
+    return np.ascontiguousarray(np.round(basis / scale[:, None, None, None]).astype(np.int8)), scale.astype(np.float32)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ OVERLAP = 0.0004             # metres: how far a closed border reaches over the 
 BALL_GAP = 0.0005            # metres between lid and eyeball
 CLOSED = ("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch", "mouthPress", "mouthShrug", "mouthPucker", "mouthLeft",
           "mouthRight", "mouthRoll", "cheekPuff", "cheekSquint", "noseSneer")    # actions that leave the lips together
-SMOOTHED = {"cheekPuff": 24, "mouthLeft": 4, "mouthRight": 4, "noseSneerLeft": 3, "noseSneerRight": 3}       # rounds
+SMOOTHED = {"cheekPuff": 24, "browOuterUpLeft": 8, "browOuterUpRight": 8, "browInnerUp": 3, "mouthLeft": 4, "mouthRight": 4, "noseSneerLeft": 3, "noseSneerRight": 3}       # rounds
 
 
 def build(rig: Rig) -> Rig:

@@ -24,7 +24,7 @@ def build(rig: Rig, chart: Atlas) -> np.ndarray:
     sky = np.where(inside, opened, closed)
     lid = np.unique(rig.faces[rig.face_of == -3])
     sky[lid] = BELOW                                                                       # nothing but the page lies below it
-    rim = np.abs(rig.verts[:, None] - rig.verts[lid]).sum(2).min(1) < 1e-9 if len(lid) else np.zeros(len(sky), dtype=bool)
+    rim = np.abs(rig.verts[:, None] - rig.verts[lid]).sum(2).min(1) < 1e-3 if len(lid) else np.zeros(len(sky), dtype=bool)
     sky[rim & (sky != BELOW)] = 1.0
     return (sky + sky[rig.pair]) / 2
 

@@ -149,7 +149,7 @@ def _enamel(uv: np.ndarray) -> np.ndarray:
     front = _smooth(-crown, -0.75, -0.55)                                                  # what lies behind the edge is in shadow
     colour = ENAMEL * (1 - np.array([0.02, 0.06, 0.14]) * _smooth(-crown, -0.25, 0.0)[:, None])
     colour = colour * (1 - np.array([0.10, 0.08, 0.05]) * _smooth(crown, 0.55, 0.8)[:, None])
-    return colour * (1 - 0.62 * _smooth(along, 0.10, 0.85))[:, None] * (0.5 + 0.5 * front)[:, None]
+    return colour * (1 - 0.50 * _smooth(along, 0.20, 1.0))[:, None] * (0.5 + 0.5 * front)[:, None]
 
 
 def _skin_masks(on: Surface, right: np.ndarray, places: Places) -> dict[str, np.ndarray]:

@@ -108,6 +108,7 @@ def _gum(arch: Arch):
     heights = np.array([height for _, height in arch.sizes])
     way = np.concatenate([np.linspace(a, b, GUM_PER_TOOTH, endpoint=False) for a, b in zip(starts[:-1], starts[1:], strict=True)]
                          + [starts[-1:]])
+    way[0] = 2e-5                                             # each half has its own vertices, even in the middle
     tooth = np.minimum(np.searchsorted(starts, way, side="right") - 1, len(heights) - 1)
     crown = np.interp(way, (starts[:-1] + starts[1:]) / 2, heights)
     share = (way - starts[tooth]) / (starts[tooth + 1] - starts[tooth])

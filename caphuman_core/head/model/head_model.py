@@ -20,7 +20,8 @@ Layout of the file (format "caphuman-head/1"); J joints are root, neck, jaw, lef
     gloss             [V]      0 dull .. 1 wet, for highlights in previews (may be absent: dull)
     texture_scale     [T]      what each direction of an int8 texture_basis is multiplied with (may be absent)
 
-Metadata: format, name, fingerprint (of the original tensors), expression_names and identity_names (JSON lists, may be
+Metadata: format, name, fingerprint (of the original tensors), replaces (JSON list: fingerprints of earlier versions of this
+head, whose codes mean the same on it), expression_names and identity_names (JSON lists, may be
 empty), licence.
 Floating point tensors may be stored in half precision; they are float32 in memory.
 """
@@ -28,6 +29,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +41,7 @@ from ..options import BUILT_IN
 if TYPE_CHECKING:
     from torch import Tensor
 
+BUILT_IN_FILE = Path(__file__).with_name("builtin_head.safetensors")
 JOINTS = 5                               # root, neck, jaw, left eye, right eye
 _FLOATS = ("template", "uvs", "identity_basis", "expression_basis", "pose_basis", "joint_regressor", "skinning",
            "landmark_weights", "contour_weights", "full_weights", "texture_mean", "texture_basis", "gloss")
@@ -88,13 +91,12 @@ def from_tensors(tensors: dict[str, Tensor], name: str, expression_names: tuple[
              "convert it again with python -m caphuman_core.convert")
     if "pose_basis" not in tensors and "template" in tensors:
         tensors["pose_basis"] = torch.zeros((JOINTS - 1) * 9, *tensors["template"].shape)
-    if "gloss" not in tensors and "template" in tensors:
-        tensors["gloss"] = torch.zeros(tensors["template"].shape[0])
-    missing = sorted({*_FLOATS, *_INDICES} - tensors.keys())
+    missing = sorted({*_FLOATS, *_INDICES} - {"gloss"} - tensors.keys())
     if missing:
         fail(f"head model '{name}'", "must hold every tensor of its format", f"no {', '.join(missing)}",
              "convert it again with python -m caphuman_core.convert")
-    mark = mark or fingerprint({key: value for key, value in tensors.items() if key != "gloss"})
+    mark = mark or fingerprint(tensors)
+    tensors.setdefault("gloss", torch.zeros(tensors["template"].shape[:1]))
     _unpack_texture(tensors, name)
     cast = {key: tensors[key].float() for key in _FLOATS} | {key: tensors[key].long() for key in _INDICES}
     _check(cast, name)
@@ -178,4 +180,24 @@ def _names(text: str, path: Path, key: str) -> tuple[str, ...]:
 
 def load_builtin() -> HeadModel:
     """The head that ships with the pack: CC0, made from MakeHuman by tools/make_head."""
-    return load_file(Path(__file__).with_name("builtin_head.safetensors"), BUILT_IN)
+    return load_file(BUILT_IN_FILE, BUILT_IN)
+
+
+@lru_cache(maxsize=1)
+def _builtin_info() -> tuple[str, frozenset[str], int]:
+    """Fingerprint of the built-in head, those of its earlier versions, and how many texture directions it has."""
+    info = read_metadata(BUILT_IN_FILE, "head model")
+    return info["fingerprint"], frozenset(json.loads(info["replaces"])), len(json.loads(info["texture_names"]))
+
+
+def up_to_date(mark: str, texture: Tensor) -> tuple[str, Tensor]:
+    """Fingerprint and texture code [B, T] of a head that an earlier built-in model drew, as the present one has them.
+
+    Its codes have kept their order and meaning; directions that came later are 0. Heads of other models stay as they are.
+    """
+    now, earlier, count = _builtin_info()
+    if mark not in earlier:
+        return mark, texture
+    padded = texture.new_zeros(len(texture), max(count, texture.shape[1]))
+    padded[:, :texture.shape[1]] = texture
+    return now, padded
