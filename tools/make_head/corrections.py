@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LID_REACH, LIP_REACH = 0.010, 0.007          # metres: skin so far from the border follows it
 FRIENDLY = 0.12              # of a smile, in the neutral face
+TONGUE_LIFT = 0.0055        # metres
 OVERLAP = 0.0004             # metres: how far a closed border reaches over the other one
 BALL_GAP = 0.0005            # metres between lid and eyeball
 CLOSED = ("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch", "mouthPress", "mouthShrug", "mouthPucker", "mouthLeft",
@@ -33,6 +34,7 @@ def build(rig: Rig) -> Rig:
     for name in actions:
         if name.startswith(CLOSED):
             actions[name] = actions[name] + _met_lips(rig, rig.verts + actions[name], 0.0)
+    actions["tongueOut"] = actions["tongueOut"] + _over_the_lip(rig, rig.verts + actions["tongueOut"])
     for side in ("Left", "Right"):
         name = f"eyeBlink{side}"
         actions[name] = _closed_lid(rig, actions[name], side == "Left")
@@ -70,6 +72,13 @@ def _met_lips(rig: Rig, verts: np.ndarray, overlap: float) -> np.ndarray:
     corner = _chain(rig, (anatomy.UPPER_LIP_INNER[0],))
     offset[[corner[0], rig.pair[corner[0]]]] = 0
     return (offset + offset[rig.pair] * [-1, 1, 1]) / 2 if _even(rig, verts) else offset
+
+
+def _over_the_lip(rig: Rig, verts: np.ndarray) -> np.ndarray:
+    """Offset [V, 3] that lifts what of the tongue lies farther out than the teeth, so that it rests on the lower lip."""
+    tongue = (rig.base_index >= anatomy.SKIN_END) & (rig.base_index < anatomy.TONGUE_END)
+    lift = TONGUE_LIFT * (1 - _falloff((verts[:, 2] - 0.050) / 0.018)) * tongue * (verts[:, 2] > 0.050)
+    return lift[:, None] * [0.0, 1.0, 0.0]
 
 
 def _even(rig: Rig, verts: np.ndarray) -> bool:

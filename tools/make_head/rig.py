@@ -97,7 +97,7 @@ def _closed_neck(rig: Rig) -> Rig:
     faces = [np.array([ring + k * count, ring + (k + 1) * count, after + (k + 1) * count]).T for k in range(len(NECK_RINGS) - 1)]
     faces += [np.array([ring + k * count, after + (k + 1) * count, after + k * count]).T for k in range(len(NECK_RINGS) - 1)]
     last = (len(NECK_RINGS) - 1) * count
-    faces = np.concatenate([*faces, np.array([ring + last, np.full(count, last + count), after + last]).T]) + before
+    faces = np.concatenate([*faces, np.array([ring + last, np.full(count, last + count), after + last]).T])[:, ::-1] + before
     verts = mix @ rig.verts[rim] - sunk[:, None] * [0, 1, 0]
     twin = np.concatenate([np.abs(verts * [-1, 1, 1] - place).sum(1).argmin()[None] for place in verts])
     many = len(verts)
@@ -115,7 +115,7 @@ def _closed_neck(rig: Rig) -> Rig:
 
 
 def _rim(faces: np.ndarray) -> np.ndarray:
-    """The vertices [N] of the lowest open border, in order, such that (border, inwards, next) faces down and out."""
+    """The vertices [N] of the lowest open border, in order, against the way the border runs in its own triangles."""
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     known = {tuple(edge) for edge in edges.tolist()}
     follow = {b: a for a, b in edges.tolist() if (b, a) not in known}

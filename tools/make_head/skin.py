@@ -17,7 +17,7 @@ BROW = np.array([0.245, 0.170, 0.125])
 LASH = np.array([0.085, 0.058, 0.046])
 FLESH = np.array([0.42, 0.17, 0.16])
 TONGUE = np.array([0.74, 0.37, 0.36])
-GUM = np.array([0.62, 0.33, 0.31])
+GUM = np.array([0.80, 0.47, 0.44])
 ENAMEL = np.array([0.95, 0.915, 0.845])
 WHITE = np.array([0.83, 0.80, 0.775])        # of the eye
 IRIS = np.array([0.300, 0.190, 0.110])
@@ -119,7 +119,8 @@ def paint(on: Surface, places: Places) -> tuple[np.ndarray, dict[str, np.ndarray
     for part, own in ((atlas.MOUTH, FLESH), (atlas.TONGUE, _tongue(on)), (atlas.SOCKET, _socket(on, right, places)),
                       (atlas.TEETH, _enamel(on.uv)), (atlas.GUM, GUM)):
         here = on.island == part
-        light = 0.35 + 0.65 * on.open[here, None] ** 0.5
+        least = {atlas.GUM: 0.55, atlas.TEETH: 0.5, atlas.TONGUE: 0.6}.get(part, 0.35)
+        light = least + (1 - least) * on.open[here, None] ** 0.5
         if part in (atlas.MOUTH, atlas.TONGUE):                                            # little light reaches the back
             light = light * (1 - (0.75 if part == atlas.MOUTH else 0.45) * _smooth(places.slit[-1, 2] - on.place[here, 2], 0.006, 0.045)[:, None])
         colour[here] = np.broadcast_to(own, colour.shape)[here] * light

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 # Widths and crown heights from the middle outwards, metres (mean values of adults).
-UPPER = ((0.0086, 0.0098), (0.0066, 0.0086), (0.0076, 0.0098), (0.0070, 0.0080), (0.0068, 0.0076), (0.0098, 0.0070))
+UPPER = ((0.0086, 0.0116), (0.0067, 0.0103), (0.0077, 0.0113), (0.0071, 0.0096), (0.0069, 0.0091), (0.0098, 0.0084))
 LOWER = ((0.0054, 0.0086), (0.0059, 0.0088), (0.0069, 0.0096), (0.0070, 0.0078), (0.0070, 0.0074), (0.0100, 0.0068))
 ACROSS = np.array([-0.5, -0.32, 0.0, 0.32, 0.5])             # columns, of the width
 BULGE = np.array([-0.0011, -0.0001, 0.0004, -0.0001, -0.0011])            # metres, forward, per column
@@ -33,7 +33,7 @@ class Arch:
     rise: float                              # metres that the gum line rises towards the last tooth
 
 
-ARCHES = {"upper": Arch(UPPER, (-0.0332, 0.0612), 0.0285, 0.044, -1.0, 0.0015),
+ARCHES = {"upper": Arch(UPPER, (-0.0308, 0.0612), 0.0285, 0.044, -1.0, 0.0015),
           "lower": Arch(LOWER, (-0.0486, 0.0572), 0.0262, 0.043, 1.0, 0.0010)}
 
 
