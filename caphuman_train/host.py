@@ -1,6 +1,7 @@
 """ComfyUI as a library: the trainer trains the very network that samples, so it loads the pack's nodes on the host's blocks."""
 from __future__ import annotations
 
+import atexit
 import importlib
 import importlib.util
 import os
@@ -72,3 +73,11 @@ def _prepare_host() -> None:
         comfy.cli_args.args.cpu = not torch.cuda.is_available()
         comfy.cli_args.args.use_pytorch_cross_attention = True      # the default on a CPU is ten times slower in training
     import utils.install_util  # noqa: F401     older hosts put comfy/ first on the path and would find comfy/utils.py
+    atexit.register(_let_go)
+
+
+def _let_go() -> None:
+    """Models need not be unpatched when the process ends, and their patchers' `__del__` would look for modules that are gone."""
+    patcher = sys.modules.get("comfy.model_patcher")
+    if patcher is not None and "__del__" in vars(patcher.ModelPatcher):
+        del patcher.ModelPatcher.__del__

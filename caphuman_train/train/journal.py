@@ -101,15 +101,18 @@ def summary(records: Sequence[StepRecord]) -> dict[str, float]:
     """Means over the records, the noise's error by timestep band as well."""
     timesteps, noise, mask, closed = (torch.cat([getattr(record, name).float() for record in records])
                                       for name in ("timesteps", "noise_error", "mask_error", "closed"))
-    entry = {"loss/noise": float(noise.mean()), "loss/mask": float(mask.mean()), "mask closed": float(closed.mean())}
-    for low, high in BANDS:
-        inside = (timesteps >= low) & (timesteps < high)
-        if inside.any():
-            entry[f"noise by timestep/{low:03}-{high - 1:03}"] = float(noise[inside].mean())
+    entry = {"loss/noise": float(noise.mean()), "loss/mask": float(mask.mean()), "mask closed": float(closed.mean()),
+             **{f"noise by timestep/{band}": error for band, error in by_timestep(timesteps, noise).items()}}
     norms = [float(record.gradient_norm) for record in records if record.gradient_norm is not None]
     if norms:
         entry["gradient norm"] = sum(norms) / len(norms)
     return entry
+
+
+def by_timestep(timesteps: Tensor, errors: Tensor) -> dict[str, float]:
+    """Means of errors [N] over each band of timesteps [N] that any of them lies in, by "200-399" and so on."""
+    inside = {f"{low:03}-{high - 1:03}": (timesteps >= low) & (timesteps < high) for low, high in BANDS}
+    return {band: float(errors[of_band].mean()) for band, of_band in inside.items() if of_band.any()}
 
 
 def require_finite(records: Sequence[StepRecord], gradients: bool) -> None:

@@ -98,16 +98,17 @@ def test_a_ray_worker_killed_in_the_middle_is_replaced_and_its_images_made(tmp_p
     """Two actors, each with a server it started. Without a shared folder everything goes through Ray's object store."""
     monkeypatch.chdir(PACK)                                 # the workers' servers are started from here
     plan = small_plan(tmp_path, 2, 2, 5, 3)                 # 60 images
-    killed = []
+    killed = {}                                             # place of the worker -> its process
     with Store.open(tmp_path) as store, Cluster("local", plan, tmp_path, 2, 1.0, COMMAND, (), shared=shared) as ray:
         def step(_):
-            if store.counts()["done"] == 12:
-                killed.append(ray.workers[0].seen["pid"])
-                os.kill(killed[0], signal.SIGKILL)
+            if store.counts()["done"] == 12:                # one of them may still be starting
+                killed.update([next((place, worker.seen["pid"]) for place, worker in enumerate(ray.workers) if "pid" in worker.seen)])
+                os.kill(*killed.values(), signal.SIGKILL)
         summary = asyncio.run(ray.run(store, list(store.records("planned")), Settings(waits=(0.2, 2.0)), step))
         assert [worker.seen["shared"] for worker in ray.workers] == [shared == "auto"] * 2
         assert len({worker.seen["url"] for worker in ray.workers}) == 2
-        assert ray.workers[0].seen["pid"] != killed[0]
+        assert all(ray.workers[place].seen["pid"] != pid for place, pid in killed.items())
+        assert killed
         assert (summary.done, summary.failed, summary.losses) == (60, 0, 1)
         assert set(summary.busy) == {"worker-0", "worker-1"}
         assert store.counts() == {"planned": 0, "leased": 0, "done": 60, "failed": 0}

@@ -24,7 +24,9 @@ def vue(request):
 
 
 def wait_views(page, heap: Heap, count: int) -> None:
-    """Until just so many views are left: one that waits for an answer of the server lives until that has come."""
+    """Until just so many views are left: one that waits for an answer of the server lives until that has come,
+    and the frontend holds the node that was hovered last until the mouse moves elsewhere."""
+    page.page.mouse.move(1300, 1000)
     page.wait(lambda: heap.count(VIEWS) == count, lambda: f"{heap.count(VIEWS)} views, not {count}")
 
 
@@ -81,7 +83,6 @@ def test_twenty_editors_live_and_leave_nothing(open_page, vue):
     page.load_api(GRAPH)
     page.look_at(3)
     editor.wait_ready()
-    page.page.mouse.move(1300, 1000)                        # away from what was hovered
     wait_views(page, heap, 1)
     left = held(heap)
     assert left["canvases"] <= one["canvases"] + 2, (one, left)     # the frontend's own may come and go
