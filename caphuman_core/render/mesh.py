@@ -7,9 +7,14 @@ import torch
 from torch import Tensor
 
 from ..flow import Head
+from ..head.model.hair import BALD, HairCap, hair_cap, posed_hair, strand_colour
 from ..head.model.head_model import HeadModel
 from ..head.model.texture import albedo_texture
 from .maps import pose
+from .portrait import HAIR_COLOUR
+
+HAIR_ROWS = 64               # texels of strands from the crown to their ends
+HAIR_EDGE = 0.02             # of them, at either end, that no vertex uses: colours of neighbours would mix in
 
 
 @dataclass(frozen=True)
@@ -22,10 +27,27 @@ class TexturedMesh:
     texture: Tensor          # [B, H, W, 3] 0..1
 
 
-def textured_mesh(head: Head, model: HeadModel) -> TexturedMesh:
-    """The world-space surface of each head of the batch."""
+def textured_mesh(head: Head, model: HeadModel, hair: str = BALD,
+                  hair_colour: tuple[float, float, float] = HAIR_COLOUR) -> TexturedMesh:
+    """The world-space surface of each head of the batch, with a cap of hair where it is wanted (a name of HAIR_STYLES)."""
     pairs = torch.stack([model.faces, model.uv_faces], -1).flatten(0, 1)                      # [F*3, (vertex, uv)]
     unique, corner = torch.unique(pairs, dim=0, return_inverse=True)
     uvs = model.uvs[unique[:, 1]] * torch.tensor([1.0, -1.0]) + torch.tensor([0.0, 1.0])
-    return TexturedMesh(verts=pose(head, model).verts[:, unique[:, 0]], faces=corner.view(-1, 3), uvs=uvs,
+    verts = pose(head, model).verts
+    bald = TexturedMesh(verts=verts[:, unique[:, 0]], faces=corner.view(-1, 3), uvs=uvs,
                         texture=albedo_texture(model, head.texture).clamp(0, 1).movedim(1, -1).contiguous())
+    cap = hair_cap(model, hair)
+    return bald if cap is None else _with_hair(bald, cap, posed_hair(cap, model, verts), hair_colour)
+
+
+def _with_hair(bald: TexturedMesh, cap: HairCap, verts: Tensor, colour: tuple[float, float, float]) -> TexturedMesh:
+    """The cap's vertices after the head's, and strands in rows below the head's texture."""
+    batch, rows, columns = bald.texture.shape[:3]
+    share = rows / (rows + HAIR_ROWS)
+    down, around = torch.meshgrid((torch.arange(HAIR_ROWS) + 0.5) / HAIR_ROWS, (torch.arange(columns) + 0.5) / columns, indexing="ij")
+    strands = strand_colour(cap, colour, torch.stack([around, down], -1).flatten(0, 1)).clamp(0, 1)
+    place = torch.stack([cap.place[:, 0], share + (1 - share) * (HAIR_EDGE + cap.place[:, 1] * (1 - 2 * HAIR_EDGE))], 1)
+    return TexturedMesh(
+        verts=torch.cat([bald.verts, verts], 1), faces=torch.cat([bald.faces, cap.faces + bald.verts.shape[1]]),
+        uvs=torch.cat([bald.uvs * torch.tensor([1.0, share]), place]),
+        texture=torch.cat([bald.texture, strands.view(1, HAIR_ROWS, columns, 3).expand(batch, -1, -1, -1)], 1))

@@ -22,6 +22,7 @@ from caphuman_core.head.pivot import scale_about_pivot
 from caphuman_core.head.rotations import axis_angle_from_matrix, matrix_from_yaw_pitch_roll
 from caphuman_core.head.storage import load_head, save_head
 from caphuman_core.render.maps import pose, raster_vertices, render
+from caphuman_core.render.mesh import textured_mesh
 from caphuman_core.render.overlay import overlay
 from caphuman_core.render.portrait import portrait
 from caphuman_core.render.preview import preview
@@ -31,7 +32,7 @@ from tools.make_head.skin import NAMES
 
 SIDE = 320                   # pixels
 UPPER_TEETH, LOWER_TEETH, EYES = "upper teeth", "lower teeth", "eyes"
-PEOPLE = ({}, {"gender": -1.2, "eye-height2": 1.0, "mouth-lowerlip-height": 1.0}, {"gender": 1.2, "age": 1.0, "eye-scale": 1.0})
+PEOPLE = ({}, {"gender": 1.2, "eye-height2": 1.0, "mouth-lowerlip-height": 1.0}, {"gender": -1.2, "age": 1.0, "eye-scale": 1.0})
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,8 @@ def _pieces(model: HeadModel) -> Tensor:
     from scipy.sparse.csgraph import connected_components
     faces = model.faces.numpy()
     ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
-    return torch.from_numpy(connected_components(coo_matrix((np.ones(len(ends)), ends.T), [len(model.template)] * 2), False)[1]).long()
+    links = coo_matrix((np.ones(len(ends)), ends.T), [len(model.template)] * 2)
+    return torch.from_numpy(connected_components(links, False)[1]).long()
 
 
 def head_of(model: HeadModel, named: dict[str, float] | None = None, actions: dict[str, float] | None = None, yaw: float = 0.0,
@@ -70,7 +72,8 @@ def head_of(model: HeadModel, named: dict[str, float] | None = None, actions: di
     for name, amount in (person or {}).items():
         identity[0, model.identity_names.index(name)] = amount
     turn = matrix_from_yaw_pitch_roll(*(torch.tensor([float(value)]) for value in (yaw, pitch, 0.0)))
-    head = head.replace(expression=code[None], jaw_radians=jaw[None], identity=identity, rotation_radians=axis_angle_from_matrix(turn))
+    head = head.replace(expression=code[None], jaw_radians=jaw[None], identity=identity,
+                        rotation_radians=axis_angle_from_matrix(turn))
     return scale_about_pivot(head, model, torch.tensor([zoom]))
 
 
@@ -86,8 +89,8 @@ def pixels(model: HeadModel, head: Head, part: Tensor) -> int:
 # --- mouth
 
 def test_there_are_teeth_on_skull_and_jaw(model: HeadModel, parts: dict[str, Tensor]) -> None:
-    shut, opened = (pose_head(model, torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, 3), torch.tensor([[turn, 0.0, 0.0]])).verts[0]
-                    for turn in (0.0, 0.3))
+    none, still = torch.zeros(1, 1), torch.zeros(1, 3)
+    shut, opened = (pose_head(model, none, none, still, torch.tensor([[turn, 0.0, 0.0]])).verts[0] for turn in (0.0, 0.3))
     moved = (opened - shut).norm(dim=1)
     upper, lower = (model.faces[parts[name]].unique() for name in (UPPER_TEETH, LOWER_TEETH))
     assert len(upper) == len(lower) == 12 * 30
@@ -313,6 +316,22 @@ def test_hair_turns_with_the_skull_and_belongs_to_the_built_in_head(model: HeadM
     assert hair_cap(replace(model, fingerprint="another"), "long") is None
     with pytest.raises(InputError, match="hair must be one of bald, short, curly, long"):
         hair_cap(model, "mullet")
+
+
+def test_meshes_carry_hair_and_its_colour(model: HeadModel) -> None:
+    head = head_of(model, yaw=30.0)
+    bald, haired = textured_mesh(head, model), textured_mesh(head, model, "short", (0.2, 0.4, 0.8))
+    count = bald.verts.shape[1]
+    torch.testing.assert_close(haired.verts[:, :count], bald.verts)
+    rows = bald.texture.shape[1]
+    torch.testing.assert_close(haired.texture[:, :rows], bald.texture)
+    torch.testing.assert_close(haired.uvs[:count, 1] * haired.texture.shape[1], bald.uvs[:, 1] * rows)
+    below = haired.uvs[count:, 1] * haired.texture.shape[1]
+    assert float(below.min()) > rows
+    assert float(below.max()) < haired.texture.shape[1]
+    strand = haired.texture[0, rows:].mean((0, 1))
+    assert strand[0] < strand[1] < strand[2]
+    assert int(haired.faces.max()) == haired.verts.shape[1] - 1
 
 
 # --- an independent reader

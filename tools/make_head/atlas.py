@@ -21,7 +21,8 @@ EYE_CENTRE, EYE_RADIUS = np.array([0.070, 0.072]), 0.063
 # Degrees from the pupil and their share of the patch's radius: pupil and iris are magnified, so that they stay round and sharp.
 EYE_DEGREES, EYE_SHARES = (0.0, 9.0, 26.0, 58.0, 112.0), (0.0, 0.34, 0.78, 0.94, 1.0)
 BOXES = {"MOUTH": ((0.875, 0.012), (0.935, 0.072)), "TONGUE": ((0.947, 0.012), (0.988, 0.072)),
-         "SOCKET": ((0.875, 0.085), (0.935, 0.130)), "TEETH": ((0.947, 0.102), (0.992, 0.140)), "GUM": ((0.947, 0.082), (0.992, 0.094))}
+         "SOCKET": ((0.875, 0.085), (0.935, 0.130)), "TEETH": ((0.947, 0.102), (0.992, 0.140)),
+         "GUM": ((0.947, 0.082), (0.992, 0.094))}
 FACE_AXIS = 1 - 529 / 1024   # MakeHuman's v of the face's midline
 HEAD, NECK, MOUTH, TONGUE, SOCKET, EYE, TEETH, GUM = range(8)
 

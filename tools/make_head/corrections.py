@@ -21,7 +21,8 @@ OVERLAP = 0.0004             # metres: how far a closed border reaches over the 
 BALL_GAP = 0.0005            # metres between lid and eyeball
 CLOSED = ("mouthSmile", "mouthFrown", "mouthDimple", "mouthStretch", "mouthPress", "mouthShrug", "mouthPucker", "mouthLeft",
           "mouthRight", "mouthRoll", "cheekPuff", "cheekSquint", "noseSneer")    # actions that leave the lips together
-SMOOTHED = {"cheekPuff": 24, "browOuterUpLeft": 8, "browOuterUpRight": 8, "browInnerUp": 3, "mouthLeft": 4, "mouthRight": 4, "noseSneerLeft": 3, "noseSneerRight": 3}       # rounds
+SMOOTHED = {"cheekPuff": 24, "browOuterUpLeft": 8, "browOuterUpRight": 8, "browInnerUp": 3, "mouthLeft": 4, "mouthRight": 4,
+            "noseSneerLeft": 3, "noseSneerRight": 3}         # rounds
 
 
 def build(rig: Rig) -> Rig:
@@ -55,7 +56,8 @@ def _met_lips(rig: Rig, verts: np.ndarray, overlap: float) -> np.ndarray:
         lines = {row: verts[chain][np.argsort(verts[chain][:, 0])] for row, chain in (("upper", upper), ("lower", lower))}
         x = np.linspace(lines["upper"][0, 0], lines["upper"][-1, 0], 40)
         gap = np.interp(x, *lines["upper"][:, :2].T) - np.interp(x, *lines["lower"][:, :2].T)
-        part = np.clip(gap + overlap * np.sin(np.linspace(0, np.pi / 2, 40) if x[0] < -1e-4 else np.linspace(np.pi / 2, 0, 40)), 0, None)
+        towards_middle = np.linspace(0, np.pi / 2, 40) if x[0] < -1e-4 else np.linspace(np.pi / 2, 0, 40)
+        part = np.clip(gap + overlap * np.sin(towards_middle), 0, None)
         middle = (np.interp(x, *lines["upper"][:, :2].T) + np.interp(x, *lines["lower"][:, :2].T)) / 2
         side = verts[:, 0] <= 1e-6 if not mirrored else verts[:, 0] >= -1e-6
         skin = np.flatnonzero(side & (np.arange(len(verts)) < rig.skin_count) & (rig.base_index < anatomy.SKIN_END))

@@ -40,20 +40,18 @@ STYLES = {"short": Style(0.013, 0.0065, 0.0024, 34), "curly": Style(0.030, 0.020
           "long": Style(0.014, 0.011, 0.0028, 30, falls_to=-0.150)}
 
 
-def skull(verts: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices of the skull without ears [K], and radius [A, B] from CENTRE by polar angle and turn about the crown."""
-    low = np.array([0.0, 0.02, -0.02])
-    ears = (np.abs(verts[:, 0]) > 0.068) & (verts[:, 1] < 0.050) & (verts[:, 1] > -0.05) & (verts[:, 2] > -0.05) & (verts[:, 2] < 0.012)
+def skull(verts: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Vertices [K] of the skull without ears."""
+    x, y, z = np.abs(verts[:, 0]), verts[:, 1], verts[:, 2]
+    ears = (x > 0.068) & (y < 0.050) & (y > -0.05) & (z > -0.05) & (z < 0.012)
     kept = np.unique(faces)
-    kept = kept[(verts[kept] - low)[:, 1] > -0.10]
-    kept = kept[~ears[kept]]
-    outer = kept[np.linalg.norm(verts[kept] - CENTRE, axis=1) > 0.062]
-    return outer, ears
+    kept = kept[(y[kept] > -0.08) & ~ears[kept]]
+    return kept[np.linalg.norm(verts[kept] - CENTRE, axis=1) > 0.062]
 
 
 def build(verts: np.ndarray, faces: np.ndarray, skin: np.ndarray, style: Style, seed: int) -> dict[str, np.ndarray]:
     """verts [V, 3], faces [F, 3] of the neutral head; skin [V] bool: may carry hair."""
-    outer, _ = skull(verts, faces[skin[faces].all(1)])
+    outer = skull(verts, faces[skin[faces].all(1)])
     turn = (np.arange(COLUMNS) + 0.5) / COLUMNS * 2 * np.pi - np.pi                           # 0 in front
     polar = np.radians(np.linspace(3, 158, ROWS))
     directions = _directions(polar, turn)                                                     # [R, C, 3]
@@ -132,7 +130,9 @@ def _falling(grid: np.ndarray, style: Style) -> np.ndarray:
         outward = (from_ - [0, from_[1], CENTRE[2]]) * [1, 0, 1]
         outward = outward / np.linalg.norm(outward)
         ear = 0.014 * np.exp(-((side - 100) / 26) ** 2)
-        swing = (0.010 + ear) * _smooth(share, 0.0, 0.16) - ear * _smooth(share, 0.4, 0.9) - 0.012 * _smooth(share, 0.45, 1.0) + 0.004 * np.sin(share * 9 + side / 9)
+        swing = (0.010 + ear) * _smooth(share, 0.0, 0.16) - ear * _smooth(share, 0.4, 0.9)
+        swing = swing - 0.012 * _smooth(share, 0.45, 1.0)
+        swing = swing + 0.004 * np.sin(share * 9 + side / 9)
         back = 0.012 * _smooth(share, 0.2, 0.9) * (side < 100)
         made[start:, column] = np.stack([from_[0] + outward[0] * swing, level, from_[2] + outward[2] * swing - back], 1)
     for _ in range(2):                                        # neighbours follow each other

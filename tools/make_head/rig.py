@@ -17,7 +17,8 @@ ROOT, NECK, JAW = np.array([0, -0.147, -0.04]), np.array([0, -0.045, -0.03]), np
 JAW_BONES = ("jaw", "special04", "oris01", "oris02", "oris06.L", "oris06.R", "oris07.L", "oris07.R")
 EYE_SEGMENTS = 18
 SOCKET_RINGS = 3
-NECK_RINGS, NECK_SINKS = (0.9995, 0.93, 0.7, 0.35), (0.0002, 0.0025, 0.004, 0.005, 0.005)   # share of the rim; metres below it, with the middle
+# Of the rings that close the neck: share of the rim; metres below it, the middle too.
+NECK_RINGS, NECK_SINKS = (0.9995, 0.93, 0.7, 0.35), (0.0002, 0.0025, 0.004, 0.005, 0.005)
 LIPS_LEVEL, LIPS_BACK = -0.0387, 0.058       # metres: where the lips meet; skin farther back is cheek
 EYE_RADIUS = 0.0150          # metres, of MakeHuman's eye before placing
 # MakeHuman's blink carries the upper lid past the lower one; here 1 is about closed, and `corrections` makes it exact.

@@ -74,8 +74,8 @@ def _sample(rig: Rig, chart: Atlas, seen_sky: np.ndarray) -> Surface:
     weights = weights / weights.sum(1, keepdims=True)
     normals = vertex_normals(torch.tensor(rig.verts)[None].float(), torch.tensor(rig.faces))[0].numpy()
     corner = rig.faces[face]
-    return Surface(seen.pixel.numpy(), (rig.verts[corner] * weights).sum(1), (normals[corner] * weights).sum(1),
-                   chart.island[face], (chart.uvs[chart.uv_faces[face]] * weights).sum(1), (seen_sky[corner] * weights[..., 0]).sum(1))
+    return Surface(seen.pixel.numpy(), (rig.verts[corner] * weights).sum(1), (normals[corner] * weights).sum(1), chart.island[face],
+                   (chart.uvs[chart.uv_faces[face]] * weights).sum(1), (seen_sky[corner] * weights[..., 0]).sum(1))
 
 
 def _places(rig: Rig, points68: np.ndarray) -> Places:
@@ -122,7 +122,8 @@ def paint(on: Surface, places: Places) -> tuple[np.ndarray, dict[str, np.ndarray
         least = {atlas.GUM: 0.55, atlas.TEETH: 0.5, atlas.TONGUE: 0.6}.get(part, 0.35)
         light = least + (1 - least) * on.open[here, None] ** 0.5
         if part in (atlas.MOUTH, atlas.TONGUE):                                            # little light reaches the back
-            light = light * (1 - (0.75 if part == atlas.MOUTH else 0.45) * _smooth(places.slit[-1, 2] - on.place[here, 2], 0.006, 0.045)[:, None])
+            inwards = _smooth(places.slit[-1, 2] - on.place[here, 2], 0.006, 0.045)
+            light = light * (1 - (0.75 if part == atlas.MOUTH else 0.45) * inwards[:, None])
         colour[here] = np.broadcast_to(own, colour.shape)[here] * light
     eye = on.island == atlas.EYE
     colour[eye], masks["iris"][eye] = _eye(on.uv[eye])
@@ -160,7 +161,7 @@ def _skin_masks(on: Surface, right: np.ndarray, places: Places) -> dict[str, np.
     x, y, z = right.T
     inside = _inside(on.place[:, :2], places.lips)
     corner = _smooth(np.abs(p[48, 0]) - np.abs(x), -0.0005, 0.006)                         # lips fade out towards their corners
-    lips = front * _smooth(inside, -0.0016 * (0.4 + 0.6 * corner), 0.0016) * _smooth(z, 0.03, 0.045) * (0.35 + 0.65 * corner)
+    lips = front * _smooth(inside / (0.4 + 0.6 * corner), -0.0016, 0.0016) * _smooth(z, 0.03, 0.045) * (0.35 + 0.65 * corner)
     slit = _smooth(-_line(right[:, :2], places.slit[:, :2])[0], -0.0018, -0.0001)
     slit = np.maximum(slit, _smooth(np.interp(x, *places.slit[:, [0, 2]].T) - z, -0.0002, 0.0022))
     cheek = (p[36] + p[48]) / 2 * [1.45, 1, 0.6]
@@ -199,7 +200,8 @@ def _wrinkles(right: np.ndarray, p: np.ndarray) -> np.ndarray:
     lines = 0.8 * _stroke(right, fold, 0.0012)
     for height, depth in ((0.012, 0.6), (0.021, 0.7), (0.030, 0.5)):
         middle = p[19, 1] + height
-        lines = lines + depth * _stroke(right, np.array([[-0.034, middle - 0.003], [-0.016, middle + 0.001], [0, middle - 0.001]]), 0.0011)
+        across = np.array([[-0.034, middle - 0.003], [-0.016, middle + 0.001], [0, middle - 0.001]])
+        lines = lines + depth * _stroke(right, across, 0.0011)
     for rise in (0.006, 0.0, -0.006):
         lines = lines + 0.6 * _stroke(right, p[36, :2] + np.array([[-0.004, rise * 0.4], [-0.014, rise * 1.5]]), 0.0009)
     return lines.clip(0, 1)
@@ -226,7 +228,8 @@ def _eye(uv: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     polar = np.interp(np.hypot(*offset.T), atlas.EYE_SHARES, atlas.EYE_DEGREES)
     turn = np.arctan2(offset[:, 1], offset[:, 0])
     veins = 0.5 + 0.5 * np.sin(turn * 23 + 4 * np.sin(polar / 7) + 2 * np.sin(turn * 7))
-    white = WHITE - _smooth(polar, 27, 75)[:, None] * [0.08, 0.17, 0.17] - (0.03 * veins ** 4 * _smooth(polar, 32, 60))[:, None] * [0, 1, 1]
+    red = 0.03 * veins ** 4 * _smooth(polar, 32, 60)
+    white = WHITE - _smooth(polar, 27, 75)[:, None] * [0.08, 0.17, 0.17] - red[:, None] * [0, 1, 1]
     streak = 1 + 0.20 * np.sin(turn * 37 + 3 * np.sin(turn * 5)) + 0.12 * np.sin(turn * 61 + 1)
     ring = 1 - 0.62 * _smooth(polar, IRIS_DEGREES * 0.76, IRIS_DEGREES) + 0.45 * _smooth(-polar, -17, -10)
     # light that enters above gathers below

@@ -6,6 +6,7 @@ edge, then over the edge and down the back; a gum is a band along the arch. Metr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -106,7 +107,7 @@ def _gum(arch: Arch):
     """One band; its border rises between the teeth (papillae)."""
     starts = np.concatenate([[0], np.cumsum([width for width, _ in arch.sizes])])
     heights = np.array([height for _, height in arch.sizes])
-    way = np.concatenate([np.linspace(a, b, GUM_PER_TOOTH, endpoint=False) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    way = np.concatenate([np.linspace(a, b, GUM_PER_TOOTH, endpoint=False) for a, b in pairwise(starts)]
                          + [starts[-1:]])
     way[0] = 2e-5                                             # each half has its own vertices, even in the middle
     tooth = np.minimum(np.searchsorted(starts, way, side="right") - 1, len(heights) - 1)

@@ -57,12 +57,16 @@ class View:
     person: Person = field(default_factory=Person)
 
 
-WOMAN = Person({"gender": -1.0}, {"lip colour": 0.9, "eye shadow": 0.5, "skin lightness": 0.2}, "long", (0.22, 0.125, 0.07))
-ANGLES = tuple((f"{yaw:g}°" if pitch == 0 else "from below" if pitch > 0 else "from above", View(yaw, pitch, zoom=1.2)) for yaw, pitch in
-               ((-85.0, 0.0), (-40.0, 0.0), (0.0, 0.0), (145.0, 0.0), (0.0, 40.0), (20.0, -30.0)))
-NAMED = ("smile", "anger", "sadness", "surprise", "fear", "disgust", "blink_left", "brows_up", "pucker", "cheek_puff", "wide_mouth", "frown")
-LOOKS = (("looks left", {"eyeLookOutLeft": 0.8, "eyeLookInRight": 0.8}), ("looks right", {"eyeLookInLeft": 0.8, "eyeLookOutRight": 0.8}),
-         ("looks up", {"eyeLookUpLeft": 0.9, "eyeLookUpRight": 0.9}), ("looks down", {"eyeLookDownLeft": 0.9, "eyeLookDownRight": 0.9}),
+WOMAN = Person({"gender": 1.1}, {"lip colour": 0.9, "eye shadow": 0.5, "skin lightness": 0.2}, "long", (0.22, 0.125, 0.07))
+ANGLES = tuple((caption, View(yaw, pitch, zoom=1.2)) for caption, yaw, pitch in (
+    ("profile", -85.0, 0.0), ("half profile", -40.0, 0.0), ("front", 0.0, 0.0), ("from behind", 145.0, 0.0),
+    ("from below", 0.0, 40.0), ("from above", 20.0, -30.0)))
+NAMED = ("smile", "anger", "sadness", "surprise", "fear", "disgust",
+         "blink_left", "brows_up", "pucker", "cheek_puff", "wide_mouth", "frown")
+LOOKS = (("looks left", {"eyeLookOutLeft": 0.8, "eyeLookInRight": 0.8}),
+         ("looks right", {"eyeLookInLeft": 0.8, "eyeLookOutRight": 0.8}),
+         ("looks up", {"eyeLookUpLeft": 0.9, "eyeLookUpRight": 0.9}),
+         ("looks down", {"eyeLookDownLeft": 0.9, "eyeLookDownRight": 0.9}),
          ("eyes closed", {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}),
          ("one brow", {"browOuterUpLeft": 1.2, "browDownRight": 0.6, "mouthSmileLeft": 0.5}))
 _SMILE = {"mouthSmileLeft": 0.85, "mouthSmileRight": 0.85, "cheekSquintLeft": 0.7, "cheekSquintRight": 0.7}
@@ -76,18 +80,24 @@ LIGHTS = (("from the left", light.directional(-75.0, 15.0, 1.1, 0.28)), ("warm, 
     30.0, 65.0, 1.0, 0.35, (1.0, 0.80, 0.58))), ("cold, from behind", light.directional(125.0, 20.0, 1.2, 0.42, (0.70, 0.85, 1.0))))
 HAIR = (("short", Person(hair="short")), ("curly", Person(hair="curly", hair_colour=(0.10, 0.065, 0.05))), ("long", WOMAN))
 PEOPLE = (
-    ("", Person({"gender": -1.3, "age": -0.3, "asian": 0.8, "mouth-scale-horiz": 0.6}, {"skin lightness": 0.5, "lip colour": 1.1, "eye shadow": 0.8,
-                "brow darkness": 0.6, "iris lightness": -0.6}, "long", (0.055, 0.045, 0.045))),
-    ("", Person({"gender": 1.0, "african": 1.1, "age": -0.1}, {"skin lightness": -2.5, "skin warmth": 0.4, "brow darkness": 0.5,
-                "iris lightness": -0.8, "stubble": 0.6}, "short", (0.04, 0.032, 0.03))),
-    ("", Person({"gender": -0.9, "age": 1.3, "weight": 0.7}, {"skin lightness": 0.8, "redness": 0.7, "wrinkles": 2.0, "iris blue": 1.2,
-                "lip colour": 0.5}, "curly", (0.52, 0.50, 0.49))),
-    ("", Person({"gender": 1.2, "age": 0.3, "chin-width": 0.9, "chin-prominent": 0.6}, {"skin lightness": 0.4, "stubble": 1.5, "iris blue": 0.9,
-                "brow thickness": 1.1, "brow darkness": 0.5}, "short", (0.30, 0.19, 0.10))),
-    ("", Person({"gender": -1.1, "african": 1.0, "mouth-lowerlip-volume": 0.8}, {"skin lightness": -2.0, "skin warmth": 0.8, "lip colour": 0.8,
-                "eye shadow": 0.7, "iris lightness": -0.5}, "curly", (0.05, 0.038, 0.034))),
-    ("", Person({"gender": 1.0, "age": 1.4, "weight": 0.8, "asian": 0.5}, {"skin lightness": -0.6, "skin warmth": 0.7, "wrinkles": 2.2, "stubble": 0.8,
-                "brow thickness": 0.9, "iris lightness": -0.5}, "bald")))
+    Person({"gender": 1.3, "age": -0.3, "asian": 0.8, "mouth-scale-horiz": 0.6},
+           {"skin lightness": 0.5, "lip colour": 1.0, "eye shadow": 0.8, "brow darkness": 0.5, "iris lightness": -0.6},
+           "long", (0.055, 0.045, 0.045)),
+    Person({"gender": -1.0, "african": 1.1, "age": -0.1},
+           {"skin lightness": -2.5, "skin warmth": 0.4, "brow darkness": 0.5, "iris lightness": -0.8, "stubble": 0.6},
+           "short", (0.04, 0.032, 0.03)),
+    Person({"gender": 0.9, "age": 1.3, "weight": 0.7},
+           {"skin lightness": 0.8, "redness": 0.7, "wrinkles": 2.0, "iris blue": 1.2, "lip colour": 0.5},
+           "curly", (0.52, 0.50, 0.49)),
+    Person({"gender": -1.2, "age": 0.3, "chin-width": 0.9, "chin-prominent": 0.6},
+           {"skin lightness": 0.4, "stubble": 1.5, "iris blue": 0.9, "brow thickness": 1.1, "brow darkness": 0.5},
+           "short", (0.30, 0.19, 0.10)),
+    Person({"gender": 1.1, "african": 1.0, "mouth-lowerlip-volume": 0.8},
+           {"skin lightness": -2.0, "skin warmth": 0.8, "lip colour": 0.7, "eye shadow": 0.7, "iris lightness": -0.5},
+           "curly", (0.05, 0.038, 0.034)),
+    Person({"gender": -1.0, "age": 1.4, "weight": 0.8, "asian": 0.5},
+           {"skin lightness": -0.6, "skin warmth": 0.7, "wrinkles": 2.2, "stubble": 0.8, "brow thickness": 0.9,
+            "iris lightness": -0.5}))
 
 
 def head_of(model: HeadModel, size: int, view: View) -> Head:
@@ -132,8 +142,8 @@ def views() -> list[list[tuple[str, View]]]:
     mouths = [(name, View(actions=amounts, yaw=yaw)) for (name, amounts), yaw in zip(MOUTHS, (0, 20, -15, 0, 15, 0), strict=True)]
     lit = [(name, View(light=codes, yaw=20.0, zoom=1.2)) for name, codes in LIGHTS]
     cuts = [(name, View(person=person, yaw=-20.0, zoom=1.2)) for name, person in HAIR]
-    people = [(name, View(person=person, yaw=15.0 * (-1) ** number, zoom=1.25, named={"smile": 0.35 if number % 3 == 0 else 0.1}))
-              for number, (name, person) in enumerate(PEOPLE)]
+    people = [("", View(person=person, yaw=15.0 * (-1) ** number, zoom=1.15, named={"smile": 0.35 if number % 3 == 0 else 0.1}))
+              for number, person in enumerate(PEOPLE)]
     return [list(ANGLES), named[:6], named[6:], looks, mouths, lit + cuts, people]
 
 

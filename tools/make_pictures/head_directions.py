@@ -21,11 +21,12 @@ YAW = 25.0                   # degrees
 def rows(model: HeadModel, size: int) -> list[list[Tile]]:
     """Two rows for shape, two for texture: less of a direction above, more of it below with its name."""
     made = []
-    for names, amount, kind in ((model.identity_names, SHAPE, "shape"), (texture_names(), TEXTURE, "texture")):
+    for names, amount, is_shape in ((model.identity_names, SHAPE, True), (texture_names(), TEXTURE, False)):
         for sign in (-1.0, 1.0):
-            people = [Person(**{kind: {name: sign * amount}}) for name in names[:FIRST]]
+            codes = [{name: sign * amount} for name in names[:FIRST]]
+            people = [Person(shape=code) if is_shape else Person(texture=code) for code in codes]
             captions = [f"{'−' if sign < 0 else '+'} {name.replace('-', ' ')}" for name in names[:FIRST]]
-            views = [View(yaw=YAW if kind == "shape" else 0.0, person=person) for person in people]
+            views = [View(yaw=YAW if is_shape else 0.0, person=person) for person in people]
             made.append([(tile(model, size, view), caption) for view, caption in zip(views, captions, strict=True)])
     return made
 
