@@ -35,7 +35,7 @@ def overlay(photo: Tensor, head: Head, model: HeadModel, step: Callable[[int], o
 def _pooled(drawn: Render) -> Render:
     """What `blend_over` needs of a drawing of several samples per pixel: smooth edges."""
     shaded, mask = (avg_pool2d(part, FINER) for part in (drawn.shaded.clamp(0, 1), drawn.mask[:, None]))
-    return replace(drawn, shaded=shaded, mask=mask[:, 0], landmarks=drawn.landmarks / FINER)
+    return replace(drawn, shaded=shaded / mask.clamp(min=1 / FINER ** 2), mask=mask[:, 0], landmarks=drawn.landmarks / FINER)
 
 
 def _enlarged(drawn: Render, width: int, height: int) -> Render:
@@ -49,7 +49,7 @@ def blend_over(photo: Tensor, drawn: Render) -> Tensor:
     """The shaded head over the photo, its landmarks in green."""
     cover = drawn.mask[:, None] * OPACITY
     mixed = photo * (1 - cover)
-    mixed += drawn.shaded.clamp(0, 1) * OPACITY          # black beside the head; in place: a photo may have fifty megapixels
+    mixed += drawn.shaded.clamp(0, 1) * cover            # in place: a photo may have fifty megapixels
     spread = drawn.landmarks.amax(1) - drawn.landmarks.amin(1)
     dot = DOT if float(spread.max()) > BIG_FACE_PIXELS else SMALL_DOT
     dots = draw_dots(drawn.landmarks, photo.shape[-1], photo.shape[-2], drawn.present, dot)[:, None].to(mixed)

@@ -111,7 +111,7 @@ def test_closed_lips_hide_the_teeth(model: HeadModel, parts: dict[str, Tensor], 
 def test_a_smile_can_show_teeth(model: HeadModel, parts: dict[str, Tensor]) -> None:
     grin = {f"{name}{side}": amount for name, amount in (("mouthSmile", 0.9), ("mouthUpperUp", 0.8), ("mouthLowerDown", 0.5))
             for side in ("Left", "Right")}
-    assert pixels(model, head_of(model, actions=grin), parts[UPPER_TEETH]) > 60
+    assert pixels(model, head_of(model, actions=grin), parts[UPPER_TEETH]) > 35
 
 
 def test_the_tongue_comes_out_over_the_lower_lip(model: HeadModel) -> None:
@@ -245,6 +245,9 @@ def test_directions_in_bytes_are_the_directions() -> None:
 def test_a_scale_for_each_direction_or_a_clear_sentence() -> None:
     stored = read(BUILT_IN_FILE)
     assert stored["texture_basis"].dtype == torch.int8
+    for rows in (stored["pose_rows"][:-1], stored["pose_rows"] + 36):
+        with pytest.raises(InputError, match="must have one pose_rows entry below 36 for each direction"):
+            from_tensors({**stored, "pose_rows": rows}, "mine")
     with pytest.raises(InputError, match="must have one texture_scale for each direction"):
         from_tensors({**stored, "texture_scale": stored["texture_scale"][:-1]}, "mine")
 

@@ -78,6 +78,8 @@ def write(tensors: dict[str, np.ndarray], actions: list[str], path: Path) -> Non
             array = np.where(np.abs(array) < SMALLEST, 0, array)
         kind = np.int32 if array.dtype.kind in "iu" else np.float16 if name in HALF else np.float32
         stored[name] = np.ascontiguousarray(array.astype(kind))
+    used = np.flatnonzero(stored["pose_basis"].any((1, 2)))
+    stored["pose_basis"], stored["pose_rows"] = np.ascontiguousarray(stored["pose_basis"][used]), used.astype(np.int32)
     stored["texture_basis"], stored["texture_scale"] = in_bytes(tensors["texture_basis"])
     names = {"expression_names": json.dumps(actions), "identity_names": json.dumps(identity.NAMES),
              "texture_names": json.dumps(skin.NAMES)}

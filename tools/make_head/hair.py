@@ -156,8 +156,8 @@ def _bound(grid: np.ndarray, verts: np.ndarray, outer: np.ndarray, turn: np.ndar
     along = np.concatenate([number[1:], number[-2:-1]]).ravel()
     length = np.concatenate([np.zeros((1, columns)), np.cumsum(np.linalg.norm(np.diff(grid, axis=0), axis=2), 0)])
     place = np.stack([np.broadcast_to((turn + np.pi) / (2 * np.pi), (rows, columns)), length / length.max()], -1).reshape(-1, 2)
-    return {"anchors": anchors.astype(np.int32), "weights": weights.astype(np.float32), "offset": offset.astype(np.float32),
-            "faces": faces.astype(np.int32), "along": along.astype(np.int32), "place": place.astype(np.float32)}
+    return {"anchors": anchors.astype(np.int16), "weights": weights.astype(np.float16), "offset": offset.astype(np.float16),
+            "faces": faces.astype(np.int16), "along": along.astype(np.int16), "place": place.astype(np.float16)}
 
 
 def main() -> None:

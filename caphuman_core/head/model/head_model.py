@@ -9,6 +9,7 @@ Layout of the file (format "caphuman-head/1"); J joints are root, neck, jaw, lef
     identity_basis    [I, V, 3]  metres per unit of code
     expression_basis  [E, V, 3]  metres per unit of code
     pose_basis        [(J-1)*9, V, 3]  per entry of (rotation - identity) of joints 1..J-1; absent: no correctives
+    pose_rows         [K]      where pose_basis holds only K of its directions: which ones; the others are zero (may be absent)
     joint_regressor   [J, V]
     parents           [J]      -1 for the root
     skinning          [V, J]   rows sum to 1
@@ -98,6 +99,7 @@ def from_tensors(tensors: dict[str, Tensor], name: str, expression_names: tuple[
     mark = mark or fingerprint(tensors)
     tensors.setdefault("gloss", torch.zeros(tensors["template"].shape[:1]))
     _unpack_texture(tensors, name)
+    _unpack_pose(tensors, name)
     cast = {key: tensors[key].float() for key in _FLOATS} | {key: tensors[key].long() for key in _INDICES}
     _check(cast, name)
     return HeadModel(name=name, fingerprint=mark, expression_names=expression_names,
@@ -113,6 +115,20 @@ def _unpack_texture(tensors: dict[str, Tensor], name: str) -> None:
         fail(f"head model '{name}'", "must have one texture_scale for each direction of its texture_basis",
              f"{list(scale.shape)} and {list(basis.shape)}", "use the file as it was published")
     tensors["texture_basis"] = basis.float() * scale.float()[:, None, None, None]
+
+
+def _unpack_pose(tensors: dict[str, Tensor], name: str) -> None:
+    """Pose directions of which only some are stored get the others, in place."""
+    rows, basis = tensors.pop("pose_rows", None), tensors["pose_basis"]
+    if rows is None:
+        return
+    count = (JOINTS - 1) * 9
+    if basis.dim() != 3 or rows.shape != basis.shape[:1] or not _within(rows, count):
+        fail(f"head model '{name}'", f"must have one pose_rows entry below {count} for each direction of its pose_basis",
+             f"{list(rows.shape)} and {list(basis.shape)}", "use the file as it was published")
+    whole = basis.new_zeros(count, *basis.shape[1:])
+    whole[rows.long()] = basis
+    tensors["pose_basis"] = whole
 
 
 def _plain_types() -> tuple:
