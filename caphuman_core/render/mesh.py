@@ -44,7 +44,7 @@ def _with_hair(bald: TexturedMesh, cap: HairCap, verts: Tensor, colour: tuple[fl
     """The cap's vertices after the head's, and strands in rows below the head's texture."""
     batch, rows, columns = bald.texture.shape[:3]
     share = rows / (rows + HAIR_ROWS)
-    down, around = torch.meshgrid((torch.arange(HAIR_ROWS) + 0.5) / HAIR_ROWS, (torch.arange(columns) + 0.5) / columns, indexing="ij")
+    down, around = torch.meshgrid(*((torch.arange(count) + 0.5) / count for count in (HAIR_ROWS, columns)), indexing="ij")
     strands = strand_colour(cap, colour, torch.stack([around, down], -1).flatten(0, 1)).clamp(0, 1)
     place = torch.stack([cap.place[:, 0], share + (1 - share) * (HAIR_EDGE + cap.place[:, 1] * (1 - 2 * HAIR_EDGE))], 1)
     return TexturedMesh(
