@@ -258,6 +258,7 @@ class _Recorder:
         self.named: set[str] = set()
         self._test = ""
         self._core = str(Path.cwd().resolve() / CORE)
+        self._known: set[tuple[int, str]] = set()               # (code, test): most calls are not the first
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         for module in {item.module for item in items}:
@@ -278,8 +279,12 @@ class _Recorder:
         sys.setprofile(None)
 
     def _called(self, frame: Any, event: str, _: Any) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith(self._core):
-            self.calls.setdefault(f"{_below(frame.f_code.co_filename)}:{frame.f_code.co_firstlineno}", set()).add(self._test)
+        code = frame.f_code
+        if event != "call" or (id(code), self._test) in self._known:
+            return
+        self._known.add((id(code), self._test))
+        if code.co_filename.startswith(self._core):
+            self.calls.setdefault(f"{_below(code.co_filename)}:{code.co_firstlineno}", set()).add(self._test)
 
 
 # --- with one
