@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CLIP_TOKENS, CLIP_WIDTH = 257, 1024     # of ViT-L/14 at 224 pixels: the class token, then 16 x 16 patches
 IDENTITY_WIDTH = 512                    # of FaceNet's vector, and of ArcFace's
 HINT_CHANNELS = 9                       # normal, albedo, shaded; three each
+LATER = ("gaze_radians", "neck_share")  # tensors of a Head that files of older versions lack: zeros
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Head:
     identity: Tensor                        # [B, I] shape code, standard deviations
     expression: Tensor                      # [B, E] expression code
     texture: Tensor                         # [B, T] texture code
-    rotation_radians: Tensor                # [B, 3] global rotation about the root joint, axis-angle
+    rotation_radians: Tensor                # [B, 3] global rotation of the face, about the root joint, axis-angle
     jaw_radians: Tensor                     # [B, 3] jaw rotation, axis-angle
     light: Tensor                           # [B, 9, 3] spherical harmonics x red, green, blue
     camera: Tensor                          # [B, 3] scale, tx, ty
@@ -89,6 +90,17 @@ class Head:
     width: int                              # picture size the placing refers to, pixels
     height: int
     present: Tensor                         # [B] bool; False: nothing to draw in that place
+    # [B, 2, 2] the person's left eye, then the right one; yaw, pitch against the head; positive: the iris goes to the
+    # picture's right (the person's left), and up. Left out: straight ahead
+    gaze_radians: Tensor = None             # type: ignore[assignment]
+    # [B] 0..1 of the turn that the neck makes, so that the bust turns by the rest (`posing.split_turn`). Left out: 0, none
+    neck_share: Tensor = None               # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        count = len(self)
+        for name, shape in (("gaze_radians", (count, 2, 2)), ("neck_share", (count,))):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, self.rotation_radians.new_zeros(shape))
 
     def __len__(self) -> int:
         return self.rotation_radians.shape[0]
@@ -107,6 +119,10 @@ class Head:
     def expand(self, count: int) -> Head:
         """A single head as a batch of `count` equal ones; a batch of that size as it is."""
         return self if len(self) == count else self._each(lambda value: value.expand(count, *value.shape[1:]))
+
+    def stored(self) -> dict[str, Tensor]:
+        """The tensors that a file holds: those of LATER only where they say something, so that older versions read the others."""
+        return {name: value for name, value in self._tensors().items() if name not in LATER or bool(value.any())}
 
     def replace(self, **changes: object) -> Head:
         return replace(self, **changes)  # type: ignore[arg-type]
@@ -132,4 +148,4 @@ class HeadHint:
         return self.maps.shape[0]
 
 
-__all__ = ["CLIP_TOKENS", "CLIP_WIDTH", "HINT_CHANNELS", "IDENTITY_WIDTH", "Face", "Faces", "Head", "HeadHint", "Identity"]
+__all__ = ["CLIP_TOKENS", "CLIP_WIDTH", "HINT_CHANNELS", "IDENTITY_WIDTH", "LATER", "Face", "Faces", "Head", "HeadHint", "Identity"]

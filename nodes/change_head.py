@@ -56,8 +56,8 @@ class TransferHead(io.ComfyNode):
                 wires.Head.Input("source", tooltip="The person: shape and skin always stay this head's."),
                 wires.Head.Input("target", tooltip="The head the chosen parts are taken from."),
                 _switch("position", "Take place and size in the picture, with the picture's frame."),
-                _switch("pose", "Take the turn of the head."),
-                _switch("expression", "Take expression and jaw."),
+                _switch("pose", "Take the turn of the head, and the neck's share of it."),
+                _switch("expression", "Take expression, jaw and gaze."),
                 _switch("lighting", "Take the light."),
             ],
             outputs=[wires.Head.Output("head", display_name="head", tooltip="The source person with the chosen parts.")])

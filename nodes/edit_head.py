@@ -9,6 +9,7 @@ from comfy_api.v0_0_2 import io
 
 from ..caphuman_core.check import require_image
 from ..caphuman_core.head.edit.recipes import EXPRESSIONS
+from ..caphuman_core.head.edit.widget_values import SHAPE, TEXTURE
 from ..caphuman_core.head.options import EDIT_MODES
 from . import host, wires
 
@@ -38,6 +39,27 @@ def _light_sliders() -> list[io.Float.Input]:
     ]
 
 
+def _gaze_sliders() -> list[io.Float.Input]:
+    return [
+        _slider("gaze_yaw_degrees", "gaze yaw", -45, 45, "Degrees that the eyes turn, against the head; positive: to the picture's "
+                "right, which is the person's left.", step=0.5, optional=True),
+        _slider("gaze_pitch_degrees", "gaze pitch", -35, 35, "Degrees that the eyes turn, against the head; positive: up. On the "
+                "built-in head the lids follow a little.", step=0.5, optional=True),
+        _slider("gaze_convergence_degrees", "gaze convergence", -15, 25, "Degrees that each eye turns towards the nose, as to look "
+                "at something near; negative: apart.", step=0.5, optional=True),
+    ]
+
+
+def _shape_sliders() -> list[io.Float.Input]:
+    """Who it is, by numbers: the same words for each, because the directions differ from model to model."""
+    told = {"shape": "Moves the face along one direction of the head model's shape, in standard deviations, on top of the incoming "
+                     "head in either mode. The first directions change most.",
+            "texture": "Changes the skin along one direction of the head model's texture, in standard deviations, on top of the "
+                       "incoming head in either mode. The first directions change most."}
+    return [_slider(name, name.replace("_", " "), -4, 4, told[name.rpartition("_")[0]], step=0.05, optional=True)
+            for name in (*SHAPE, *TEXTURE)]
+
+
 def _expression_sliders() -> list[io.Float.Input]:
     return [_slider(name, name.replace("_", " "), -1.0, 1.5, f"Amount of '{name.replace('_', ' ')}': 0 none, 1 full; "
                     "negative takes it away. Left and right are the person's own.") for name in EXPRESSIONS]
@@ -53,7 +75,7 @@ class EditHead(io.ComfyNode):
             description="Turns, moves, scales and expresses the head.",
             search_aliases=["pose head", "rotate head", "head editor", "expression editor", "turn head", "smile", "pose",
                             "facial expression", "yaw pitch roll", "live portrait", "gaze", "pose editor", "face rig",
-                            "expression"],
+                            "expression", "eye direction", "look at", "neck", "face shape"],
             has_intermediate_output=True,        # a run that finds all in the cache still tells the editor its head
             inputs=[
                 wires.Head.Input("head", tooltip="The head to edit; it is not changed itself."),
@@ -89,6 +111,10 @@ class EditHead(io.ComfyNode):
                         "brightens the shadows; used when relight is on.", optional=True),
                 _slider("light_rim", "light rim", 0, 4, "Strength of a light from behind, opposite the first one, which edges the "
                         "head; used when relight is on.", optional=True),
+                *_gaze_sliders(),
+                _slider("neck_share", "neck share", 0, 1, "Share of the turn that the neck makes while the bust stays behind; 0.5 "
+                        "as a person turns, 0: head and bust turn as one. The face itself stays as it is.", optional=True),
+                *_shape_sliders(),
             ],
             outputs=[
                 wires.Head.Output("head", display_name="head", tooltip="The edited head."),

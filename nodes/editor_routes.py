@@ -144,9 +144,10 @@ def new_head(model: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def mesh(model: Any) -> tuple[str, bytes]:
-    """A mark of the model, and its mesh."""
+    """A mark of the message, which also changes with the pack's version, and the message: a model's mesh."""
     from ..caphuman_core.head.edit.editor_wire import mesh_message
-    return hashlib.sha256(model.model.fingerprint.encode()).hexdigest(), mesh_message(model.model)
+    message = mesh_message(model.model)
+    return hashlib.sha256(message).hexdigest(), message
 
 
 def texture(model: Any, request: dict[str, Any]) -> bytes:

@@ -36,12 +36,12 @@ class Job:
 
 def _head_model(path: Path) -> Content:
     from ..head.model.flame_files import find_flame_files, load_flame
-    from ..head.model.head_model import HeadModel
+    from ..head.model.head_model import NAMES, HeadModel
     model = load_flame(find_flame_files(path, []))
-    named = ("name", "fingerprint", "expression_names", "identity_names")
+    named = ("name", "fingerprint", *NAMES)
     return ({f.name: getattr(model, f.name) for f in fields(HeadModel) if f.name not in named},
             {"format": telltale.HEAD_MODEL_FORMAT, "name": path.stem, "fingerprint": model.fingerprint,
-             "expression_names": json.dumps([]), "identity_names": json.dumps([])})
+             **dict.fromkeys(NAMES, json.dumps([]))})
 
 
 def _weights_job(path: Path) -> Job:

@@ -50,7 +50,8 @@ class Render:
 def pose(head: Head, model: HeadModel) -> PosedHead:
     """The posed geometry of a head; refuses a head whose codes belong to another model."""
     require_same_model(head, model)
-    return pose_head(model, head.identity, head.expression, head.rotation_radians, head.jaw_radians)
+    return pose_head(model, head.identity, head.expression, head.rotation_radians, head.jaw_radians, head.gaze_radians,
+                     head.neck_share)
 
 
 def require_same_model(head: Head, model: HeadModel) -> None:
@@ -127,6 +128,7 @@ def vertex_normals(verts: Tensor, faces: Tensor) -> Tensor:
 
 
 def _require_finite(head: Head) -> None:
-    for name in ("identity", "expression", "texture", "rotation_radians", "jaw_radians", "light", "camera", "crop_to_picture"):
+    for name in ("identity", "expression", "texture", "rotation_radians", "jaw_radians", "light", "camera", "crop_to_picture",
+                 "gaze_radians", "neck_share"):
         require(bool(getattr(head, name).isfinite().all()), f"head {name.replace('_', ' ')}", "must be finite numbers",
                 "NaN or infinity", "make or load the head again")

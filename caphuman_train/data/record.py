@@ -16,14 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from caphuman_core.flow import Head
+from caphuman_core.flow import LATER, Head
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 HALF = ("latent_mean", "latent_std", "flipped_mean", "flipped_std", "local_tokens")     # as these are computed on graphics cards
 OPTIONAL = ("flipped_mean", "flipped_std", "local_tokens")
-HEAD = tuple(f.name for f in fields(Head) if f.name not in ("model_fingerprint", "width", "height"))
+HEAD = tuple(f.name for f in fields(Head) if f.name not in ("model_fingerprint", "width", "height", *LATER))
 TEXTS = ("key", "person", "text", "licence", "source", "picture_hash")
 ZIP_DIGITS = 9                           # of a member's base name
 
@@ -69,7 +69,7 @@ def _tensors(record: Record) -> dict[str, Tensor]:
     tensors = {name: value.half() for name in HALF if (value := getattr(record, name)) is not None}
     tensors["face_target"] = record.face_target.to(torch.uint8)
     tensors["global_embedding"] = record.global_embedding.float()
-    tensors |= {f"head.{name}": getattr(record.head, name) for name in HEAD}
+    tensors |= {f"head.{name}": value for name, value in record.head.stored().items()}
     return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
@@ -79,7 +79,8 @@ def from_members(members: Mapping[str, bytes]) -> Record:
     (base,) = {name.partition(".")[0] for name in members}
     told: dict[str, Any] = json.loads(members[f"{base}.json"])
     tensors = load(members[f"{base}.safetensors"])
-    head = Head(told["head_model"], width=told["width"], height=told["height"], **{name: tensors[f"head.{name}"] for name in HEAD})
+    codes = {name: tensors[f"head.{name}"] for name in (*HEAD, *LATER) if name in HEAD or f"head.{name}" in tensors}
+    head = Head(told["head_model"], width=told["width"], height=told["height"], **codes)
     parts: dict[str, Any] = {name: tensors[name].float() if name in tensors or name not in OPTIONAL else None for name in
                              (*HALF, "face_target", "global_embedding")}
     return Record(number=int(base), head=head, face=members[f"{base}.face.webp"], photo=members[f"{base}.photo.webp"],

@@ -9,13 +9,19 @@ import numpy as np
 
 from caphuman_core.flow import Head
 from caphuman_core.head.edit import editor_wire
+from caphuman_core.head.edit.widget_values import NEUTRAL
 from caphuman_core.head.model.head_model import HeadModel
 
 WEB = Path(__file__).resolve().parents[2] / "web" / "editor"
 ORIGIN = "http://editor.test"
+# head_client.js alone asks the host; without it, it is still the one that says what a head with some values needs.
+REQUEST = """async ([head, values]) => {
+    const { verticesRequest, textureCode } = await import('/editor/head_client.js');
+    return { shape: verticesRequest(head, values), texture: textureCode(head, values) };
+}"""
 DRAW = """async ([mesh64, texture64, vertices64, head, values, width, height, repeats]) => {
-    const { placement, lightOf, polynomial } = await import('/head_math.js');
-    const { Raster, vertexNormals } = await import('/raster.js');
+    const { placement, lightOf, polynomial } = await import('/editor/head_math.js');
+    const { Raster, vertexNormals } = await import('/editor/raster.js');
     const open = (text) => {
         const buffer = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
         const length = new DataView(buffer).getUint32(0, true);
@@ -52,10 +58,12 @@ DRAW = """async ([mesh64, texture64, vertices64, head, values, width, height, re
 
 
 def open_bench(context) -> Any:
-    """A page of a playwright browser context that can import the modules of web/editor."""
+    """A page of a playwright browser context that can import the modules of web/editor; the host's own are empty."""
     page = context.new_page()
-    page.route(f"{ORIGIN}/*.js", lambda route: route.fulfill(
+    page.route(f"{ORIGIN}/editor/*.js", lambda route: route.fulfill(
         body=(WEB / route.request.url.rsplit("/", 1)[1]).read_text(encoding="utf-8"), content_type="text/javascript"))
+    page.route(f"{ORIGIN}/scripts/*.js", lambda route: route.fulfill(
+        body="export const api = {}, app = {};", content_type="text/javascript"))
     page.route(f"{ORIGIN}/", lambda route: route.fulfill(body="<title>bench</title>", content_type="text/html"))
     page.goto(f"{ORIGIN}/")
     return page
@@ -65,8 +73,9 @@ def draw(page, model: HeadModel, head: Head, values: dict[str, Any], expressions
          repeats: int = 1) -> dict[str, Any]:
     """What the editor shows: shaded and normal as uint8 [H, W, 4], and the median time of a redraw in milliseconds."""
     told = editor_wire.head_json(head, model.name)
-    asked = {**told, "mode": values["mode"], "jaw_degrees": values["jaw_degrees"], "expressions": expressions}
-    messages = [editor_wire.mesh_message(model), editor_wire.texture_message(model, told),
+    request = page.evaluate(REQUEST, [told, {**NEUTRAL, **values, **expressions}])
+    asked, skin = ({**told, **part} for part in (request["shape"], {"texture": request["texture"]}))
+    messages = [editor_wire.mesh_message(model), editor_wire.texture_message(model, skin),
                 editor_wire.vertices_message(editor_wire.EditorModel(model), asked)]
     texts = [base64.b64encode(message).decode() for message in messages]
     shown = page.evaluate(DRAW, [*texts, told, values, width, height, repeats])

@@ -9,7 +9,7 @@ from heap import Heap
 TALL = {"width": 1400, "height": 1100}
 VIEWS = "(await import('/extensions/comfyui-caphuman/editor/head_view.js')).HeadView.prototype"
 CANVASES = "HTMLCanvasElement.prototype"
-INPUTS = "HTMLInputElement.prototype"                       # an editor has about seventy
+INPUTS = "HTMLInputElement.prototype"                       # an editor has about a hundred and twenty
 
 
 def held(heap: Heap) -> dict[str, int]:

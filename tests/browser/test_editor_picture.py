@@ -30,6 +30,12 @@ CASES = {
     "framed": ({"frame": True, "x": 0.1, "scale": 0.9, "yaw_degrees": 15.0}, {}, (256, 256)),
     "three lights": ({"relight": True, "light_fill": 0.5, "light_rim": 1.2}, {}, (256, 256)),
     "from behind": ({"yaw_degrees": 170.0, "relight": True}, {}, (256, 256)),
+    "looking aside on a turned neck": ({"yaw_degrees": 40.0, "pitch_degrees": -10.0, "gaze_yaw_degrees": -25.0,
+                                        "gaze_pitch_degrees": 10.0, "gaze_convergence_degrees": 4.0, "neck_share": 0.3,
+                                        "x": 0.05}, {"smile": 0.5}, (256, 256)),
+    "somebody else": ({"mode": "set", "yaw_degrees": -30.0, "neck_share": 0.6, "gaze_yaw_degrees": 20.0},
+                      {"shape_1": 1.5, "shape_3": -1.0, "texture_1": 0.8, "texture_2": -0.5}, (256, 256)),
+    "somebody else, moved": ({"x": 0.1, "y": 0.05, "roll_degrees": 20.0}, {"shape_1": 2.0, "shape_2": -2.0}, (256, 256)),
     "half outside": ({"x": 0.4, "y": 0.3, "scale": 2.0}, {}, (256, 256)),
 }
 
@@ -62,7 +68,8 @@ def person(model, size):
         return torch.randn(getattr(head, name).shape, generator=generator) * amount
     return head.replace(identity=some("identity", 0.5), expression=some("expression", 0.15), texture=some("texture", 0.4),
                         rotation_radians=some("rotation_radians", 0.2), jaw_radians=torch.tensor([[0.08, 0.02, 0.0]]),
-                        light=head.light + some("light", 0.05))
+                        light=head.light + some("light", 0.05), gaze_radians=some("gaze_radians", 0.1),
+                        neck_share=torch.tensor([0.2]))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from caphuman_core.head.model.texture import albedo_texture
 from caphuman_core.head.new import new_head
 from caphuman_core.head.pivot import pivot
 from caphuman_core.head.rotations import matrix_from_axis_angle
+from caphuman_core.render.maps import pose
 
 MOST_BYTES = 80_000                      # of a vertices message, by the editor's promise
 
@@ -74,6 +76,40 @@ def test_vertices_are_those_of_the_edited_head(editor, model, head, mode):
     torch.testing.assert_close((verts - root) @ rotation.T + root, turned, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("mode", ["add", "set"])
+@pytest.mark.parametrize("neck", [0.0, 0.3])
+def test_gaze_neck_and_shape_are_the_nodes(editor, model, head, mode, neck):
+    """The vertices before the turn: the bust stands askew by what the neck turns, so that the turn brings it where it belongs."""
+    head = head.replace(gaze_radians=torch.tensor([[[0.1, 0.05], [0.2, -0.05]]]), neck_share=torch.tensor([neck]))
+    turn = {"yaw_degrees": 20.0, "pitch_degrees": 10.0, "roll_degrees": -5.0}
+    gaze = {"gaze_yaw_degrees": -8.0, "gaze_pitch_degrees": 6.0, "gaze_convergence_degrees": 3.0}
+    shape = (0.5, 0.0, -1.0)
+    edited = edit_head(head, model, Edit(**turn, **gaze, shape=shape, neck_share=neck), mode)
+    header, verts = vertices(editor, asked(head, mode=mode, turn=list(turn.values()), neck=neck, shape=list(shape), **gaze))
+    posed = pose(edited, model)
+    root, rotation = torch.tensor(header["root"]), matrix_from_axis_angle(edited.rotation_radians)[0]
+    torch.testing.assert_close((verts - root) @ rotation.T + root, posed.verts[0], atol=1e-5, rtol=0)
+    # points beside the jaw's contour are the same ones at every yaw
+    brow = (torch.tensor(header["handles"]["brow_left"]) - root) @ rotation.T + root
+    torch.testing.assert_close(brow, posed.landmarks2d[0, 24], atol=1e-5, rtol=0)
+    for told, of in ((header, edited), (header["own"], head)):
+        rest, pivot_root = torch.tensor(told["pivot"]), torch.tensor(told["pivot_root"])
+        turned = matrix_from_axis_angle(of.rotation_radians)[0] @ (rest - pivot_root) + pivot_root
+        torch.testing.assert_close(to_picture(of, turned[None, None])[0, 0, :2], pivot(of, model)[0], atol=1e-3, rtol=0)
+
+
+def test_the_names_of_directions_are_the_models(model):
+    header, _ = opened(editor_wire.mesh_message(model))
+    assert len(header["shape_names"]) == min(10, len(model.identity_basis))
+    assert header["shape_names"][:len(model.identity_names)] == list(model.identity_names[:10])
+    named = replace(model, identity_names=("width",), texture_names=("tan", "red"))
+    header, _ = opened(editor_wire.mesh_message(named))
+    assert header["shape_names"][:2] == ["width", ""]
+    assert header["texture_names"][:3] == ["tan", "red", ""]
+    few = replace(model, texture_basis=model.texture_basis[:3], texture_names=("a", "b", "c", "d"))
+    assert opened(editor_wire.mesh_message(few))[0]["texture_names"] == ["a", "b", "c"]
+
+
 def test_a_message_is_small(editor, head):
     message = editor_wire.vertices_message(editor, asked(head, expressions=dict.fromkeys(EXPRESSIONS, 0.5)))
     assert len(message) < MOST_BYTES
@@ -109,7 +145,9 @@ def test_the_texture_is_the_heads(model, head):
     {"identity": [0.0] * 5000}, {"expression": [[1.0]]}, {"jaw_radians": [0.0, 0.0]}, {"jaw_radians": [1e9, 0, 0]},
     {"jaw_degrees": math.nan}, {"jaw_degrees": None}, {"mode": "wobble"}, {"mode": None}, {"expressions": ["smile"]},
     {"expressions": {"smile": math.inf}}, {"expressions": {"smile": "1"}}, {"expressions": {"../../etc/passwd": 1.0}},
-    {"identity": None}, {"expression": {"a": 1}},
+    {"identity": None}, {"expression": {"a": 1}}, {"gaze_radians": [[0.0, 0.0]]}, {"gaze_radians": [0.0, 0.0]},
+    {"gaze_radians": [[0.0, 0.0], [math.nan, 0.0]]}, {"gaze_radians": "ab"}, {"gaze_yaw_degrees": math.inf}, {"neck": 1.5},
+    {"neck": math.nan}, {"neck": 0.5, "turn": [1.0]}, {"neck": 0.5}, {"shape": [0.0] * 11}, {"shape": ["1"]},
 ])
 def test_nonsense_is_refused_in_a_sentence(editor, head, wrong):
     with pytest.raises(InputError) as failure:

@@ -15,7 +15,7 @@ from caphuman_core.head.model.flame_files import find_flame_files, load_flame, r
 from caphuman_core.head.model.head_model import HeadModel, from_tensors, load_builtin, load_file
 from caphuman_core.identity import storage as identities
 
-INFO = ("name", "fingerprint", "expression_names", "identity_names")
+INFO = ("name", "fingerprint", "expression_names", "identity_names", "texture_names")
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
 from caphuman_core.head.pivot import scale_of
 
-GROUPS = {"position": {"camera", "crop_to_picture", "width", "height"}, "pose": {"rotation_radians"},
-          "expression": {"expression", "jaw_radians"}, "lighting": {"light"}}
+GROUPS = {"position": {"camera", "crop_to_picture", "width", "height"}, "pose": {"rotation_radians", "neck_share"},
+          "expression": {"expression", "jaw_radians", "gaze_radians"}, "lighting": {"light"}}
 
 
 @pytest.fixture(scope="module")

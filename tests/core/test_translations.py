@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from caphuman_core.head.edit.widget_values import DIRECTIONS
+from caphuman_core.head.model.head_model import load_builtin
 from tools.devkit.places import ROOT
 from tools.make_workflows import __main__ as generate
 from tools.make_workflows import build, spoken
@@ -38,6 +40,16 @@ def test_no_translation_is_of_a_text_that_is_gone(language):
     english = json.loads(generate.LOCALE.read_text(encoding="utf-8"))
     said = spoken.all_texts(GRAPHS, LANGUAGES[language]) | generate.untranslated(english, {})
     assert LANGUAGES[language].keys() - said == set()
+
+
+def test_the_built_in_head_s_first_directions_are_said_in_words():
+    """The page of shape in the editor says them; names like head-scale-vert are the model's own."""
+    directions = spoken.EDITOR.read_text(encoding="utf-8").partition("directions: {")[2].partition("}")[0]
+    said = {name.strip(" \n'") for name in re.findall(r"([^,:\"]+): \"", directions)}
+    model = load_builtin()
+    first = {*model.identity_names[:DIRECTIONS], *model.texture_names[:DIRECTIONS]}
+    assert first
+    assert first <= said
 
 
 @each

@@ -91,3 +91,11 @@ def test_names_of_files_say_no_machine():
         text = path.read_text(encoding="utf-8")
         assert "\\\\" not in text
         assert not re.search(r"/(home|root|Users|tmp|opt|mnt|var)/", text)
+
+
+def test_heads_turn_on_their_necks_as_a_person_does():
+    """The input's default is 0, for files of older versions; what ships says the natural share."""
+    nodes = [node for path in (ROOT / "workflows" / "api").glob("*.json") for node in content(path).values()]
+    shares = [node["inputs"].get("neck_share") for node in nodes if node["class_type"] == "CapHumanEditHead"]
+    assert len(shares) >= 10
+    assert set(shares) == {0.5}

@@ -29,6 +29,7 @@ from ..sheet import Look, Tile, grid, picture
 
 Amounts = Mapping[str, float]
 Colour = tuple[float, float, float]
+NATURAL = 0.5                # share of a turn that the neck makes
 ZOOM = 1.55                  # of a close view; 1.2 shows the bust
 BACKGROUND = 0.93
 LIGHT = light.directional(-35.0, 35.0, 0.62, 0.66)
@@ -52,23 +53,22 @@ class View:
     pitch: float = 0.0
     named: Amounts = field(default_factory=dict)             # named expressions
     actions: Amounts = field(default_factory=dict)           # ARKit actions; "jaw" is radians
+    gaze: tuple[float, float] = (0.0, 0.0)   # yaw and pitch of both eyes, degrees
+    neck_share: float = 0.0
     light: torch.Tensor = field(default_factory=lambda: LIGHT)
     zoom: float = ZOOM
     person: Person = field(default_factory=Person)
 
 
 WOMAN = Person({"gender": 1.1}, {"lip colour": 0.9, "eye shadow": 0.5, "skin lightness": 0.2}, "long", (0.22, 0.125, 0.07))
-ANGLES = tuple((caption, View(yaw, pitch, zoom=1.2)) for caption, yaw, pitch in (
+ANGLES = tuple((caption, View(yaw, pitch, zoom=1.2, neck_share=NATURAL)) for caption, yaw, pitch in (
     ("profile", -85.0, 0.0), ("half profile", -40.0, 0.0), ("front", 0.0, 0.0), ("from behind", 145.0, 0.0),
     ("from below", 0.0, 40.0), ("from above", 20.0, -30.0)))
 NAMED = ("smile", "anger", "sadness", "surprise", "fear", "disgust",
          "blink_left", "brows_up", "pucker", "cheek_puff", "wide_mouth", "frown")
-LOOKS = (("looks left", {"eyeLookOutLeft": 0.8, "eyeLookInRight": 0.8}),
-         ("looks right", {"eyeLookInLeft": 0.8, "eyeLookOutRight": 0.8}),
-         ("looks up", {"eyeLookUpLeft": 0.9, "eyeLookUpRight": 0.9}),
-         ("looks down", {"eyeLookDownLeft": 0.9, "eyeLookDownRight": 0.9}),
-         ("eyes closed", {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}),
-         ("one brow", {"browOuterUpLeft": 1.2, "browDownRight": 0.6, "mouthSmileLeft": 0.5}))
+LOOKS = (("looks left", (28.0, 0.0), {}), ("looks right", (-28.0, 0.0), {}), ("looks up", (0.0, 18.0), {}),
+         ("looks down", (0.0, -24.0), {}), ("eyes closed", (0.0, 0.0), {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}),
+         ("one brow", (0.0, 0.0), {"browOuterUpLeft": 1.2, "browDownRight": 0.6, "mouthSmileLeft": 0.5}))
 _SMILE = {"mouthSmileLeft": 0.85, "mouthSmileRight": 0.85, "cheekSquintLeft": 0.7, "cheekSquintRight": 0.7}
 _TEETH = {**_SMILE, "mouthUpperUpLeft": 0.45, "mouthUpperUpRight": 0.45, "mouthLowerDownLeft": 0.25, "mouthLowerDownRight": 0.25}
 MOUTHS = (("smile with teeth", {**_TEETH, "eyeSquintLeft": 0.2, "eyeSquintRight": 0.2, "jaw": 0.04}),
@@ -109,17 +109,12 @@ def head_of(model: HeadModel, size: int, view: View) -> Head:
             expression[model.expression_names.index(name)] += amount
     jaw = jaw + torch.tensor([view.actions.get("jaw", 0.0), 0.0, 0.0])
     turn = matrix_from_yaw_pitch_roll(*(torch.tensor([value]) for value in (view.yaw, view.pitch, 0.0)))
-    head = head.replace(expression=expression[None], rotation_radians=axis_angle_from_matrix(turn), jaw_radians=jaw[None],
+    gaze = torch.tensor(view.gaze).deg2rad().expand(1, 2, 2)
+    head = head.replace(gaze_radians=gaze, neck_share=torch.tensor([view.neck_share]), expression=expression[None], rotation_radians=axis_angle_from_matrix(turn), jaw_radians=jaw[None],
                         light=view.light[None], identity=_code(head.identity, model.identity_names, view.person.shape),
-                        texture=_code(head.texture, texture_names(), view.person.texture))
+                        texture=_code(head.texture, model.texture_names, view.person.texture))
     head = scale_about_pivot(head, model, torch.tensor([view.zoom]))
     return move_pivot(head, model, torch.tensor([[size / 2, size * (0.45 if view.zoom < ZOOM else 0.47)]]))
-
-
-def texture_names() -> tuple[str, ...]:
-    """Names of the built-in head's texture directions."""
-    from ..make_head.skin import NAMES
-    return NAMES
 
 
 def _code(zeros: torch.Tensor, names: tuple[str, ...], amounts: Amounts) -> torch.Tensor:
@@ -138,7 +133,7 @@ def tile(model: HeadModel, size: int, view: View) -> Image.Image:
 def views() -> list[list[tuple[str, View]]]:
     """Caption and view of each tile, row by row."""
     named = [(name.replace("_", " "), View(named={name: 1.0})) for name in NAMED]
-    looks = [(name, View(actions=amounts, zoom=1.9)) for name, amounts in LOOKS]
+    looks = [(name, View(actions=amounts, gaze=gaze, zoom=1.9)) for name, gaze, amounts in LOOKS]
     mouths = [(name, View(actions=amounts, yaw=yaw)) for (name, amounts), yaw in zip(MOUTHS, (0, 20, -15, 0, 15, 0), strict=True)]
     lit = [(name, View(light=codes, yaw=20.0, zoom=1.2)) for name, codes in LIGHTS]
     cuts = [(name, View(person=person, yaw=-20.0, zoom=1.2)) for name, person in HAIR]

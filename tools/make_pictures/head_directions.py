@@ -11,7 +11,7 @@ from caphuman_core.head.model.head_model import HeadModel, load_builtin
 
 from ..devkit.places import ROOT
 from ..sheet import Look, Tile, grid
-from .builtin_head import Person, View, texture_names, tile
+from .builtin_head import Person, View, tile
 
 FIRST = 10                   # directions
 SHAPE, TEXTURE = 1.5, 1.6    # amounts, standard deviations
@@ -21,7 +21,7 @@ YAW = 25.0                   # degrees
 def rows(model: HeadModel, size: int) -> list[list[Tile]]:
     """Two rows for shape, two for texture: less of a direction above, more of it below with its name."""
     made = []
-    for names, amount, is_shape in ((model.identity_names, SHAPE, True), (texture_names(), TEXTURE, False)):
+    for names, amount, is_shape in ((model.identity_names, SHAPE, True), (model.texture_names, TEXTURE, False)):
         for sign in (-1.0, 1.0):
             codes = [{name: sign * amount} for name in names[:FIRST]]
             people = [Person(shape=code) if is_shape else Person(texture=code) for code in codes]

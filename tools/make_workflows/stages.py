@@ -11,6 +11,7 @@ from .node import Column, Node, Output
 
 # Colours of groups, by what happens in them.
 PHOTO, HEAD, IDENTITY, PROMPT, SAMPLE, EXTRA = "#3f789e", "#88aa88", "#a1309b", "#b58b2a", "#b06634", "#5a6a7a"
+NECK = 0.5                   # neck_share of the edited heads: as a person turns
 Socket = Node | Output
 
 
@@ -102,10 +103,10 @@ def fitted(graph: Graph, seen: Photo, model: Node | None = None, title: str = "F
 
 
 def edited(graph: Graph, fit: Fitted, image: Socket | None = None, title: str | None = None, **inputs: Any) -> Node:
-    """Edit a head by hand; with `image` behind it in the editor."""
+    """Edit a head by hand, on a neck that turns as a person's does; with `image` behind it in the editor."""
     known = "photo" in graph.object_info["CapHumanEditHead"]["input"].get("optional", {})
     behind: dict[str, Any] = {"photo": image} if image and known else {}
-    return graph.node("CapHumanEditHead", title, head=fit.head, head_model=fit.model, **behind, **inputs)
+    return graph.node("CapHumanEditHead", title, head=fit.head, head_model=fit.model, neck_share=NECK, **behind, **inputs)
 
 
 def drawn(graph: Graph, head: Socket, model: Node, size: tuple[int, int] = (512, 512), pictures: bool = True) -> Drawn:

@@ -9,7 +9,7 @@
  *   caphuman-undo -redo -mirror -reset -copy -paste -inputs       tool buttons (inputs: shows the node's own widgets)
  *   caphuman-close-up           shows the head alone or the whole picture; aria-pressed
  *   caphuman-look-shaded -look-normal -look-photo                 what the view shows; aria-pressed
- *   caphuman-tab-pose -tab-expression -tab-light -tab-presets     tabs; aria-selected
+ *   caphuman-tab-pose -tab-expression -tab-shape -tab-light -tab-presets       tabs; aria-selected
  *   caphuman-slider-NAME        <input type=range> of the widget NAME (scale: its base-2 logarithm)
  *   caphuman-number-NAME        <input type=text> of the same value, in the widget's own units; Enter or leaving it applies
  *   caphuman-row-NAME           the row of both; data-linked="true" when the input is linked
@@ -22,7 +22,8 @@
  *   caphuman-ball               the light ball (canvas)
  *   caphuman-light_colour       <input type=color>
  *   caphuman-expression-NAME    picture of an expression; a click gives it in full or takes it away; data-pictured when it is drawn
- *   caphuman-handle-POINT       on the face while that tab is open: mouth_left mouth_right brow_left brow_right lid_left lid_right chin
+ *   caphuman-handle-POINT       on the face while that tab is open: mouth_left mouth_right brow_left brow_right lid_left lid_right chin, and gaze
+ *   caphuman-shape-reset        sets shape and skin back
  *   caphuman-light-SETUP        picture of a set-up of light: daylight rembrandt butterfly loop split back rim high_key
  *   caphuman-look-POSE          picture of a ready-made pose: passport portrait warm_smile laugh over_shoulder thoughtful ...
  *   caphuman-preset-ID          ID: frontal three_quarter_left three_quarter_right profile_left profile_right looking_up looking_down

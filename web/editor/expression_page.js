@@ -1,6 +1,6 @@
-/** The page of named expressions: each with a picture to click and a slider. */
+/** The page of gaze and named expressions: each of these with a picture to click and a slider. */
 import { button, el } from "./dom.js";
-import { EXPRESSIONS } from "./pose_values.js";
+import { EXPRESSIONS, GAZE } from "./pose_values.js";
 import { Rows } from "./rows.js";
 import { TEXT } from "./text.js";
 import { FACE, Thumbnails } from "./thumbnails.js";
@@ -16,7 +16,8 @@ export class ExpressionPage {
     this.#rows = new Rows(actions);
     this.#tiles = Object.fromEntries(EXPRESSIONS.map((name) => [name,
       button(`expression-${name}`, TEXT.fullOrNone(TEXT.values[name]), () => this.#toggle(name, actions))]));
-    this.content = EXPRESSIONS.map((name) => el("div", { class: "caphuman-tile" }, this.#tiles[name], this.#rows.slider(name)));
+    const gaze = el("div", { class: "caphuman-gaze-rows" }, ...GAZE.map((name) => this.#rows.slider(name)));
+    this.content = [gaze, ...EXPRESSIONS.map((name) => el("div", { class: "caphuman-tile" }, this.#tiles[name], this.#rows.slider(name)))];
   }
 
   #toggle(name, actions) {

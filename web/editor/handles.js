@@ -1,7 +1,9 @@
-/** Points of the face to take hold of: a hand on a mouth's corner, a brow, a lid or the chin changes the expression. */
+/** Points to take hold of: a hand on a mouth's corner, a brow, a lid or the chin changes the expression, one before the eyes the gaze. */
 import { el, marked } from "./dom.js";
+import { alongPlane, looked, nudgedGaze, targetOf } from "./gaze_target.js";
 import { apply, transpose } from "./head_math.js";
-import { bounded, rounded } from "./pose_values.js";
+import { stepAsked } from "./keys.js";
+import { bounded, GAZE, rounded, starts } from "./pose_values.js";
 import { TEXT } from "./text.js";
 
 const UNIT_METRES = 0.42;            // spanned by the picture's shorter side at scale 1: pivot.py
@@ -15,8 +17,13 @@ const PULLS = {
   brow_left: { side: 1, up: [["brows_up", "brows_down"], 0.01] },
   lid_right: { side: -1, down: ["blink_right", 0.01] },
   lid_left: { side: 1, down: ["blink_left", 0.01] },
+  gaze: {},                          // see gaze_target.js
   chin: { side: 1, across: [["jaw_left", "jaw_right"], 0.014], down: ["jaw_degrees", 0.0015] },
 };
+
+const LOOK = 2;                      // degrees of one key press
+const PAUSE = 500;                   // milliseconds that end a row of key presses
+const STRAIGHT = new Set(["Home", "Delete", "Backspace"]);      // keys that reset the gaze
 
 const put = (name, value) => ({ [name]: bounded(name, rounded(value)) });
 
@@ -56,8 +63,34 @@ export class Handles {
 
   #point(name) {
     const release = () => this.#release();
-    return el("div", { class: "caphuman-handle", ...marked(`handle-${name}`, TEXT.handles[name]), onpointerdown: (event) => this.#press(event),
+    const point = el("div", { class: "caphuman-handle", ...marked(`handle-${name}`, TEXT.handles[name]), onpointerdown: (event) => this.#press(event),
       onpointermove: (event) => this.#move(event, name), onpointerup: release, onpointercancel: release, onlostpointercapture: release });
+    return name === "gaze" ? this.#withKeys(point) : point;
+  }
+
+  /** The point before the eyes takes the keyboard (by a text input, as in keys.js), and a double-click sets it back. */
+  #withKeys(point) {
+    point.classList.add("caphuman-gaze");
+    point.addEventListener("dblclick", (event) => { event.stopPropagation(); this.#lookAhead(); });
+    point.append(el("input", { type: "text", readonly: true, inputmode: "none", class: "caphuman-keys", role: "application",
+      "aria-label": TEXT.handles.gaze, onkeydown: (event) => this.#onKey(event) }));
+    return point;
+  }
+
+  #onKey(event) {
+    const step = stepAsked(event), looking = nudgedGaze(this.#actions.read(), event.key, LOOK);
+    if (event.key === "Tab" || (!step && (event.ctrlKey || event.metaKey || event.altKey))) return;
+    event.stopPropagation();             // Delete and letters are no shortcuts of the graph here
+    if (step) this.#actions[step]();
+    else if (looking) this.#actions.nudge(looking, PAUSE);
+    else if (STRAIGHT.has(event.key)) this.#lookAhead();
+    else return;
+    event.preventDefault();
+  }
+
+  #lookAhead() {
+    this.#actions.settle();              // a row of key presses before it is a step of its own
+    this.#actions.put(starts(GAZE));
   }
 
   #press(event) {
@@ -65,14 +98,16 @@ export class Handles {
     event.preventDefault();
     event.stopPropagation();
     event.target.setPointerCapture(event.pointerId);
+    event.target.querySelector("input")?.focus({ preventScroll: true });
     this.#start = { x: event.clientX, y: event.clientY, values: this.#actions.read() };
   }
 
   #move(event, name) {
     if (!this.#start) return;
     const { turn, scale } = this.#stage.place, metres = UNIT_METRES / this.#stage.shortPixels / scale;
-    const way = apply(transpose(turn), [(event.clientX - this.#start.x) * metres, (this.#start.y - event.clientY) * metres, 0]);
-    this.#actions.drag(drawn(name, this.#start.values, way));
+    const way = [(event.clientX - this.#start.x) * metres, (this.#start.y - event.clientY) * metres], { values } = this.#start;
+    this.#actions.drag(name === "gaze" ? looked(this.#stage.head, values, alongPlane(turn, way))
+      : drawn(name, values, apply(transpose(turn), [...way, 0])));
   }
 
   #release() {
@@ -83,11 +118,12 @@ export class Handles {
 
   /** Lays the points over the view, or hides them. */
   show(visible) {
-    const { shape, place } = this.#stage;
+    const { shape, place, head } = this.#stage;
     this.element.hidden = !visible || !shape?.handles || !place || this.#stage.shortPixels * place.scale < LEAST_PIXELS;
     if (this.element.hidden) return;
+    const points = { ...shape.handles, gaze: targetOf(head, shape, this.#actions.read()) };
     for (const [name, point] of Object.entries(this.#points)) {
-      const at = onPicture(shape.handles[name], shape, place), [left, top] = at ? this.#stage.percent(at) : [-1, -1];
+      const at = onPicture(points[name], shape, place), [left, top] = at ? this.#stage.percent(at) : [-1, -1];
       point.hidden = left < 0 || top < 0 || left > 100 || top > 100;
       Object.assign(point.style, { left: `${left}%`, top: `${top}%` });
     }

@@ -1,6 +1,7 @@
 /** What the view asks of the server. Meshes and textures are shared by all editors; of vertices the newest request wins. */
 import { api } from "../../../scripts/api.js";
-import { EXPRESSIONS } from "./pose_values.js";
+import { neckOf } from "./head_math.js";
+import { EXPRESSIONS, GAZE, SHAPE, TEXTURE, TURN } from "./pose_values.js";
 
 const PREFIX = "/caphuman/editor";
 const KEPT = 8;                      // meshes and textures remembered
@@ -53,13 +54,14 @@ function remembered(map, key, make) {
   return promise;
 }
 
-/** { fingerprint, faces, uvFaces, uvs, vertices } of a HEAD's model. */
+/** { fingerprint, faces, uvFaces, uvs, vertices, names: { shape, texture } } of a HEAD's model. */
 export function meshOf(head) {
   return remembered(meshes, `${head.model} ${head.fingerprint}`, async () => {
     const { header, next } = await asked(`/mesh?${new URLSearchParams({ model: head.model })}`);
     const Index = header.index_bytes === 4 ? Uint32Array : Uint16Array;
     const uvs = next(Float32Array, header.uvs * 2), faces = next(Index, header.triangles * 3), uvFaces = next(Index, header.triangles * 3);
-    return { fingerprint: header.fingerprint, vertices: header.vertices, faces, uvFaces, uvs };
+    const names = { shape: header.shape_names, texture: header.texture_names };
+    return { fingerprint: header.fingerprint, vertices: header.vertices, faces, uvFaces, uvs, names };
   });
 }
 
@@ -71,14 +73,37 @@ export function textureOf(head) {
   });
 }
 
-/** What the vertices depend on, as the request that fetches them. */
-export function verticesRequest(head, values) {
-  const amounts = Object.fromEntries(EXPRESSIONS.filter((name) => values[name]).map((name) => [name, values[name]]));
-  return { model: head.model, identity: head.identity, expression: head.expression, jaw_radians: head.jaw_radians,
-    mode: values.mode, jaw_degrees: values.jaw_degrees, expressions: amounts };
+const namedValues = (names, values) => Object.fromEntries(names.filter((name) => values[name]).map((name) => [name, values[name]]));
+
+/** Numbers by widget, without the zeros at their end. */
+function numbersOf(names, values) {
+  const last = names.findLastIndex((name) => values[name]);
+  return names.slice(0, last + 1).map((name) => values[name]);
 }
 
-async function shapeOf(request, signal) {
+/** A HEAD's texture code after the edit. */
+export function textureCode(head, values) {
+  const more = numbersOf(TEXTURE, values), code = [...head.texture];
+  more.forEach((number, k) => { code[k] = (code[k] ?? 0) + number; });
+  return code;
+}
+
+/** The turn, if the neck makes a part of it: else the vertices do not depend on it. */
+function turnRequest(head, values) {
+  if (!neckOf(head, values)) return {};
+  return { rotation_radians: head.rotation_radians, turn: TURN.map((name) => values[name]), neck_share: head.neck_share,
+    neck: values.neck_share };
+}
+
+/** What the vertices depend on, as the request that fetches them. */
+export function verticesRequest(head, values) {
+  return { model: head.model, identity: head.identity, expression: head.expression, jaw_radians: head.jaw_radians,
+    gaze_radians: head.gaze_radians, mode: values.mode, jaw_degrees: values.jaw_degrees, expressions: namedValues(EXPRESSIONS, values),
+    ...namedValues(GAZE, values), ...turnRequest(head, values), shape: numbersOf(SHAPE, values) };
+}
+
+/** { verts, root, pivot, pivot_root ... } of a vertices request. */
+export async function shapeOf(request, signal) {
   const { header, next } = await asked("/vertices", request, signal);
   return { ...header, verts: metres(next(Uint16Array, header.vertices * 3), header) };
 }
@@ -86,27 +111,30 @@ async function shapeOf(request, signal) {
 /** { verts, root, pivot, pivot_root ... } of a head with some values. */
 export const verticesOf = (head, values) => shapeOf(verticesRequest(head, values));
 
-/** Vertices for one view: at most one request in flight, the newest wins, failures are repeated ever more rarely. */
-export class VertexSource {
+/** What one view needs of the server: at most one request in flight, the newest wins, failures are repeated ever more rarely. */
+export class NewestSource {
   #wanted = "";
   #shown = "";
   #busy = false;
   #pause = FIRST_PAUSE;
   #timer = 0;
   #stop = new AbortController();
+  #ask;
   #arrived;
   #refused;
 
   /**
-   * @param {(shape: object, milliseconds: number) => void} arrived gets { verts, root, pivot, pivot_root }
+   * @param {(request: object, signal: AbortSignal) => Promise<object>} ask shapeOf or textureOf
+   * @param {(answer: object, milliseconds: number) => void} arrived
    * @param {(sentence: string) => void} refused told why a request will not be answered, also if it is asked again
    */
-  constructor(arrived, refused) {
+  constructor(ask, arrived, refused) {
+    this.#ask = ask;
     this.#arrived = arrived;
     this.#refused = refused;
   }
 
-  /** Asks for vertices unless they are shown or on their way. */
+  /** Asks for it unless it is shown or on its way. */
   want(request) {
     this.#wanted = JSON.stringify(request);
     this.#go();
@@ -122,10 +150,11 @@ export class VertexSource {
     this.#busy = true;
     const key = this.#wanted, start = performance.now();
     try {
-      const shape = await shapeOf(JSON.parse(key), this.#stop.signal);
+      const answer = await this.#ask(JSON.parse(key), this.#stop.signal);
+      if (this.#stop.signal.aborted) return;
       this.#shown = key;
       this.#pause = FIRST_PAUSE;
-      this.#arrived(shape, performance.now() - start);
+      this.#arrived(answer, performance.now() - start);
     } catch (error) {
       this.#failed(error, key);
     }

@@ -58,6 +58,17 @@ export function turnOf(head, values) {
   return fromYawPitchRoll(...asked.map((degrees, k) => degrees + had[k]));
 }
 
+/** How much of the turn the neck of the edited head makes, 0 to 1, as edit.neck_after. */
+export function neckOf(head, values) {
+  return values.mode === "set" ? values.neck_share : Math.min(1, (head.neck_share ?? 0) + values.neck_share);
+}
+
+/** The incoming head's gaze as the widgets have it: yaw, pitch, convergence in degrees (of its two eyes, as gaze.eyes_of). */
+export function ownGaze(head) {
+  const [left, right] = head.gaze_radians ?? [[0, 0], [0, 0]];
+  return [(left[0] + right[0]) / 2, (left[1] + right[1]) / 2, (right[0] - left[0]) / 2].map((angle) => angle / RADIAN);
+}
+
 /** World x, y -> picture pixels as an affine map [xx, xy, x0, yx, yy, y0]: px = xx X + xy Y + x0, py = yx X + yy Y + y0. */
 function pictureMap(head) {
   const [scale, tx, ty] = head.camera, half = CROP / 2, m = head.crop_to_picture;
@@ -79,7 +90,8 @@ function turnedAbout(turn, point, centre) {
 }
 
 /**
- * The edited head's place. `shape` holds pivot and pivot_root (metres) as the server sends them with the vertices.
+ * The edited head's place. `shape` holds pivot and pivot_root (metres), and in `own` those of the incoming head's shape, as the
+ * server sends them with the vertices.
  * Returns { turn, map, depth, centre, scale }: rotation about the root, world -> picture pixels, pixels-free depth = -depth * Z, where
  * the pivot comes to lie in picture pixels, and the size relative to a new head.
  */
@@ -88,7 +100,7 @@ export function placement(head, shape, values) {
   const set = values.mode === "set" || values.frame;
   const had = scaleOf(head), factor = set ? values.scale / had : values.scale;
   const anchor = set ? [head.width / 2, head.height / 2]
-    : mapped(map, turnedAbout(fromAxisAngle(head.rotation_radians), shape.pivot, shape.pivot_root));
+    : mapped(map, turnedAbout(fromAxisAngle(head.rotation_radians), shape.own.pivot, shape.own.pivot_root));
   const larger = [map[0] * factor, map[1] * factor, 0, map[3] * factor, map[4] * factor, 0];
   const pivot = mapped(larger, turnedAbout(turn, shape.pivot, shape.pivot_root));
   const centre = [anchor[0] + values.x * short, anchor[1] + values.y * short];

@@ -2,7 +2,7 @@
 import { Backdrop } from "./backdrop.js";
 import { HOME, seen } from "./camera.js";
 import { around, suits, whole } from "./close_up.js";
-import { meshOf, textureOf, verticesRequest, VertexSource } from "./head_client.js";
+import { meshOf, NewestSource, shapeOf, textureCode, textureOf, verticesRequest } from "./head_client.js";
 import { placement } from "./head_math.js";
 import { paint, subject } from "./painter.js";
 import { measured, paintSize, screenSize } from "./sharpness.js";
@@ -18,7 +18,7 @@ export class HeadView {
   onChange = () => {};
   /** Called after each drawing. */
   onDrawn = () => {};
-  get problem() { return this.#unloaded || this.#refused; }
+  get problem() { return this.#unloaded || this.#refused.shape || this.#refused.texture; }
   /** The part of the picture that is shown, see close_up.js; null before the first drawing. */
   part = null;
   /** Where the head lies in the picture, see head_math.placement; null before the first drawing. */
@@ -38,9 +38,10 @@ export class HeadView {
   #shown = "";                       // what the canvas shows, in full quality
   #frame = 0;
   #timer = 0;
-  #unloaded = "";                    // why mesh or texture are not there
-  #refused = "";                     // why the present vertices are not
-  #source = new VertexSource((shape, milliseconds) => this.#took(shape, milliseconds), (sentence) => this.#refuse(sentence));
+  #unloaded = "";                    // why the mesh is not there
+  #refused = { shape: "", texture: "" };               // why the present ones are not
+  #shapes = new NewestSource(shapeOf, (shape, milliseconds) => this.#took({ shape }, milliseconds), (sentence) => this.#refuse("shape", sentence));
+  #textures = new NewestSource(textureOf, (texture) => this.#took({ texture }), (sentence) => this.#refuse("texture", sentence));
   #sizes = new ResizeObserver(() => this.#quickly());
 
   constructor(canvas) {
@@ -72,7 +73,11 @@ export class HeadView {
   draw(values, { look = "shaded", closeUp = false, camera = HOME, held = false, opacity = 1 } = {}) {
     const moves = this.#asked && camera !== this.#asked.camera;
     this.#asked = { values: { ...values }, look, closeUp, camera, held, opacity };
-    if (this.#head) this.#source.want(verticesRequest(this.#head, values));
+    if (this.#head) {
+      this.#shapes.want(verticesRequest(this.#head, values));
+      const { model, fingerprint } = this.#head;
+      this.#textures.want({ model, fingerprint, texture: textureCode(this.#head, values) });
+    }
     if (moves) this.#quickly();
     else this.#paint(held);
   }
@@ -81,18 +86,18 @@ export class HeadView {
     cancelAnimationFrame(this.#frame);
     clearTimeout(this.#timer);
     this.#sizes.disconnect();
-    this.#source.dispose();
+    this.#shapes.dispose();
+    this.#textures.dispose();
     this.#backdrop.dispose();
     this.#asked = this.#head = this.#subject = this.#shape = null;
   }
 
   async #load(head) {
     try {
-      const [mesh, texture] = await Promise.all([meshOf(head), textureOf(head)]);
+      const mesh = await meshOf(head);
       if (head !== this.#head) return;
       this.#unloaded = mesh.fingerprint === head.fingerprint ? "" : TEXT.modelChanged;
       this.#mesh = mesh;
-      this.#texture = texture;
       this.#subject = null;
     } catch (error) {
       if (head !== this.#head) return;
@@ -103,16 +108,18 @@ export class HeadView {
     this.#later();
   }
 
-  #took(shape, milliseconds) {
-    this.#shape = shape;
+  #took({ shape, texture }, milliseconds) {
+    this.#shape = shape ?? this.#shape;
+    this.#texture = texture ?? this.#texture;
     this.#subject = null;
-    if (this.#refused) this.#refuse("");
-    this.stats.vertexMs = milliseconds;
+    const part = shape ? "shape" : "texture";
+    if (this.#refused[part]) this.#refuse(part, "");
+    if (shape) this.stats.vertexMs = milliseconds;
     this.#later();
   }
 
-  #refuse(sentence) {
-    this.#refused = sentence;
+  #refuse(part, sentence) {
+    this.#refused[part] = sentence;
     this.onChange();
   }
 
@@ -136,7 +143,7 @@ export class HeadView {
   /** Whether everything is there, and of one model. */
   #ready() {
     const mesh = this.#mesh, shape = this.#shape, head = this.#head;
-    if (!mesh || !shape || !head || !this.#asked) return false;
+    if (!mesh || !shape || !head || !this.#texture || !this.#asked) return false;
     if (shape.fingerprint !== mesh.fingerprint || shape.vertices !== mesh.vertices) return false;
     if (!this.#subject) this.#shown = "";
     this.#subject ??= subject(head, mesh, this.#texture, shape);

@@ -1,5 +1,5 @@
 /** Ready-made looks: set-ups of light, and a dozen poses. Pure. Each names the values that it sets, by widget. */
-import { EXPRESSIONS, LIGHT, starts, TURN } from "./pose_values.js";
+import { EXPRESSIONS, GAZE, LIGHT, starts, TURN } from "./pose_values.js";
 
 const light = (azimuth, elevation, intensity, ambient, [fill, rim] = [0, 0]) => Object.freeze({ relight: true, light_azimuth: azimuth,
   light_elevation: elevation, light_intensity: intensity, light_ambient: ambient, light_fill: fill, light_rim: rim });
@@ -16,22 +16,24 @@ export const SETUPS = Object.freeze({
   high_key: light(0, 15, 0.3, 0.92, [0.1, 0.3]),
 });
 
-const pose = (yaw, pitch, roll, expressions = {}, more = {}) => Object.freeze({ ...starts([...TURN, "jaw_degrees", ...EXPRESSIONS]),
+const pose = (yaw, pitch, roll, expressions = {}, more = {}) => Object.freeze({ ...starts([...TURN, "jaw_degrees", ...EXPRESSIONS, ...GAZE]),
   yaw_degrees: yaw, pitch_degrees: pitch, roll_degrees: roll, ...expressions, ...more });
 
-/** Turn in degrees as it is to be seen in the picture, and expression; place, size, mode and light stay what they are. */
+const gaze = (yaw, pitch = 0) => ({ gaze_yaw_degrees: yaw, gaze_pitch_degrees: pitch });
+
+/** Turn in degrees as it is to be seen in the picture, expression and gaze; place, size, mode and light stay what they are. */
 export const POSES = Object.freeze({
   passport: pose(0, 0, 0),
-  portrait: pose(24, 2, 4, { smile: 0.4 }),
+  portrait: pose(24, 2, 4, { smile: 0.4 }, gaze(-18)),
   warm_smile: pose(-18, 0, -5, { smile: 0.85, squint: 0.3 }),
   laugh: pose(12, 10, 6, { smile: 1, mouth_open: 0.6, squint: 0.5 }),
-  over_shoulder: pose(58, 4, -7, { smile: 0.3 }),
-  thoughtful: pose(-32, -13, 7, { brows_down: 0.25, squint: 0.2 }),
+  over_shoulder: pose(58, 4, -7, { smile: 0.3 }, gaze(-25)),
+  thoughtful: pose(-32, -13, 7, { brows_down: 0.25, squint: 0.2 }, gaze(-8, -10)),
   surprised: pose(0, 4, 0, { surprise: 1 }),
-  sceptical: pose(20, -3, -9, { brows_up: 0.35, sneer: 0.35, frown: 0.3 }),
+  sceptical: pose(20, -3, -9, { brows_up: 0.35, sneer: 0.35, frown: 0.3 }, gaze(-20)),
   wink: pose(14, 2, 9, { blink_left: 1, smile: 0.7 }),
   angry: pose(-10, -9, 0, { anger: 1, brows_down: 0.4 }),
-  sad: pose(18, -15, 5, { sadness: 1 }),
+  sad: pose(18, -15, 5, { sadness: 1 }, gaze(0, -12)),
   singing: pose(-24, 14, -4, { mouth_open: 0.9, brows_up: 0.4 }),
 });
 

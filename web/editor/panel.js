@@ -4,9 +4,10 @@ import { ExpressionPage } from "./expression_page.js";
 import { LightPage } from "./light_page.js";
 import { PosePage } from "./pose_page.js";
 import { PresetPage } from "./preset_page.js";
+import { ShapePage } from "./shape_page.js";
 import { TEXT } from "./text.js";
 
-const PAGES = { pose: PosePage, expression: ExpressionPage, light: LightPage, presets: PresetPage };
+const PAGES = { pose: PosePage, expression: ExpressionPage, shape: ShapePage, light: LightPage, presets: PresetPage };
 const TABS = Object.keys(PAGES);
 
 export class Panel {

@@ -1,6 +1,6 @@
 /** Values that bring a head to a place: the same head under the other mode, a portrait's framing, and how large a face comes out. Pure. */
-import { fromAxisAngle, placement, turnOf, yawPitchRoll } from "./head_math.js";
-import { bounded, PLACE, rounded, TURN } from "./pose_values.js";
+import { fromAxisAngle, neckOf, ownGaze, placement, turnOf, yawPitchRoll } from "./head_math.js";
+import { bounded, GAZE, PLACE, rounded, TURN } from "./pose_values.js";
 
 const DEGREES = 180 / Math.PI;
 const FACE_SHARE = 0.133 / 0.42;         // brows to chin, of the shorter side at scale 1: face_size.py, pivot.py
@@ -17,8 +17,10 @@ export function converted(head, shape, values, { mode, own }) {
   const sign = mode === "set" ? 1 : -1, jaw = values.jaw_degrees + sign * (head.jaw_radians[0] - own.jaw_radians[0]) * DEGREES;
   const names = Object.keys(own.amounts);
   const had = mode === "set" ? [0, 0, 0] : yawPitchRoll(fromAxisAngle(head.rotation_radians));
+  const gaze = ownGaze(head).map((degrees, k) => values[GAZE[k]] + sign * degrees);
+  const neck = neckOf(head, values) - (mode === "set" ? 0 : head.neck_share ?? 0);
   const turn = yawPitchRoll(turnOf(head, values)).map((degrees, k) => degrees - had[k]);
-  return { mode, ...named(TURN, turn), ...(shape ? placed(head, shape, { ...values, mode }, placement(head, shape, values)) : {}),
+  return { mode, ...named(TURN, turn), ...named([...GAZE, "neck_share"], [...gaze, neck]), ...(shape ? placed(head, shape, { ...values, mode }, placement(head, shape, values)) : {}),
     ...named(names, names.map((name) => values[name] + sign * own.amounts[name])), jaw_degrees: bounded("jaw_degrees", rounded(jaw)) };
 }
 

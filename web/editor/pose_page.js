@@ -1,4 +1,4 @@
-/** The page of turn, place and jaw. */
+/** The page of turn, place, jaw and neck. */
 import { button, el } from "./dom.js";
 import { POSE } from "./pose_values.js";
 import { Rows } from "./rows.js";
@@ -17,7 +17,7 @@ export class PosePage {
     const modes = el("div", { class: "caphuman-group caphuman-segments", role: "group", "aria-label": TEXT.modeLabel }, ...Object.values(this.#modes));
     this.content = [this.#rows.line("mode", el("span", {}, TEXT.modeLabel), modes),
       el("div", { class: "caphuman-line" }, this.#rows.check("frame"), button("frame", TEXT.frameNow[1], () => actions.frame(), TEXT.frameNow[0])),
-      ...POSE.map((name) => this.#rows.slider(name))];
+      ...[...POSE, "neck_share"].map((name) => this.#rows.slider(name))];
   }
 
   show(values, linked) {

@@ -18,6 +18,11 @@ export const EXPRESSIONS = ["smile", "frown", "brows_up", "brows_down", "blink_l
 export const DIRECTION = ["light_azimuth", "light_elevation"];
 export const LIGHT = [...DIRECTION, "light_intensity", "light_ambient", "light_fill", "light_rim"];
 
+export const GAZE = ["gaze_yaw_degrees", "gaze_pitch_degrees", "gaze_convergence_degrees"];
+const DIRECTIONS = 10;           // of shape, and of texture, that have a widget
+const numbered = (name) => Array.from({ length: DIRECTIONS }, (_, place) => `${name}_${place + 1}`);
+export const SHAPE = numbered("shape"), TEXTURE = numbered("texture");
+
 /** Widget name -> its kind, range and default. */
 export const FIELDS = Object.freeze({
   yaw_degrees: number(-180, 180, 0.5, 0, { wraps: true }),
@@ -39,10 +44,15 @@ export const FIELDS = Object.freeze({
   frame: flag(),
   light_fill: number(0, 4, 0.01),
   light_rim: number(0, 4, 0.01),
+  gaze_yaw_degrees: number(-45, 45, 0.5),
+  gaze_pitch_degrees: number(-35, 35, 0.5),
+  gaze_convergence_degrees: number(-15, 25, 0.5),
+  neck_share: number(0, 1, 0.01),
+  ...Object.fromEntries([...SHAPE, ...TEXTURE].map((name) => [name, number(-4, 4, 0.05)])),
 });
 
 const THOUSANDTH = 1000;         // the widgets round to 0.001
-const MIRRORED = ["yaw_degrees", "roll_degrees", "x", "light_azimuth"];
+const MIRRORED = ["yaw_degrees", "roll_degrees", "x", "light_azimuth", "gaze_yaw_degrees"];
 const SWAPPED = [["blink_left", "blink_right"], ["jaw_left", "jaw_right"]];
 
 /** Whether a value may stand in the field as it is. */

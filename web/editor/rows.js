@@ -19,6 +19,11 @@ export class Rows {
     return this.#sliders[name].element;
   }
 
+  /** Shows or hides a slider, under a label. */
+  offer(name, is, label) {
+    this.#sliders[name].offer(is, label);
+  }
+
   check(name) {
     const box = el("input", { type: "checkbox", ...marked(`check-${name}`), onchange: () => this.#actions.put({ [name]: box.checked }) });
     this.#checks[name] = box;

@@ -12,11 +12,13 @@ export class Slider {
   #curve;
   #bar;
   #number;
+  #label;
 
   /** @param {import("./actions.js").Actions} actions drags while the hand is on the bar (one step of undo until it lets go) */
   constructor(name, actions) {
     const field = FIELDS[name], label = TEXT.values[name];
     this.#name = name;
+    this.#label = el("span", {}, label);
     this.#curve = name === "scale" ? LOGARITHMIC : LINEAR;
     this.#bar = el("input", { type: "range", min: this.#curve.to(field.low), max: this.#curve.to(field.high),
       step: this.#curve.step ?? field.bar ?? field.step, ...marked(`slider-${name}`), "aria-label": label,
@@ -26,7 +28,15 @@ export class Slider {
     this.#number = el("input", { type: "text", inputmode: "decimal", autocomplete: "off", ...marked(`number-${name}`), "aria-label": label,
       onchange: () => actions.put(this.#typed()), onkeydown: (event) => this.#onKey(event), onfocus: () => this.#number.select() });
     this.element = el("div", { class: "caphuman-row", ...marked(`row-${name}`), "aria-label": undefined, title: TEXT.sliderHint },
-      el("div", { class: "caphuman-bar" }, el("span", {}, label), this.#bar), this.#number);
+      el("div", { class: "caphuman-bar" }, this.#label, this.#bar), this.#number);
+  }
+
+  /** Whether it is there, and what it is called. */
+  offer(is, label) {
+    this.element.hidden = !is;
+    if (this.#label.textContent === label) return;
+    this.#label.textContent = label;
+    for (const input of [this.#bar, this.#number]) input.setAttribute("aria-label", label);
   }
 
   #fromBar() {

@@ -57,6 +57,11 @@ export class Stage {
     return this.#view.place;
   }
 
+  /** The HEAD that is shown, or null. */
+  get head() {
+    return this.#head;
+  }
+
   focus() {
     this.#keys.focus({ preventScroll: true });
   }

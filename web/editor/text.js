@@ -1,5 +1,6 @@
 /** Every word the editor shows, in English, in one place; tools/translations holds the other languages. Left and right of expressions are the person's own, of presets the picture's. */
 import { said, say } from "../language.js";
+import { SHAPE, TEXTURE } from "./pose_values.js";
 
 export const TEXT = said({
   keysLabel: "Head view. Arrow keys turn, Shift and arrow keys move, plus and minus scale, M mirrors, R resets,"
@@ -21,7 +22,7 @@ export const TEXT = said({
   looks: { shaded: "Shaded", normal: "Normals", photo: "Photo" },
   lookHints: { shaded: "The head in its light", normal: "The directions of its surface, as CapFace sees them",
     photo: "The head over the photo; there after a run with a photo linked" },
-  tabs: { pose: "Pose", expression: "Expression", light: "Light", presets: "Presets" },
+  tabs: { pose: "Pose", expression: "Expression", shape: "Shape", light: "Light", presets: "Presets" },
   modes: { add: "Add", set: "Set" },
   frameNow: ["Frame", "Brings the head to a portrait's size and place in the picture; its pose stays"],
   smallFace: (pixels, least, { width, height }) =>
@@ -36,7 +37,19 @@ export const TEXT = said({
     pucker: "Pucker", wide_mouth: "Wide mouth", sneer: "Sneer", cheek_puff: "Cheek puff", surprise: "Surprise", anger: "Anger",
     sadness: "Sadness", disgust: "Disgust", fear: "Fear", frame: "Frame every head that comes in", turn_light: "Light turns with the head", relight: "Relight",
     light_azimuth: "Azimuth", light_elevation: "Elevation", light_intensity: "Intensity", light_ambient: "Ambient", light_fill: "Fill", light_rim: "Rim",
-    light_colour: "Colour",
+    light_colour: "Colour", gaze_yaw_degrees: "Gaze yaw", gaze_pitch_degrees: "Gaze pitch", gaze_convergence_degrees: "Converge", neck_share: "Neck",
+    ...Object.fromEntries(SHAPE.map((name, k) => [name, say("Shape {number}", { number: k + 1 })])),
+    ...Object.fromEntries(TEXTURE.map((name, k) => [name, say("Skin {number}", { number: k + 1 })])),
+  },
+  shapeLists: { shape: "Shape", texture: "Skin" },
+  shapeReset: ["As it came", "Sets shape and skin back to the head that comes in"],
+  // What the built-in head calls its first directions, in words.
+  directions: {
+    gender: "Feminine", age: "Age", weight: "Weight", african: "African", asian: "Asian", 'head-scale-vert': "Head height",
+    'head-scale-horiz': "Head width", 'head-scale-depth': "Head depth", 'head-back-scale-depth': "Back of the head",
+    'head-fat': "Full cheeks", 'skin lightness': "Lightness", 'skin warmth': "Warmth", redness: "Redness",
+    'lip colour': "Lip colour", 'brow darkness': "Brow darkness", 'iris lightness': "Iris lightness", stubble: "Stubble",
+    'brow thickness': "Brow thickness", 'iris blue': "Blue iris", 'eye shadow': "Eye shadow",
   },
   sliderHint: "Drag, or type the number; double-click sets it back",
   linked: "This input is linked: the value comes from there.",
@@ -62,6 +75,7 @@ export const TEXT = said({
   handles: {
     mouth_right: "Corner of the mouth: up to smile, down to frown, out and in for its width", brow_right: "Brow: up and down",
     mouth_left: "Corner of the mouth: up to smile, down to frown, out and in for its width", brow_left: "Brow: up and down",
+    gaze: "Gaze: drag the point to where the eyes look, or press arrow keys; double-click looks straight ahead",
     lid_right: "Lid: down to close the eye", lid_left: "Lid: down to close the eye", chin: "Chin: down to open the jaw, aside to shift it",
   },
   fullOrNone: (name) => say("{name}: a click gives it in full, or takes it away", { name }),

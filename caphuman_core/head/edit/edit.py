@@ -1,4 +1,4 @@
-"""Editing a head by hand: turn, move, scale, open the jaw, and named expressions."""
+"""Editing a head by hand: turn, move, scale, open the jaw, named expressions, gaze, and the shape of the face."""
 from __future__ import annotations
 
 import math
@@ -15,7 +15,9 @@ from ..options import EDIT_MODES
 from ..pivot import move_pivot, pivot, scale_about_pivot, scale_of
 from ..rotations import axis_angle_from_matrix, matrix_from_axis_angle, matrix_from_yaw_pitch_roll, yaw_pitch_roll_from_matrix
 from .expressions import expression_change
+from .gaze import gaze_after
 from .relight import turn_light
+from .shape import numbered, reshape
 
 Mode = Literal["add", "set"]
 
@@ -32,6 +34,12 @@ class Edit:
     scale: float = 1.0                   # factor; in mode set, relative to a new head
     jaw_degrees: float = 0.0             # positive: opens
     expressions: dict[str, float] = field(default_factory=dict)
+    gaze_yaw_degrees: float = 0.0        # positive: the eyes turn to the picture's right, against the head
+    gaze_pitch_degrees: float = 0.0      # positive: up
+    gaze_convergence_degrees: float = 0.0    # of each eye towards the nose; negative: apart
+    neck_share: float = 0.0              # 0..1 of the turn that the neck makes; the bust makes the rest
+    shape: tuple[float, ...] = ()        # on top of the first numbers of the head's shape code, in every mode
+    texture: tuple[float, ...] = ()      # the same of its texture code
 
 
 def edit_head(head: Head, model: HeadModel, edit: Edit, mode: Mode = "add", follow_light: bool = False,
@@ -41,12 +49,13 @@ def edit_head(head: Head, model: HeadModel, edit: Edit, mode: Mode = "add", foll
     add: angles, shifts, jaw and expressions are added to what the head has, the scale multiplies. The head turns on the
     spot, about its pivot. An edit and its negative (scale: its inverse) cancel while |pitch| stays below 90 degrees.
     follow_light: the light turns along with the head instead of staying where it is.
-    set: pose, place (0, 0: the picture's centre), scale, jaw and expression become exactly the edit's.
-    framed: place and scale do so in any mode.
+    set: pose, place (0, 0: the picture's centre), scale, jaw, expression, gaze and neck become exactly the edit's.
+    framed: place and scale do so in any mode. Who it is changes by `shape` and `texture` alone, which are added in any mode.
     """
     _check(edit, mode)
     _check_codes(head, model)
     anchored = pivot(head, model)
+    head = reshape(head, model, edit.shape, edit.texture)
     head = _turn(head, edit, mode, follow_light)
     head = _express(head, model, edit, mode)
     short = min(head.width, head.height)
@@ -60,22 +69,31 @@ def edit_head(head: Head, model: HeadModel, edit: Edit, mode: Mode = "add", foll
 
 
 def _turn(head: Head, edit: Edit, mode: Mode, follow_light: bool) -> Head:
-    asked = torch.tensor([edit.yaw_degrees, edit.pitch_degrees, edit.roll_degrees]).expand(len(head), 3)
+    head = head.replace(neck_share=neck_after(head.neck_share, edit.neck_share, mode))
+    turned = turned_by(head.rotation_radians, (edit.yaw_degrees, edit.pitch_degrees, edit.roll_degrees), mode)
+    if turned is head.rotation_radians:
+        return head
+    if follow_light:
+        before, after = matrix_from_axis_angle(head.rotation_radians), matrix_from_axis_angle(turned)
+        head = head.replace(light=turn_light(head.light, axis_angle_from_matrix(after @ before.transpose(-1, -2))))
+    return head.replace(rotation_radians=turned)
+
+
+def turned_by(rotation_radians: Tensor, degrees: tuple[float, float, float], mode: Mode) -> Tensor:
+    """Rotations [B, 3] after an edit of yaw, pitch and roll: exactly as they were where nothing is added."""
+    asked = torch.tensor(degrees).expand(len(rotation_radians), 3)
     if mode == "add":
         if not asked.any():
-            return head                  # exactly as it was, not merely up to rounding
-        asked = asked + torch.stack(yaw_pitch_roll_from_matrix(matrix_from_axis_angle(head.rotation_radians)), -1)
-    turned = matrix_from_yaw_pitch_roll(*asked.unbind(-1))
-    if follow_light:
-        before = matrix_from_axis_angle(head.rotation_radians)
-        head = head.replace(light=turn_light(head.light, axis_angle_from_matrix(turned @ before.transpose(-1, -2))))
-    return head.replace(rotation_radians=axis_angle_from_matrix(turned))
+            return rotation_radians      # not merely up to rounding
+        asked = asked + torch.stack(yaw_pitch_roll_from_matrix(matrix_from_axis_angle(rotation_radians)), -1)
+    return axis_angle_from_matrix(matrix_from_yaw_pitch_roll(*asked.unbind(-1)))
 
 
 def _express(head: Head, model: HeadModel, edit: Edit, mode: Mode) -> Head:
     change = expression_change(model, edit.expressions)
     expression, jaw_radians = expressed(head.expression, head.jaw_radians, change, edit.jaw_degrees, mode)
-    return head.replace(expression=expression, jaw_radians=jaw_radians)
+    angles = edit.gaze_yaw_degrees, edit.gaze_pitch_degrees, edit.gaze_convergence_degrees
+    return head.replace(expression=expression, jaw_radians=jaw_radians, gaze_radians=gaze_after(head.gaze_radians, angles, mode))
 
 
 def expressed(
@@ -90,6 +108,11 @@ def expressed(
     jaw = jaw + torch.tensor([math.radians(jaw_degrees), 0.0, 0.0])
     keep = 1.0 if mode == "add" else 0.0
     return expression * keep + code, jaw_radians * keep + jaw
+
+
+def neck_after(neck_share: Tensor, share: float, mode: Mode) -> Tensor:
+    """Shares [B] of the neck after an edit: more of it (add), or exactly so much (set); 0..1."""
+    return (neck_share + share).clamp(0, 1) if mode == "add" else torch.full_like(neck_share, share)
 
 
 def _check_codes(head: Head, model: HeadModel) -> None:
@@ -109,7 +132,9 @@ def require_mode(mode: object) -> None:
 
 def _check(edit: Edit, mode: Mode) -> None:
     require_mode(mode)
-    numbers = {f.name: getattr(edit, f.name) for f in fields(edit) if f.name != "expressions"} | edit.expressions
+    numbers = {f.name: getattr(edit, f.name) for f in fields(edit) if f.name not in ("expressions", "shape", "texture")}
+    numbers |= edit.expressions | numbered("shape", edit.shape) | numbered("texture", edit.texture)
     for name, value in numbers.items():
         require(math.isfinite(value), name, "must be a finite number", value, "type a number")
+    require(0 <= edit.neck_share <= 1, "neck_share", "must be from 0 to 1", edit.neck_share, "use 0.5, as a person turns")
     require(edit.scale > 0, "scale", "must be greater than 0", edit.scale, "use 1 to keep the size")

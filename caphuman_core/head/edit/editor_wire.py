@@ -20,9 +20,12 @@ from ..model.posing import pose_head
 from ..model.reduced import rest_joints
 from ..model.texture import albedo_texture
 from ..pivot import EYES, JAW
-from .edit import expressed, require_mode
+from ..rotations import matrix_from_axis_angle
+from .edit import expressed, neck_after, require_mode, turned_by
 from .expressions import Unit, amounts_like, expression_change, unit_expression
+from .gaze import gaze_after
 from .recipes import EXPRESSIONS
+from .widget_values import DIRECTIONS, GAZE
 
 LARGEST = 1e3                # of any code: far outside every real head, far inside float32
 LEVELS = 65535               # of a quantised coordinate
@@ -48,17 +51,28 @@ class EditorModel:
 def head_json(head: Head, model_name: str) -> dict[str, Any]:
     """The first head of a batch as plain numbers; names as in `flow.Head`."""
     numbers = {name: getattr(head, name)[0].tolist() for name in
-               ("identity", "expression", "texture", "rotation_radians", "jaw_radians", "light", "camera", "crop_to_picture")}
+               ("identity", "expression", "texture", "rotation_radians", "jaw_radians", "light", "camera", "crop_to_picture",
+                "gaze_radians", "neck_share")}
     return {"model": model_name, "fingerprint": head.model_fingerprint, "width": head.width, "height": head.height, **numbers}
 
 
 def mesh_message(model: HeadModel) -> bytes:
-    """Topology: uvs float32 [N, 2] (v up), faces and uv_faces [F, 3], uint16 or uint32 as `index_bytes` says."""
+    """Topology: uvs float32 [N, 2] (v up), faces and uv_faces [F, 3], uint16 or uint32 as `index_bytes` says.
+
+    shape_names, texture_names: one for each of the first DIRECTIONS that the model has, "" where it has no name.
+    """
     wide = max(model.template.shape[0], model.uvs.shape[0]) > 65536
     kind = "<u4" if wide else "<u2"
     header = {"fingerprint": model.fingerprint, "vertices": model.template.shape[0], "uvs": model.uvs.shape[0],
-              "triangles": model.faces.shape[0], "index_bytes": 4 if wide else 2}
+              "triangles": model.faces.shape[0], "index_bytes": 4 if wide else 2,
+              "shape_names": _first_names(model.identity_names, len(model.identity_basis)),
+              "texture_names": _first_names(model.texture_names, len(model.texture_basis))}
     return _message(header, model.uvs.numpy().astype("<f4"), model.faces.numpy().astype(kind), model.uv_faces.numpy().astype(kind))
+
+
+def _first_names(names: tuple[str, ...], count: int) -> list[str]:
+    shown = min(DIRECTIONS, count)
+    return [*names[:shown], *[""] * (shown - len(names))]
 
 
 def texture_message(model: HeadModel, request: dict[str, Any]) -> bytes:
@@ -71,24 +85,68 @@ def texture_message(model: HeadModel, request: dict[str, Any]) -> bytes:
 def vertices_message(editor: EditorModel, request: dict[str, Any]) -> bytes:
     """The posed head before its global rotation: uint16 [V, 3], a vertex being low + step * value, metres.
 
-    request: identity, expression, jaw_radians of the incoming head; mode, jaw_degrees and expressions {name: amount} of the edit.
-    The header also carries root (what the global rotation turns about), pivot and pivot_root (see `pivot.pivot`),
-    and the points of HANDLES on the posed face, metres.
+    request: identity, expression, jaw_radians, gaze_radians, neck_share, rotation_radians of the incoming head; of the edit mode,
+    jaw_degrees, the angles of GAZE, neck (what is added to the share), turn (yaw, pitch, roll in degrees), expressions
+    {name: amount} and shape (added to identity). Where the neck makes no part of the turn, rotation and turn may be left out.
+    The header also carries root (what the global rotation turns about), pivot, pivot_root and eyes (see `_pivots`) of the edited
+    head and, in own, of the incoming one, and the points of HANDLES on the posed face, metres.
     """
     model = editor.model
-    identity = numbers(request, "identity", model.identity_basis.shape[0])
+    own = numbers(request, "identity", model.identity_basis.shape[0])
+    identity = _shaped(model, own, request)
     expression, jaw = _expressed(editor, request)
-    zero = torch.zeros(1, 3)
-    posed = pose_head(model, identity[None], expression[None], zero, jaw[None])
-    verts = posed.verts[0]
-    joints = rest_joints(model, identity[None])[0]
+    root = _root(model, identity, expression)
+    turn, neck = _neck(request)
+    posed = pose_head(model, identity[None], expression[None], turn, jaw[None], _gaze(request), neck)
+    verts, landmarks = posed.verts[0], posed.landmarks2d[0]
+    if neck:
+        back = matrix_from_axis_angle(turn)[0]
+        verts, landmarks = (verts - root) @ back + root, (landmarks - root) @ back + root
+    pivots = _pivots(model, identity)
     low, high = verts.amin(0), verts.amax(0)
     step = ((high - low) / LEVELS).clamp(min=1e-12)
     header = {"fingerprint": model.fingerprint, "vertices": len(verts), "low": low.tolist(), "step": step.tolist(),
-              "root": _root(model, identity, expression).tolist(), "pivot_root": joints[0].tolist(),
-              "pivot": ((joints[list(EYES)].mean(0) + joints[JAW]) / 2).tolist(),
-              "handles": {name: posed.landmarks2d[0, list(points)].mean(0).tolist() for name, points in HANDLES.items()}}
+              "root": root.tolist(), **pivots, "own": pivots if torch.equal(identity, own) else _pivots(model, own),
+              "handles": {name: landmarks[list(points)].mean(0).tolist() for name, points in HANDLES.items()}}
     return _message(header, ((verts - low) / step).round().clamp(0, LEVELS).numpy().astype("<u2"))
+
+
+def _shaped(model: HeadModel, own: Tensor, request: dict[str, Any]) -> Tensor:
+    """Identity code [I] after the edit."""
+    change = numbers(request, "shape", min(DIRECTIONS, len(model.identity_basis)))
+    identity = torch.zeros(max(len(own), len(change)))
+    identity[:len(own)] += own
+    identity[:len(change)] += change
+    return identity
+
+
+def _pivots(model: HeadModel, identity: Tensor) -> dict[str, list[float]]:
+    """The pivot, the root joint that it turns about (see `pivot.pivot`), and midway between the eyes: of a head at rest."""
+    joints = rest_joints(model, identity[None])[0]
+    eyes = joints[list(EYES)].mean(0)
+    return {"pivot": ((eyes + joints[JAW]) / 2).tolist(), "pivot_root": joints[0].tolist(), "eyes": eyes.tolist()}
+
+
+def _gaze(request: dict[str, Any]) -> Tensor:
+    """Gaze [1, 2, 2] after the edit."""
+    eyes = request.get("gaze_radians", [[0.0, 0.0], [0.0, 0.0]])
+    require(isinstance(eyes, list) and len(eyes) == 2, "gaze_radians", "must be a list of 2 eyes", repr(eyes)[:40],
+            "send the head as it came")
+    before = torch.stack([numbers({"gaze_radians": eye}, "gaze_radians", 2, exactly=True) for eye in eyes])
+    left, up, inwards = (number(name, request.get(name, 0.0)) for name in GAZE)
+    return gaze_after(before[None], (left, up, inwards), request.get("mode", "add"))
+
+
+def _neck(request: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """The face's rotation [1, 3] and the neck's share of it [1] after the edit; no rotation where the neck is still."""
+    mode = request.get("mode", "add")
+    own, more = (number(name, request.get(name, 0.0)) for name in ("neck_share", "neck"))
+    require(0 <= more <= 1, "neck", "must be from 0 to 1", more, "send the value of neck_share")
+    share = neck_after(torch.tensor([own]), more, mode)
+    if not share:
+        return torch.zeros(1, 3), share
+    yaw, pitch, roll = numbers(request, "turn", 3, exactly=True).tolist()
+    return turned_by(numbers(request, "rotation_radians", 3, exactly=True)[None], (yaw, pitch, roll), mode), share
 
 
 def amounts_json(editor: EditorModel, request: dict[str, Any]) -> dict[str, Any]:

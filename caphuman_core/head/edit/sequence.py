@@ -132,7 +132,8 @@ def smooth(heads: Head, model: HeadModel, smoothing: float, frames_per_second: f
     smoothed = heads.replace(
         expression=average(heads.expression), rotation_radians=average.rotations(heads.rotation_radians),
         jaw_radians=average.rotations(heads.jaw_radians), identity=average(heads.identity), texture=average(heads.texture),
-        light=average(heads.light), camera=camera.expand_as(heads.camera).contiguous(), crop_to_picture=placing)
+        light=average(heads.light), gaze_radians=average(heads.gaze_radians), neck_share=average(heads.neck_share[:, None])[:, 0],
+        camera=camera.expand_as(heads.camera).contiguous(), crop_to_picture=placing)
     smoothed = move_pivot(smoothed, model, average(pivot(heads, model)))
     return heads.replace(**{name: torch.where(heads.present.view(-1, *[1] * (value.dim() - 1)), getattr(smoothed, name), value)
                             for name, value in vars(heads).items() if isinstance(value, Tensor) and name != "present"})

@@ -13,16 +13,16 @@ from ..rotations import interpolate
 def transfer(source: Head, target: Head, position: bool, pose: bool, expression: bool, lighting: bool) -> Head:
     """The source person with chosen parts of the target head (FACE.md: modes).
 
-    position: camera and placing, with the picture frame they refer to; pose: the global rotation; expression: code
-    and jaw; lighting: the light. Who it is (shape and texture) always stays the source's. A single head on
+    position: camera and placing, with the picture frame they refer to; pose: the global rotation, and the neck's share of it;
+    expression: code, jaw and gaze; lighting: the light. Who it is (shape and texture) always stays the source's. A single head on
     either side serves the whole batch of the other.
     """
     require_one_model(source, target)
     source, target = match_batch(source, target)
     groups = (
         (position, ("camera", "crop_to_picture")),
-        (pose, ("rotation_radians",)),
-        (expression, ("expression", "jaw_radians")),
+        (pose, ("rotation_radians", "neck_share")),
+        (expression, ("expression", "jaw_radians", "gaze_radians")),
         (lighting, ("light",)),
     )
     changes: dict[str, object] = {name: getattr(target, name) for chosen, names in groups if chosen for name in names}
@@ -70,7 +70,7 @@ def mix(first: Head, last: Head, amount: Tensor) -> Head:
     placing[:, :2, :2] *= (wanted / _scale(placing))[:, None, None]
     placing[:, 2, :2] += middle - (centre @ placing)[:, :2]
     arcs = {name: interpolate(getattr(first, name), getattr(last, name), column) for name in ("rotation_radians", "jaw_radians")}
-    lines = {name: linear(name) for name in ("identity", "expression", "texture", "light")}
+    lines = {name: linear(name) for name in ("identity", "expression", "texture", "light", "gaze_radians", "neck_share")}
     return first.replace(camera=torch.cat([size, linear("camera")[:, 1:]], 1), crop_to_picture=placing,
                          present=(first.present & last.present).expand(len(amount)), **arcs, **lines)
 

@@ -19,8 +19,12 @@ PLACE: dict[str, float] = {"yaw_degrees": 0.0, "pitch_degrees": 0.0, "roll_degre
                            "jaw_degrees": 0.0}
 LIGHT: dict[str, Any] = {"light_azimuth": 30.0, "light_elevation": 25.0, "light_intensity": 0.6, "light_ambient": 0.7,
                          "light_colour": "#ffffff", "light_fill": 0.0, "light_rim": 0.0}
+GAZE: dict[str, float] = {"gaze_yaw_degrees": 0.0, "gaze_pitch_degrees": 0.0, "gaze_convergence_degrees": 0.0}
+DIRECTIONS = 10                          # of shape, and of texture, that have a widget
+SHAPE = tuple(f"shape_{place}" for place in range(1, DIRECTIONS + 1))           # standard deviations on top of the head's own
+TEXTURE = tuple(f"texture_{place}" for place in range(1, DIRECTIONS + 1))
 NEUTRAL: dict[str, Any] = {**PLACE, **dict.fromkeys(EXPRESSIONS, 0.0), "mode": "add", "turn_light": False, "relight": False,
-                           **LIGHT, "frame": False}
+                           **LIGHT, "frame": False, **GAZE, "neck_share": 0.0, **dict.fromkeys((*SHAPE, *TEXTURE), 0.0)}
 
 
 def edited(head: Head, model: HeadModel, values: Mapping[str, Any]) -> Head:
@@ -42,5 +46,7 @@ def edited(head: Head, model: HeadModel, values: Mapping[str, Any]) -> Head:
 def edit_of(values: Mapping[str, Any]) -> Edit:
     """The edit that widget values name, without mode and light."""
     from .edit import Edit
-    return Edit(**{name: float(values[name]) for name in PLACE},
-                expressions={name: float(values[name]) for name in EXPRESSIONS})
+    from .shape import used_numbers
+    shape, texture = (used_numbers(tuple(float(values[name]) for name in names)) for names in (SHAPE, TEXTURE))
+    return Edit(**{name: float(values[name]) for name in (*PLACE, *GAZE, "neck_share")},
+                expressions={name: float(values[name]) for name in EXPRESSIONS}, shape=shape, texture=texture)

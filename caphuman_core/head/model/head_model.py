@@ -22,8 +22,8 @@ Layout of the file (format "caphuman-head/1"); J joints are root, neck, jaw, lef
     texture_scale     [T]      what each direction of an int8 texture_basis is multiplied with (may be absent)
 
 Metadata: format, name, fingerprint (of the original tensors), replaces (JSON list: fingerprints of earlier versions of this
-head, whose codes mean the same on it), expression_names and identity_names (JSON lists, may be
-empty), licence.
+head, whose codes mean the same on it), expression_names, identity_names and texture_names (JSON lists, may be empty or shorter
+than the basis), licence.
 Floating point tensors may be stored in half precision; they are float32 in memory.
 """
 from __future__ import annotations
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 BUILT_IN_FILE = Path(__file__).with_name("builtin_head.safetensors")
 JOINTS = 5                               # root, neck, jaw, left eye, right eye
+NAMES = ("expression_names", "identity_names", "texture_names")
 _FLOATS = ("template", "uvs", "identity_basis", "expression_basis", "pose_basis", "joint_regressor", "skinning",
            "landmark_weights", "contour_weights", "full_weights", "texture_mean", "texture_basis", "gloss")
 _INDICES = ("faces", "uv_faces", "parents", "landmark_faces", "contour_faces", "full_faces")
@@ -76,10 +77,11 @@ class HeadModel:
     gloss: Tensor
     expression_names: tuple[str, ...] = ()
     identity_names: tuple[str, ...] = ()
+    texture_names: tuple[str, ...] = ()
 
 
 def from_tensors(tensors: dict[str, Tensor], name: str, expression_names: tuple[str, ...] = (),
-                 identity_names: tuple[str, ...] = (), mark: str | None = None) -> HeadModel:
+                 identity_names: tuple[str, ...] = (), mark: str | None = None, texture_names: tuple[str, ...] = ()) -> HeadModel:
     """Build a model from the tensors of the file layout; refuses tensors that do not fit together.
 
     mark: the model's fingerprint, where a file carries it; else it is computed from all tensors.
@@ -103,7 +105,7 @@ def from_tensors(tensors: dict[str, Tensor], name: str, expression_names: tuple[
     cast = {key: tensors[key].float() for key in _FLOATS} | {key: tensors[key].long() for key in _INDICES}
     _check(cast, name)
     return HeadModel(name=name, fingerprint=mark, expression_names=expression_names,
-                     identity_names=identity_names, **cast)
+                     identity_names=identity_names, texture_names=texture_names, **cast)
 
 
 def _unpack_texture(tensors: dict[str, Tensor], name: str) -> None:
@@ -178,8 +180,9 @@ def load_file(path: str | Path, name: str | None = None) -> HeadModel:
         fail(f"head model file '{path.name}'", f"must be of format {HEAD_MODEL_FORMAT}", info.get("format", "another kind of file"),
              "convert the original files with python -m caphuman_core.convert")
     tensors = read_state_dict(path, "head model")
-    expression_names, identity_names = (_names(info.get(key, "[]"), path, key) for key in ("expression_names", "identity_names"))
-    return from_tensors(tensors, name or info.get("name", path.stem), expression_names, identity_names, info.get("fingerprint"))
+    expression_names, identity_names, texture_names = (_names(info.get(key, "[]"), path, key) for key in NAMES)
+    return from_tensors(tensors, name or info.get("name", path.stem), expression_names, identity_names, info.get("fingerprint"),
+                        texture_names)
 
 
 def _names(text: str, path: Path, key: str) -> tuple[str, ...]:

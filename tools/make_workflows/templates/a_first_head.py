@@ -22,7 +22,7 @@ def build(workflow: Workflow) -> None:
     """Describe the graph."""
     model = workflow.node("CapHumanLoadHeadModel")
     new = workflow.node("CapHumanNewHead", head_model=model)
-    edit = workflow.node("CapHumanEditHead", head=new, head_model=model, yaw_degrees=25.0, smile=0.8)
+    edit = workflow.node("CapHumanEditHead", head=new, head_model=model, yaw_degrees=25.0, smile=0.8, neck_share=stages.NECK)
     drawn = stages.drawn(workflow, edit, model)
     dots = workflow.node("PreviewImage", "Landmarks", images=drawn.render["landmarks"], size=(320, 340))
     workflow.group("1 A head", stages.HEAD, [workflow.note("How this works", HOW), model, new], [edit])

@@ -34,7 +34,7 @@ def beginner(workflow: Workflow, how: str, prefix: str) -> dict[str, int]:
     person = workflow.subgraph(described(workflow.object_info, photo_to_person), "Photo to Person", image=photo)
     seen = workflow.node("PreviewImage", "Face taken", images=person["face"])
     edit = workflow.node("CapHumanEditHead", head=person["head"], head_model=person["head_model"], photo=photo, yaw_degrees=20.0,
-                         smile=0.5)
+                         smile=0.5, neck_share=stages.NECK)
     checkpoint = workflow.node("CheckpointLoaderSimple", ckpt_name=files.CHECKPOINT)
     drawn = workflow.subgraph(
         described(workflow.object_info, portrait, prompt=PROMPT), "Portrait", model=checkpoint, clip=checkpoint["CLIP"],

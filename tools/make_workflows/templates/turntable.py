@@ -55,7 +55,8 @@ def _timeline(workflow: Workflow, head: stages.Fitted) -> tuple[list[list[Node]]
     """A column for each pose, and the last keyframe."""
     columns, keys = [], None
     for title, yaw, frame in POSES:
-        edit = workflow.node("CapHumanEditHead", title, head=head.head, head_model=head.model, yaw_degrees=yaw, mode="set")
+        edit = workflow.node("CapHumanEditHead", title, head=head.head, head_model=head.model, yaw_degrees=yaw, mode="set",
+                             neck_share=stages.NECK)
         before: dict[str, Any] = {"keyframes": keys} if keys else {}
         keys = workflow.node("CapHumanHeadKeyframe", f"{title} at frame {frame}", head=edit, frame=frame, **before)
         columns.append([edit, keys])

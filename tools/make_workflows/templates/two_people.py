@@ -59,6 +59,7 @@ def _photo(workflow: Workflow, title: str, image: str, detector: Node | None) ->
 def _placed(workflow: Workflow, head: stages.Fitted, frame: Node, shift: float, yaw: float) -> list[Node]:
     """Transfer, edit, render and preview of one head, `shift` from the middle."""
     lifted = workflow.node("CapHumanTransferHead", source=head.head, target=frame, pose=False, expression=False, lighting=False)
-    edit = workflow.node("CapHumanEditHead", head=lifted, head_model=head.model, x=shift, scale=0.75, yaw_degrees=yaw)
+    edit = workflow.node("CapHumanEditHead", head=lifted, head_model=head.model, x=shift, scale=0.75, yaw_degrees=yaw,
+                         neck_share=stages.NECK)
     drawn = stages.drawn(workflow, edit, head.model, SIZE, pictures=False)
     return [lifted, edit, drawn.render, workflow.node("PreviewImage", "Shaded", images=drawn.render["shaded"])]
