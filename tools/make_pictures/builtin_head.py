@@ -111,7 +111,8 @@ def head_of(model: HeadModel, size: int, view: View) -> Head:
     turn = matrix_from_yaw_pitch_roll(*(torch.tensor([value]) for value in (view.yaw, view.pitch, 0.0)))
     gaze = torch.tensor(view.gaze).deg2rad().expand(1, 2, 2)
     head = head.replace(gaze_radians=gaze, neck_share=torch.tensor([view.neck_share]), expression=expression[None],
-                        rotation_radians=axis_angle_from_matrix(turn), jaw_radians=jaw[None], light=view.light[None], identity=_code(head.identity, model.identity_names, view.person.shape),
+                        rotation_radians=axis_angle_from_matrix(turn), jaw_radians=jaw[None],
+                        light=view.light[None], identity=_code(head.identity, model.identity_names, view.person.shape),
                         texture=_code(head.texture, model.texture_names, view.person.texture))
     head = scale_about_pivot(head, model, torch.tensor([view.zoom]))
     return move_pivot(head, model, torch.tensor([[size / 2, size * (0.45 if view.zoom < ZOOM else 0.47)]]))
