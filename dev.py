@@ -6,6 +6,7 @@
     python dev.py check
     python dev.py generate
     python dev.py benchmark NAME [its arguments]
+    python dev.py gpu [--minutes 9] [--device cuda|cpu] [--out FOLDER] [--size full|narrow] [--only PART ...]
     python dev.py matrix [--full] [--hosts 0.16.3 ...] [--pythons 3.12 ...]
     python dev.py mutants [--count N] [--seed N] [--only PART_OF_PATH]
 

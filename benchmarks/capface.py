@@ -9,18 +9,15 @@ within one run, and timed inside `get_control`. --write puts the table into benc
 from __future__ import annotations
 
 import argparse
-import gc
-import importlib
-import importlib.util
 import platform
 import statistics
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
-from tools.devkit.host import first_on_path
-from tools.devkit.places import host_tree
+from benchmarks.gpu import clock
+from benchmarks.gpu import world as worlds
+from benchmarks.gpu.rows import Setting
+from tools.devkit.places import GPU_OUTPUT
 
 PACK = Path(__file__).resolve().parents[1]
 RESULTS = PACK / "benchmarks" / "RESULTS.md"
@@ -28,95 +25,38 @@ TITLE = "## CapFace"
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
-def load_pack(device: str) -> Any:
-    """The pack as a package, on the host's modules."""
-    first_on_path(host_tree())
-    import comfy.cli_args
-    comfy.cli_args.args.cpu = device == "cpu"
-    spec = importlib.util.spec_from_file_location("caphuman_pack", PACK / "__init__.py", submodule_search_locations=[str(PACK)])
-    if spec is None or spec.loader is None:
-        raise ImportError(str(PACK))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["caphuman_pack"] = module
-    spec.loader.exec_module(module)
-    return lambda name: importlib.import_module(f"caphuman_pack.{name}")
-
-
-def straightforward(control_module: Any) -> type:
-    """Everything, both branches, every step."""
-    class Straightforward(control_module.CapFaceControl):
-        def get_control(self, x_noisy, t, cond, batched_number, transformer_options):
-            self.identities, self.features = None, {}
-            self.steps = control_module.StepCache()
-            return super().get_control(x_noisy, t, {}, 1, transformer_options)
-    return Straightforward
-
-
 class Bench:
     """Networks, one person and the two ways to apply it."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        part = load_pack(options.device)
-        import comfy.model_management
         import torch
-
-        from tools.stand_ins import diffusion_nets as nets
-        self.torch, self.options = torch, options
-        self.device = comfy.model_management.get_torch_device()
-        if self.device.type == "cpu":
+        self.torch, self.options, self.device = torch, options, options.device
+        if self.device == "cpu":
             torch.set_num_threads(1)            # processor seconds of waiting threads would count too
-        dtype = getattr(torch, DTYPES[options.dtype])
-        control, flow = part("nodes.capface.control"), part("caphuman_core.flow")
-        network = nets.capface(part("nodes.capface.network")).to(dtype)
-        network.dtype = dtype
-        self.base = nets.base_model()
-        self.base.model.diffusion_model.to(dtype).dtype = dtype
-        self.base.load_device = self.device
-        size, shown = 8 * options.latent, torch.ones(1, dtype=torch.bool)
-        unit = torch.nn.functional.normalize(torch.randn(1, 512), dim=-1)
-        hint = flow.HeadHint(torch.randn(1, 9, size, size) * 6, torch.ones(1, size, size), shown)
-        person = control.Person(flow.Identity(unit, torch.randn(1, 257, 1024), shown, ""), hint)
-        capface = control.CapFace(network, part("nodes.host").patcher(network), dtype, "benchmark")
-        self.ways = {"ours": control.CapFaceControl(capface, person), "straightforward": straightforward(control)(capface, person)}
-        self.text = [torch.randn(1, 77, 768) for _ in range(2)]
+        setting = Setting(self.device, "full", "", 0, GPU_OUTPUT)
+        self.world = worlds.make(setting, DTYPES[options.dtype], cells=options.latent)
+        self.pairs = {"plain": worlds.plain(self.world), "ours": worlds.with_capface(self.world),
+                      "straightforward": worlds.straightforwardly(self.world)}
 
-    def run(self, way: str | None, steps: int) -> tuple[float, list[float]]:
+    def run(self, way: str, steps: int) -> tuple[float, list[float]]:
         """Seconds of a whole run, and those inside get_control for each call."""
-        import comfy.sample
-        control = self.ways.get(way or "")
-        spent: list[float] = []
-        if control is not None:
-            inner = type(control).get_control
-
-            def timed(*args):
-                start = self.now()
-                out = inner(control, *args)
-                spent.append(self.now() - start)
-                return out
-            control.get_control = timed
-        extra = {"control": control} if control is not None else {}
-        pair = [[[text, dict(extra)]] for text in self.text]
-        noise = self.torch.randn(1, 4, self.options.latent, self.options.latent, generator=self.torch.Generator().manual_seed(1))
+        pair = self.pairs[way]
+        control = pair[0][0][1].get("control")
         start = self.now()
-        with self.torch.inference_mode():
-            comfy.sample.sample(self.base, noise, steps, 7.0, "euler", "normal", *pair, self.torch.zeros_like(noise),
-                                disable_pbar=True, seed=1)
+        if control is None:
+            self.world.sample(pair, steps)
+            return self.now() - start, []
+        with worlds.timed_control(control, self.now) as spent:
+            self.world.sample(pair, steps)
         return self.now() - start, spent
 
     def now(self) -> float:
-        """Seconds: of the clock on a GPU, of the processor on a CPU (one thread), which a busy machine does not disturb."""
-        if self.device.type == "cuda":
-            self.torch.cuda.synchronize()
-            return time.perf_counter()
-        return time.process_time()
+        """Seconds, as the clock of benchmarks.gpu counts them."""
+        return clock.now(self.device)
 
     def memory(self) -> float:
-        """MiB held now."""
-        gc.collect()
-        if self.device.type == "cuda":
-            return self.torch.cuda.memory_allocated() / 2**20
-        import psutil
-        return psutil.Process().memory_info().rss / 2**20
+        """MB held now."""
+        return clock.held(self.device)
 
 
 def compare(bench: Bench) -> list[str]:
@@ -148,19 +88,19 @@ def watch_memory(bench: Bench) -> str:
         bench.run("ours", 1)
         held.append(bench.memory())
     half = len(held) // 2
-    return (f"Memory held after each of {len(held)} runs: first {held[0]:.0f} MiB, median of the first half "
-            f"{statistics.median(held[:half]):.0f} MiB, of the second half {statistics.median(held[half:]):.0f} MiB.")
+    return (f"Memory held after each of {len(held)} runs: first {held[0]:.0f} MB, median of the first half "
+            f"{statistics.median(held[:half]):.0f} MB, of the second half {statistics.median(held[half:]):.0f} MB.")
 
 
 def vram(bench: Bench) -> str:
     """On a GPU: what CapFace holds over the plain checkpoint at its peak, weights apart."""
-    cuda, peak = bench.torch.cuda, {}
-    for way in (None, "ours"):
-        cuda.reset_peak_memory_stats()
-        bench.run(way, 2)
-        peak[way] = cuda.max_memory_allocated() / 2**20
-    weights = sum(p.nbytes for p in bench.ways["ours"].capface.network.parameters()) / 2**20
-    return f"Peak VRAM over the plain checkpoint: {peak['ours'] - peak[None]:.0f} MiB, of which weights {weights:.0f} MiB."
+    import comfy.model_management
+    peaks = {}
+    for way in ("plain", "ours"):
+        comfy.model_management.unload_all_models()
+        peaks[way] = clock.peak(bench.device, lambda way=way: bench.run(way, 2))[0] or 0.0
+    return (f"Peak VRAM over the plain checkpoint: {peaks['ours'] - peaks['plain']:.0f} MB, of which weights "
+            f"{bench.world.weights_mb:.0f} MB.")
 
 
 def write(section: str) -> None:
@@ -181,10 +121,10 @@ def main() -> None:
     bench = Bench(options.parse_args())
     rows = compare(bench)
     chosen = bench.options
-    where = (bench.torch.cuda.get_device_name() if bench.device.type == "cuda"
+    where = (bench.torch.cuda.get_device_name() if bench.device == "cuda"
              else f"CPU {platform.machine()}, processor seconds")
     command = f"python dev.py benchmark capface --latent {chosen.latent} --steps {chosen.steps} --rounds {chosen.rounds}"
-    notes = [watch_memory(bench), *([vram(bench)] if bench.device.type == "cuda" else [])]
+    notes = [watch_memory(bench), *([vram(bench)] if bench.device == "cuda" else [])]
     about = (f"`{command}`, {where}, {chosen.dtype}, torch {bench.torch.__version__}; medians, ways run in turns. "
              "Straightforward: all of CapFace for both branches, every step, as one batch of two.")
     section = "\n".join([TITLE, "", about, "", *rows, "", *notes])

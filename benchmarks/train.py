@@ -21,6 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu.clock import seconds
+from benchmarks.gpu.compiling import compile_blocks
+from benchmarks.gpu.machine import matmul_tflops
+from benchmarks.gpu.rows import Setting
+
 PACK = Path(__file__).resolve().parents[1]
 RESULTS = PACK / "benchmarks" / "RESULTS.md"
 TITLE = "## Training"
@@ -50,32 +55,42 @@ class World:
     device: Any
 
 
-def make_world(device_name: str, dtype_name: str) -> World:
-    """device_name: meta for counting, cpu or cuda for timing; dtype_name: what is computed in."""
+def make_world(device_name: str, dtype_name: str, width: int = UNET["model_channels"]) -> World:
+    """device_name: meta for counting, cpu or cuda for timing; dtype_name: what is computed in; width: of the networks' first level.
+
+    The VAE and the towers are there at full width only: our step does not use them."""
     import torch
 
     from caphuman_train.host import part
     network_module = part()("nodes.capface.network")
-    import comfy.clip_model
     import comfy.ops
-    from comfy.ldm.models.autoencoder import AutoencoderKL
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
     from caphuman_train.step.loss import CapFaceStep, LossSettings
     device, dtype, plain = torch.device(device_name), getattr(torch, dtype_name), comfy.ops.disable_weight_init
-    network = network_module.CapFaceNet(torch.float32, device, comfy.ops.manual_cast)
-    unet = UNetModel(**UNET, **{key: list(value) for key, value in DEPTHS.items()}, dtype=dtype, device=device, operations=plain)
-    place = {"dtype": dtype, "device": device, "operations": plain}
-    with torch.device(device):
-        vae = AutoencoderKL(ddconfig=dict(VAE), embed_dim=4).to(dtype)
-    with torch.device(device):                  # some layers of the towers are told no device
-        towers = [comfy.clip_model.CLIPVision(VISION, **place).to(dtype), comfy.clip_model.CLIPTextModel(TEXT, **place).to(dtype)]
-    for module in (unet, vae, *towers):
-        module.requires_grad_(False)
-        _calm(module, device)
+    network = network_module.CapFaceNet(torch.float32, device, comfy.ops.manual_cast, width)
+    shape = {**UNET, "model_channels": width, **{key: list(value) for key, value in DEPTHS.items()}}
+    unet = UNetModel(**shape, dtype=dtype, device=device, operations=plain)
+    beside = _beside(device, dtype) if width == UNET["model_channels"] else (None, None, None)
+    for module in (unet, *beside):
+        if module is not None:
+            module.requires_grad_(False)
+            _calm(module, device)
     _calm(network, device)
     alphas = torch.linspace(0.999, 0.005, 1000, device=device)
-    return World(CapFaceStep(network.requires_grad_(True), unet, alphas, LossSettings(), dtype), unet, vae, *towers, device)
+    return World(CapFaceStep(network.requires_grad_(True), unet, alphas, LossSettings(), dtype), unet, *beside, device)
+
+
+def _beside(device: Any, dtype: Any) -> tuple[Any, Any, Any]:
+    """VAE, CLIP's vision tower, CLIP's text tower."""
+    import comfy.clip_model
+    import comfy.ops
+    import torch
+    from comfy.ldm.models.autoencoder import AutoencoderKL
+    place = {"dtype": dtype, "device": device, "operations": comfy.ops.disable_weight_init}
+    with torch.device(device):                  # some layers of the towers are told no device
+        vae = AutoencoderKL(ddconfig=dict(VAE), embed_dim=4).to(dtype)
+        return vae, comfy.clip_model.CLIPVision(VISION, **place).to(dtype), comfy.clip_model.CLIPTextModel(TEXT, **place).to(dtype)
 
 
 def _calm(module: Any, device: Any) -> None:
@@ -277,29 +292,21 @@ def loader(size: int, count: int = 8) -> float:
 
 def on_card(size: int, batch: int, rounds: int) -> dict[str, float]:
     """Samples a second of the step on the graphics card, bf16, compiled and channels last; and its matmul rate in the same run."""
+    world = compile_world(make_world("cuda", "bfloat16"))
+    step_seconds = seconds("cuda", ours(world, batch, size), rounds, warm=3)
+    card = Setting("cuda", "full", "", 0, PACK)
+    return {"samples a second": batch / step_seconds, "matmul TFLOP/s": matmul_tflops(card, world.step.dtype)}
+
+
+def compile_world(world: World, backend: str = "inductor") -> World:
+    """The same networks in channels-last order, block by block compiled when they are first used."""
     import torch
-    world = make_world("cuda", "bfloat16")
     network, unet = world.step.network, world.unet
     for module in (network, unet):
         module.to(memory_format=torch.channels_last)
-    for block in (*network.input_blocks, network.middle_block, *unet.input_blocks, unet.middle_block, *unet.output_blocks):
-        block.compile()
-    step_seconds = _card_seconds(ours(world, batch, size), rounds)
-    a = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
-    matmul_seconds = _card_seconds(lambda: a @ a, 20)
-    return {"samples a second": batch / step_seconds, "matmul TFLOP/s": 2 * 8192**3 / matmul_seconds / 1e12}
-
-
-def _card_seconds(run: Callable[[], Any], rounds: int) -> float:
-    import torch
-    for _ in range(3):
-        run()
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    for _ in range(rounds):
-        run()
-    torch.cuda.synchronize()
-    return (time.perf_counter() - start) / rounds
+    blocks = (*network.input_blocks, network.middle_block, *unet.input_blocks, unet.middle_block, *unet.output_blocks)
+    compile_blocks(blocks, backend)
+    return world
 
 
 # --- the section
@@ -309,8 +316,8 @@ def section(options: argparse.Namespace) -> str:
     command = " ".join(["python dev.py benchmark train", *sys.argv[1:]])
     lines = [f"{TITLE} (`{command}`)", "", *_operations(options), *_memory(options)]
     if options.timed:
-        seconds = timed(options.timed, options.rounds)
-        ours_seconds, theirs = seconds["ours"], seconds["straightforward"]
+        found = timed(options.timed, options.rounds)
+        ours_seconds, theirs = found["ours"], found["straightforward"]
         lines += [f"Time of a step with one sample at {options.timed}x{options.timed}, full size, float32, one thread, processor "
                   f"seconds, median, in turns: straightforward {theirs:.1f} s, ours {ours_seconds:.1f} s: "
                   f"{ours_seconds / theirs:.2f} of it (asked for: at most 0.6).", ""]

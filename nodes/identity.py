@@ -4,6 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import comfy.model_management
 import torch
@@ -107,12 +108,17 @@ def require_clip_l(clip_vision: Any) -> None:
              "load CLIP-ViT-L-14 (openai/clip-vit-large-patch14) in Load CLIP Vision")
 
 
+_fingerprints: WeakKeyDictionary[Any, str] = WeakKeyDictionary()       # by tower: asking it again would fetch weights from the card
+
+
 def clip_fingerprint(clip_vision: Any) -> str:
     """Identity of a tower by a few of its weights; the same for a file in half or full precision only if those agree."""
     from ..caphuman_core.files.weights import fingerprint
-    keys = ("class_embedding", "position_embedding.weight")
-    state = clip_vision.model.state_dict()
-    return fingerprint({key: state[f"vision_model.embeddings.{key}"].float() for key in keys})
+    if clip_vision.model not in _fingerprints:
+        keys = ("class_embedding", "position_embedding.weight")
+        state = clip_vision.model.state_dict()
+        _fingerprints[clip_vision.model] = fingerprint({key: state[f"vision_model.embeddings.{key}"].float() for key in keys})
+    return _fingerprints[clip_vision.model]
 
 
 def _shown(views: Views) -> dict[str, Any]:

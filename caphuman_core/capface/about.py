@@ -38,12 +38,12 @@ class About:
         return {"format": FORMAT, **{name: value for name, value in vars(self).items() if value}}
 
     def shown(self) -> str:
-        """In a few lines, for the node."""
+        """In a few lines, for the node; where it makes one line of them, it can be read too."""
         trained = " ".join(part for part in (f"{int(self.steps):,} steps" if self.steps.isdigit() else "",
                                              f"for {_short(self.base_model)}" if self.base_model else "") if part)
         lines = [f"head model: {_short(self.head_model or 'not told')}", trained and f"trained: {trained}",
                  self.licences and f"photos: {_short(_counts(self.licences))}"]
-        return "\n".join(line for line in lines if line)
+        return ";\n".join(line for line in lines if line)
 
 
 NOT_TOLD = About()

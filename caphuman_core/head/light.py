@@ -24,6 +24,11 @@ def shade(normals: Tensor, light: Tensor) -> Tensor:
     return terms(normals) @ light
 
 
+def shade_each(normals: Tensor, light: Tensor, counts: list[int]) -> Tensor:
+    """Shading of the normals [P, 3] of several heads, so many points of each in turn, under their lights [B, 9, 3] -> [P, 3]."""
+    return torch.cat([rows @ one for rows, one in zip(terms(normals).split(counts), light, strict=True)])
+
+
 def directional(azimuth_degrees: float, elevation_degrees: float, intensity: float = 0.6, ambient: float = 0.7,
                 colour: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Tensor:
     """Ambient light plus one soft distant light -> [9, 3].

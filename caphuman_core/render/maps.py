@@ -17,6 +17,7 @@ from ..head.model.posing import PosedHead, pose_head
 from .options import MAX_SIDE
 from .raster import Fragments, rasterize
 
+PIXELS_AT_ONCE_ON_GPU = 1 << 22          # of the pictures of heads that are drawn together
 DEPTH_SHIFT = 10.0           # added to z before rasterizing, as the released renderer does
 Rasterizer = Callable[[Tensor, Tensor, int, int], Fragments]
 
@@ -84,16 +85,13 @@ def render(
     posed = pose(head, model)
     placed = camera.reframe(head, width, height, framing)
     raster_verts = raster_vertices(placed, posed.verts).to(device)
-    normals = vertex_normals(posed.verts, model.faces).to(device)
-    textures = texture.albedo_texture(model, head.texture).to(device)
+    looks = _looks(head, model, vertex_normals(posed.verts, model.faces), raster_verts.device)
     flat = raster_verts.new_zeros(len(head), 11, height * width)
-    for i in head.present.nonzero().flatten().tolist():
-        seen = rasterizer(raster_verts[i:i + 1], model.faces, height, width)
-        flat[i, :9, seen.pixel] = surface(seen, normals[i], textures[i:i + 1], head.light[i].to(normals), model).T
-        flat[i, 9, seen.pixel] = seen.depth
-        flat[i, 10, seen.pixel] = 1.0
+    for part in _parts(head.present, height * width, flat.device):
+        seen = rasterizer(raster_verts[part.start:part.stop], looks.faces, height, width)
+        _put(flat, part, seen, _surface(seen, looks, part))
         if step is not None:
-            step(i + 1)
+            step(part.stop)
     maps = flat.unflatten(2, (height, width))
     return Render(normal=maps[:, :3], albedo=maps[:, 3:6], shaded=maps[:, 6:9], mask=maps[:, 10], depth=maps[:, 9],
                   landmarks=camera.to_picture(placed, posed.landmarks2d)[..., :2], present=head.present,
@@ -106,14 +104,59 @@ def raster_vertices(placed: Head, verts: Tensor) -> Tensor:
     return shifted + shifted.new_tensor([0.0, 0.0, DEPTH_SHIFT])
 
 
-def surface(seen: Fragments, normals: Tensor, albedo: Tensor, light_codes: Tensor, model: HeadModel) -> Tensor:
-    """Normal, albedo and shaded colour of the P visible points of one head -> [P, 9]."""
-    corners = model.faces.to(seen.face.device)[seen.face]
-    normal = (normals[corners] * seen.weights[..., None]).sum(1)
-    uv = model.uvs.to(normal) * normal.new_tensor([2.0, -2.0]) + normal.new_tensor([-1.0, 1.0])     # 2u-1, -(2v-1)
-    at = (uv[model.uv_faces.to(seen.face.device)[seen.face]] * seen.weights[..., None]).sum(1)
-    colour = F.grid_sample(albedo, at[None, None], align_corners=False)[0, :, 0].T
-    return torch.cat([normal, colour, colour * light.shade(normal, light_codes)], 1)
+@dataclass(frozen=True)
+class _Looks:
+    """What the visible points of a batch of heads take their colours from, on the device that draws."""
+
+    faces: Tensor                           # [F, 3]
+    uv_faces: Tensor                        # [F, 3]
+    at: Tensor                              # [N, 2] texture coordinates, -1..1, y down
+    normals: Tensor                         # [B, V, 3]
+    albedo: Tensor                          # [T, 3, h, w] of each texture that occurs
+    texture: list[int]                      # B rows of `albedo`
+    light: Tensor                           # [B, 9, 3]
+
+
+def _looks(head: Head, model: HeadModel, normals: Tensor, device: torch.device) -> _Looks:
+    codes, which = torch.unique(head.texture, dim=0, return_inverse=True)                       # a film shows one skin
+    at = model.uvs * model.uvs.new_tensor([2.0, -2.0]) + model.uvs.new_tensor([-1.0, 1.0])      # 2u-1, -(2v-1)
+    return _Looks(model.faces.to(device), model.uv_faces.to(device), at.to(device), normals.to(device),
+                  texture.albedo_texture(model, codes).to(device), which.tolist(), head.light.to(normals).to(device))
+
+
+def _parts(present: Tensor, pixels: int, device: torch.device) -> list[range]:
+    """Neighbours that are drawn together: one by one on a processor; on a card, where each call costs a launch, many."""
+    most = 1 if device.type == "cpu" else max(1, PIXELS_AT_ONCE_ON_GPU // pixels)
+    parts: list[range] = []
+    for i in present.nonzero().flatten().tolist():
+        if parts and parts[-1].stop == i and len(parts[-1]) < most:
+            parts[-1] = range(parts[-1].start, i + 1)
+        else:
+            parts.append(range(i, i + 1))
+    return parts
+
+
+def _surface(seen: Fragments, looks: _Looks, part: range) -> Tensor:
+    """Normal, albedo and shaded colour of the P visible points of the heads `part` -> [P, 9]."""
+    owner = seen.pixel // (seen.height * seen.width)                                            # 0.. within the part
+    count = [len(owner)] if len(part) == 1 else torch.bincount(owner, minlength=len(part)).tolist()
+    verts = looks.normals.shape[1]
+    corners = looks.faces[seen.face] + owner[:, None] * verts
+    here = slice(part.start, part.stop)
+    normal = (looks.normals[here].flatten(0, 1)[corners] * seen.weights[..., None]).sum(1)
+    at = (looks.at[looks.uv_faces[seen.face]] * seen.weights[..., None]).sum(1)
+    colour = torch.cat([F.grid_sample(looks.albedo[looks.texture[i]][None], mine[None, None], align_corners=False)[0, :, 0].T
+                        for i, mine in zip(part, at.split(count), strict=True)])
+    return torch.cat([normal, colour, colour * light.shade_each(normal, looks.light[here], count)], 1)
+
+
+def _put(flat: Tensor, part: range, seen: Fragments, values: Tensor) -> None:
+    """Write the points into their pictures, [B, 11, H*W]: nine colours, depth, cover."""
+    pixels = flat.shape[2]
+    places = seen.pixel % pixels
+    pictures = part.start if len(part) == 1 else part.start + seen.pixel // pixels
+    values = torch.cat([values, seen.depth[:, None], torch.ones_like(seen.depth)[:, None]], 1)
+    flat[pictures, :, places] = values.T if len(part) == 1 else values
 
 
 def vertex_normals(verts: Tensor, faces: Tensor) -> Tensor:

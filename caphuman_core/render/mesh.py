@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -30,11 +31,10 @@ class TexturedMesh:
 def textured_mesh(head: Head, model: HeadModel, hair: str = BALD,
                   hair_colour: tuple[float, float, float] = HAIR_COLOUR) -> TexturedMesh:
     """The world-space surface of each head of the batch, with a cap of hair where it is wanted (a name of HAIR_STYLES)."""
-    pairs = torch.stack([model.faces, model.uv_faces], -1).flatten(0, 1)                      # [F*3, (vertex, uv)]
-    unique, corner = torch.unique(pairs, dim=0, return_inverse=True)
+    unique, corners = _split_along_seams(model)
     uvs = model.uvs[unique[:, 1]] * torch.tensor([1.0, -1.0]) + torch.tensor([0.0, 1.0])
     verts = pose(head, model).verts
-    bald = TexturedMesh(verts=verts[:, unique[:, 0]], faces=corner.view(-1, 3), uvs=uvs,
+    bald = TexturedMesh(verts=verts[:, unique[:, 0]], faces=corners, uvs=uvs,
                         texture=albedo_texture(model, head.texture).clamp(0, 1).movedim(1, -1).contiguous())
     cap = hair_cap(model, hair)
     return bald if cap is None else _with_hair(bald, cap, posed_hair(cap, model, verts), hair_colour)
@@ -51,3 +51,11 @@ def _with_hair(bald: TexturedMesh, cap: HairCap, verts: Tensor, colour: tuple[fl
         verts=torch.cat([bald.verts, verts], 1), faces=torch.cat([bald.faces, cap.faces + bald.verts.shape[1]]),
         uvs=torch.cat([bald.uvs * torch.tensor([1.0, share]), place]),
         texture=torch.cat([bald.texture, strands.view(1, HAIR_ROWS, columns, 3).expand(batch, -1, -1, -1)], 1))
+
+
+@lru_cache(maxsize=4)
+def _split_along_seams(model: HeadModel) -> tuple[Tensor, Tensor]:
+    """The pairs (vertex, uv) that occur [N, 2], and each triangle's three of them [F, 3]. Finding them takes as long as drawing."""
+    pairs = torch.stack([model.faces, model.uv_faces], -1).flatten(0, 1)                      # [F*3, (vertex, uv)]
+    unique, corner = torch.unique(pairs, dim=0, return_inverse=True)
+    return unique, corner.view(-1, 3)

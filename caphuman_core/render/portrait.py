@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,11 +11,10 @@ from torch import Tensor
 
 from ..flow import Head
 from ..head import camera, light
-from ..head.model import texture
 from ..head.model.hair import BALD, HairCap, hair_cap, posed_hair, strand_colour
 from ..head.model.head_model import HeadModel
-from .maps import pose, raster_vertices, surface, vertex_normals
-from .raster import rasterize
+from .maps import pose, raster_vertices, render, vertex_normals
+from .raster import Fragments, rasterize
 
 FINER = 2                    # samples per pixel and axis
 MOST_SAMPLES = 16_000_000    # of one picture; larger ones are drawn with one sample per pixel
@@ -43,31 +43,35 @@ def portrait(head: Head, model: HeadModel, width: int, height: int, framing: cam
     hair: a name of HAIR_STYLES; only the built-in head has any. hair_colour: albedo, 0..1. step(i) is called after i heads.
     """
     finer = FINER if width * height * FINER ** 2 <= MOST_SAMPLES else 1
-    placed = camera.reframe(head, width * finer, height * finer, framing)
-    verts = pose(head, model).verts
     cap = hair_cap(model, hair)
     pooled = torch.zeros(len(head), 4, height, width)
     for i in range(len(head)):
         if bool(head.present[i]):
-            pooled[i] = F.avg_pool2d(_drawn(placed[i], model, verts[i:i + 1], cap, hair_colour), finer)
+            placed = camera.reframe(head[i], width * finer, height * finer, framing)
+            pooled[i] = F.avg_pool2d(_drawn(placed, model, cap, hair_colour), finer)
         if step is not None:
             step(i + 1)
     return Portrait(pooled[:, :3], pooled[:, 3])
 
 
-def _drawn(head: Head, model: HeadModel, verts: Tensor, cap: HairCap | None, hair_colour: tuple[float, float, float]) -> Tensor:
-    """One head, one sample per pixel -> colour and cover [4, H, W]."""
-    flat = torch.zeros(4, head.height * head.width)
-    seen = rasterize(raster_vertices(head, verts), model.faces, head.height, head.width)
-    normals, codes = vertex_normals(verts, model.faces)[0], head.light[0]
-    maps = surface(seen, normals, texture.albedo_texture(model, head.texture), codes, model)
+def _drawn(head: Head, model: HeadModel, cap: HairCap | None, hair_colour: tuple[float, float, float]) -> Tensor:
+    """One head in its own frame, one sample per pixel -> colour and cover [4, H, W]."""
+    found: list[Fragments] = []
+
+    def kept(*given: Any) -> Fragments:
+        found.append(rasterize(*given))
+        return found[-1]
+
+    drawn = render(head, model, head.width, head.height, rasterizer=kept)
+    seen, codes = found[0], head.light[0]
+    flat = torch.cat([drawn.shaded[0], drawn.mask]).flatten(1)
     gloss = (model.gloss[model.faces[seen.face]] * seen.weights).sum(1)
-    flat[:3, seen.pixel] = (maps[:, 6:] + _highlight(maps[:, :3], gloss, codes)).clamp(0, 1).T
-    flat[3, seen.pixel] = 1
+    flat[:3, seen.pixel] += _highlight(drawn.normal[0].flatten(1)[:, seen.pixel].T, gloss, codes).T
+    flat.clamp_(0, 1)
     if cap is not None:
-        depth = torch.full((head.height * head.width,), float("inf"))
+        depth = torch.full_like(flat[3], float("inf"))
         depth[seen.pixel] = seen.depth
-        _add_hair(flat, depth, head, cap, posed_hair(cap, model, verts), hair_colour)
+        _add_hair(flat, depth, head, cap, posed_hair(cap, model, pose(head, model).verts), hair_colour)
     return flat.unflatten(1, (head.height, head.width))
 
 

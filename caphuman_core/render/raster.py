@@ -14,7 +14,7 @@ from torch import Tensor
 NEAR = 1e-8                  # a face with a vertex nearer than this is dropped whole
 AREA_TERM = 1e-8             # pytorch3d adds it to the signed area before dividing
 PAIRS_AT_ONCE = 1 << 18      # bounds memory (about 150 bytes per pair) and keeps the work in the processor's cache
-PAIRS_AT_ONCE_GPU = 1 << 23  # there every part costs a dozen kernel launches and a wait
+PAIRS_AT_ONCE_GPU = 1 << 22  # there every part costs a dozen kernel launches and a wait
 SLACK_PIXELS = 0.01
 _NOTHING = torch.iinfo(torch.int64).max
 

@@ -17,11 +17,12 @@ class _Entry:
     piece: Piece                                # its latents and sigma are copies
     residuals: Residuals
 
-    def serves(self, other: Piece) -> bool:
-        mine = self.piece
-        return (mine.frames == other.frames and other.place in (None, mine.place) and mine.x.shape == other.x.shape
-                and mine.x.dtype == other.x.dtype and mine.x.device == other.x.device
-                and torch.equal(mine.sigma, other.sigma) and torch.equal(mine.x, other.x))
+
+def _serves(mine: Piece, other: Piece) -> bool:
+    """Whether the residuals of one piece are the other's too. On a card the answer waits for all that was begun there."""
+    return (mine.frames == other.frames and other.place in (None, mine.place) and mine.x.shape == other.x.shape
+            and mine.x.dtype == other.x.dtype and mine.x.device == other.x.device
+            and torch.equal(mine.sigma, other.sigma) and torch.equal(mine.x, other.x))
 
 
 class StepCache:
@@ -37,18 +38,34 @@ class StepCache:
 
     def collect(self, pieces: Sequence[Piece], compute: Callable[[Piece], Residuals]) -> Residuals:
         """Residuals of the whole batch, whose rows the pieces are in order."""
-        found: list[Residuals] = []
         self._forget_other_steps(pieces[0].sigma)
-        for piece in pieces:
-            entry = next((entry for entry in self.entries if entry.serves(piece)), None)
-            if entry is None:
-                entry = _Entry(piece.kept(), compute(piece))
-                self.forwards += 1
-                self._remember(entry)
+        sources = self._sources(pieces)         # before anything is computed: the card need not be waited for in between
+        made: dict[int, _Entry] = {}
+        found: list[Residuals] = []
+        for source in sources:
+            if isinstance(source, Piece):
+                entry = made[id(source)] = made.get(id(source)) or self._computed(source, compute)
+            else:
+                entry = source
             found.append(entry.residuals)
         if all(one is found[0] for one in found):
             return [_repeat(residual, len(found)) for residual in found[0]]
         return [torch.cat(parts) for parts in zip(*found, strict=True)]
+
+    def _sources(self, pieces: Sequence[Piece]) -> list[_Entry | Piece]:
+        """What each piece's residuals come from: what is known of this step, or a piece of this call, itself or one before it."""
+        sources: list[_Entry | Piece] = []
+        for piece in pieces:
+            known = next((entry for entry in self.entries if _serves(entry.piece, piece)), None)
+            earlier = (source for source in sources if isinstance(source, Piece) and _serves(source, piece))
+            sources.append(known or next(earlier, piece))
+        return sources
+
+    def _computed(self, piece: Piece, compute: Callable[[Piece], Residuals]) -> _Entry:
+        entry = _Entry(piece.kept(), compute(piece))
+        self.forwards += 1
+        self._remember(entry)
+        return entry
 
     def _forget_other_steps(self, now: Tensor) -> None:
         """Before anything is computed, so that two steps never lie in memory together."""

@@ -102,7 +102,8 @@ def test_a_ray_worker_killed_in_the_middle_is_replaced_and_its_images_made(tmp_p
     with Store.open(tmp_path) as store, Cluster("local", plan, tmp_path, 2, 1.0, COMMAND, (), shared=shared) as ray:
         def step(_):
             if store.counts()["done"] == 12:                # one of them may still be starting
-                killed.update([next((place, worker.seen["pid"]) for place, worker in enumerate(ray.workers) if "pid" in worker.seen)])
+                begun = {place: worker.seen["pid"] for place, worker in enumerate(ray.workers) if "pid" in worker.seen}
+                killed.update([begun.popitem()])
                 os.kill(*killed.values(), signal.SIGKILL)
         summary = asyncio.run(ray.run(store, list(store.records("planned")), Settings(waits=(0.2, 2.0)), step))
         assert [worker.seen["shared"] for worker in ray.workers] == [shared == "auto"] * 2

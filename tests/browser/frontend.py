@@ -28,7 +28,7 @@ HARMLESS = (
     re.compile(r"/user\.css"),                          # asked for always; exists only where somebody wrote one
     re.compile(r"/api/userdata"),                       # workflows index, templates: not there before the first save
     re.compile(r"graph accessed before init"),          # its own start-up warning
-    re.compile(r"/api/jobs/[0-9a-f-]+( |$)"),           # it asks for a job's details that the host has not filed yet, or no longer has
+    re.compile(r"/api/jobs/[0-9a-f-]+( |$)"),           # asked for while the host has not filed that job, or no longer has it
     re.compile(r"ERR_NAME_NOT_RESOLVED|ERR_INTERNET_DISCONNECTED"),     # its calls to other machines, which are cut off here
 )
 SETTINGS = {

@@ -10,6 +10,8 @@ from PIL import Image
 
 from caphuman_core.check import InputError
 from caphuman_core.head.fit import deca
+from tools.goldens import faces as goldens
+from tools.stand_ins import face_nets
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
@@ -43,15 +45,9 @@ def test_crop_is_golden(golden, case):
     np.testing.assert_allclose(crop.image.numpy(), data["image"].astype(np.float32), atol=1e-3)    # face.json
 
 
-def test_encoder_is_golden(golden):
-    from tools.stand_ins import detfill
-    shapes = json.loads((GOLDEN / "face_keys.json").read_text())["deca_model.tar"]["E_flame"]
-    state = {f"E_flame.{key}": torch.from_numpy(detfill.fill(f"E_flame.{key}", tuple(shape))) for key, shape in shapes.items()}
-    case = golden("face_encoder")
-    network = deca.build_encoder(state, "test")
-    crops = torch.from_numpy(case["image_u8"]).movedim(-1, 1).float() / 255
-    np.testing.assert_allclose(network.encoder(crops).numpy(), case["features"], atol=2e-5)        # face.json
-    np.testing.assert_allclose(network(crops).numpy(), case["code"], atol=2e-5)
+def test_encoder_is_golden():
+    for each in goldens.deca(face_nets.deca()):
+        each.require()
 
 
 def test_a_file_of_another_network_is_refused():

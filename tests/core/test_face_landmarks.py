@@ -52,6 +52,8 @@ def test_insightface_s_parts_are_taken_from_its_parts():
     for (first, last), (low, high) in parts.items():
         assert all(low <= point <= high for point in landmarks.INSIGHTFACE_68[first:last]), (first, last)
     assert [landmarks.INSIGHTFACE_68[place] for place in (0, 8, 16)] == [1, 0, 17]
+    left, right = landmarks.INSIGHTFACE_68[36:42], landmarks.INSIGHTFACE_68[42:48]          # numbered alike, but in mirror order
+    assert sorted(point - 54 for point in right) == sorted(left)
 
 
 @pytest.mark.parametrize("name", FRONTAL)

@@ -1,44 +1,23 @@
 """Face parsing: the reference's numbers, and photos of any size."""
 from __future__ import annotations
 
-import json
-from functools import cache
-
 import numpy as np
 import pytest
 import torch
-from face_photos import GOLDEN, as_tensor
+from face_photos import as_tensor
 
 from caphuman_core.check import InputError
 from caphuman_core.face import parsing
 from caphuman_core.face.bisenet import build_bisenet
-from tools.stand_ins import detfill
-
-
-def bisenet_state():
-    keys = json.loads((GOLDEN / "face_keys.json").read_text())["79999_iter.pth"]
-    return {key: torch.from_numpy(np.asarray(detfill.fill("bisenet." + key, tuple(shape)))) for key, shape in keys.items()}
-
-
-@cache
-def bisenet():
-    return build_bisenet(bisenet_state(), "x")
+from tools.goldens import faces as goldens
+from tools.stand_ins.face_nets import bisenet, bisenet_state
 
 
 @pytest.mark.parametrize("case", ["sq256", "odd"])
-def test_scores_and_classes_are_the_references(golden, case):
-    numbers = golden("face_parser")
-    photo = as_tensor(numbers[f"{case}/image"])
-    height, width = photo.shape[1:]
-    with torch.no_grad():
-        low = parsing.scores(bisenet(), photo)
-    limit = 1e-4 * np.abs(numbers[f"{case}/logits_low"]).max()             # the reference's own tolerance
-    np.testing.assert_allclose(low, numbers[f"{case}/logits_low"], atol=limit)
-    high = parsing.enlarged(low, height, width, 0, height)
-    np.testing.assert_allclose(high[:, ::4, ::4], numbers[f"{case}/logits_every4"], atol=limit)
-    classes = parsing.parse(bisenet(), photo[None])[0].numpy()
-    sure = numbers[f"{case}/margin"] > 1e-3
-    assert np.array_equal(classes[sure], numbers[f"{case}/labels"][sure])
+def test_scores_and_classes_are_the_references(case):
+    for each in goldens.bisenet(bisenet(), case):
+        each.require()
+    assert goldens.wrong_classes(bisenet(), case) == 0
 
 
 @pytest.mark.parametrize("case", ["sq256", "odd", "white"])

@@ -1,14 +1,12 @@
 """FaceNet, its crops, CLIP's view: the reference's numbers; mixing, keeping and comparing identities."""
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
 import torch
-from face_photos import GOLDEN, golden_photo
+from face_photos import golden_photo
 from PIL import Image
 
 from caphuman_core.check import InputError
@@ -23,20 +21,10 @@ from caphuman_core.identity.encode import Encoders, identify, look, nearest_to
 from caphuman_core.identity.facenet import build_facenet
 from caphuman_core.identity.options import CLIP_VIEWS, IDENTITY_SUFFIX
 from caphuman_core.pixels import image_of
-from tools.stand_ins import detfill
+from tools.goldens import faces as goldens
+from tools.stand_ins.face_nets import facenet, facenet_state
 
 WHOLE = Face(torch.tensor([0.0, 0, 240, 300]), 0.0)
-
-
-def facenet_state(logits=False):
-    kind = "20180402-114759-vggface2.pt" if logits else "facenet_without_logits"
-    keys = json.loads((GOLDEN / "face_keys.json").read_text())[kind]
-    return {key: torch.from_numpy(np.asarray(detfill.fill("facenet." + key, tuple(shape)))) for key, shape in keys.items()}
-
-
-@cache
-def facenet():
-    return build_facenet(facenet_state(), "FaceNet file 'x'")
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +32,9 @@ def mtcnn():
     return Mtcnn()
 
 
-def test_facenet_gives_the_references_numbers(golden):
-    numbers = golden("face_identity")
-    pixels = (torch.from_numpy(numbers["filled/image_u8"]).permute(0, 3, 1, 2).float() - 127.5) / 128
-    with torch.no_grad():                                       # 1e-5 is the reference's own tolerance
-        np.testing.assert_allclose(facenet().before_norm(pixels), numbers["filled/before_norm"], atol=1e-5)
-        np.testing.assert_allclose(facenet()(pixels), numbers["filled/embedding"], atol=1e-5)
+def test_facenet_gives_the_references_numbers():
+    for each in goldens.facenet(facenet()):
+        each.require()
 
 
 @pytest.mark.parametrize("name", ["astronaut", "camera_rgb", "astronaut_300x400", "two_faces", "no_face"])

@@ -6,30 +6,20 @@ import torch
 
 from caphuman_core.head import camera
 from caphuman_core.head.model.posing import pose_head
-from caphuman_core.head.model.texture import albedo_texture
 from caphuman_core.render.dots import draw_dots
-from caphuman_core.render.maps import pose, raster_vertices, render
 from caphuman_core.render.raster import rasterize, rasterize_plain
-
-RENDERS = ["frontal512", "yaw60_512", "roll_offcentre512", "pitch256", "roll256", "expression_jaw256", "partly_out256", "crop224"]
+from tools.goldens import heads as goldens
 
 
 def tensor(array):
     return torch.from_numpy(np.asarray(array))
 
 
-@pytest.mark.parametrize("batch", ["A", "B"])
-def test_flame_forward_is_golden(golden, model, batch):
-    case = {key.split("/")[1]: tensor(value) for key, value in golden("face_flame_procedural").items() if key.startswith(batch)}
-    posed = pose_head(model, case["shape"], case["exp"], case["pose"][:, :3], case["pose"][:, 3:])
-    for name in ("verts", "landmarks2d", "landmarks3d"):        # face.json: 2e-6 absolute, float32 rounding
-        torch.testing.assert_close(getattr(posed, name), case[name], atol=2e-6, rtol=0)
-
-
-def test_texture_is_golden(golden, model):
-    case = golden("face_flame_procedural")
-    made = albedo_texture(model, tensor(case["texture/tex"]))   # face.json: 6e-4, half precision storage
-    torch.testing.assert_close(made, tensor(case["texture/albedo"]).float(), atol=6e-4, rtol=0)
+def test_flame_forward_and_texture_are_golden(model):
+    found = {each.name: each for each in goldens.forward(model)}
+    for each in found.values():
+        each.require()
+    assert {f"{batch} {name}" for batch in "AB" for name in ("verts", "landmarks2d", "landmarks3d")} < found.keys()
 
 
 @pytest.mark.parametrize("case", ["crop224", "square256", "square512"])
@@ -44,32 +34,13 @@ def test_projection_is_golden(golden, model, case):
         torch.testing.assert_close(placed[..., :data[name].shape[-1]], data[name], **close)
 
 
-@pytest.mark.parametrize("name", RENDERS)
-def test_maps_are_golden(golden, head_of, model, name):
-    case = golden(f"face_render_procedural_{name}")
-    size = case["hint"].shape[-1]
-    drawn = render(head_of(case, model, size), model, size, size)
-    hint = drawn.hint().maps[0].numpy()
-    alpha, wanted = drawn.mask[0].numpy() > 0, case["alpha"] > 0
-    allowed = max(3, 5e-4 * wanted.sum())                       # face.json: pixel centres within rounding of an edge
-    assert (alpha != wanted).sum() <= allowed
-    head = head_of(case, model, size)
-    seen = rasterize(raster_vertices(head, pose(head, model).verts), model.faces, size, size)
-    face = np.full(size * size, -1)
-    face[seen.pixel.numpy()] = seen.face.numpy()
-    same = face.reshape(size, size) == case["pix_to_face"]
-    assert (~same).sum() <= allowed
-    difference = np.abs(hint - case["hint"].astype(np.float32))[:, same]
-    half = case["hint"].dtype == np.float16                     # face.json: half precision rounding dominates there
-    for channels, limit in ((slice(0, 6), 5e-4 if half else 1e-4), (slice(6, 9), 1.1e-3 if half else 1e-4)):
-        assert np.mean(difference[channels] <= limit) >= 0.999
-    assert difference.max() <= (4e-3 if half else 2e-3)
-    np.testing.assert_allclose(drawn.landmarks[0].numpy() / size * 2 - 1, case["landmarks2d"], atol=5e-6, rtol=0)
-    if "zbuf" in case:
-        np.testing.assert_allclose(drawn.depth[0].numpy()[same & wanted], case["zbuf"][same & wanted], atol=2e-4)
+@pytest.mark.parametrize("name", goldens.RENDERS)
+def test_maps_are_golden(model, name):
+    drawn = goldens.picture(name, model)
+    assert drawn.holds, drawn
 
 
-@pytest.mark.parametrize("name", RENDERS)
+@pytest.mark.parametrize("name", goldens.RENDERS)
 def test_landmark_dots_are_golden(golden, name):
     case = golden(f"face_render_procedural_{name}")
     size = case["landmark_map"].shape[-1]

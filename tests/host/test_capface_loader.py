@@ -156,7 +156,7 @@ def test_a_trained_file_shows_its_head_model(run, host, part, folder, monkeypatc
         monkeypatch.setitem(host.NODE_CLASS_MAPPINGS, "PreviewAny", NODE_CLASS_MAPPINGS["PreviewAny"])
     result = run(prompt)
     assert result.get("success"), result
-    assert shown == [("7", "head model: built-in\ntrained: 12,000 steps for photo.safetensors\n"
+    assert shown == [("7", "head model: built-in;\ntrained: 12,000 steps for photo.safetensors;\n"
                            "photos: CC0-1.0 (300), unknown (2)")]
 
 

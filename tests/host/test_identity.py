@@ -2,54 +2,21 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
-from functools import cache
 
 import numpy as np
 import pytest
 import torch
-from face_photos import GOLDEN, golden_photo
+from face_photos import golden_photo
 
-from tools.stand_ins import detfill, diffusion_nets
-
-PREFIX = "control_cond_stage_model.transformer."
-
-
-@cache
-def clip_state():
-    """Golden weights of the tower, named as the host's loader wants them."""
-    shapes = {"vision_model.embeddings.class_embedding": (1024,),
-              "vision_model.embeddings.patch_embedding.weight": (1024, 3, 14, 14),
-              "vision_model.embeddings.position_embedding.weight": (257, 1024)}
-    for norm in ("pre_layrnorm", "post_layernorm"):
-        shapes |= {f"vision_model.{norm}.weight": (1024,), f"vision_model.{norm}.bias": (1024,)}
-    for layer in range(24):
-        at = f"vision_model.encoder.layers.{layer}"
-        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            shapes |= {f"{at}.self_attn.{name}.weight": (1024, 1024), f"{at}.self_attn.{name}.bias": (1024,)}
-        shapes |= {f"{at}.mlp.fc1.weight": (4096, 1024), f"{at}.mlp.fc1.bias": (4096,),
-                   f"{at}.mlp.fc2.weight": (1024, 4096), f"{at}.mlp.fc2.bias": (1024,)}
-        for norm in ("layer_norm1", "layer_norm2"):
-            shapes |= {f"{at}.{norm}.weight": (1024,), f"{at}.{norm}.bias": (1024,)}
-    return {key: diffusion_nets.fast_fill(PREFIX + key, shape) for key, shape in shapes.items()}
+from tools.goldens import faces as goldens
+from tools.stand_ins import face_nets
 
 
 @pytest.fixture(scope="module")
 def clip_vision(host):
-    """The host's CLIP vision model with golden weights, float32 as with --fp32-text-enc."""
-    import comfy.cli_args
-    import comfy.clip_vision
-    comfy.cli_args.args.fp32_text_enc = True
-    try:
-        return comfy.clip_vision.load_clipvision_from_sd({**clip_state(), "visual_projection.weight": torch.zeros(768, 1024)})
-    finally:
-        comfy.cli_args.args.fp32_text_enc = False
-
-
-def facenet_state():
-    keys = json.loads((GOLDEN / "face_keys.json").read_text())["facenet_without_logits"]
-    return {key: torch.from_numpy(np.asarray(detfill.fill("facenet." + key, tuple(shape)))) for key, shape in keys.items()}
+    """The host's CLIP vision model with golden weights."""
+    return face_nets.clip_tower()
 
 
 def put(key, name, state):
@@ -65,15 +32,13 @@ def put(key, name, state):
 
 @pytest.fixture(scope="module")
 def encoder(host):
-    name = put("facenet", "facenet.safetensors", facenet_state())
+    name = put("facenet", "facenet.safetensors", face_nets.facenet_state())
     return host.NODE_CLASS_MAPPINGS["CapHumanLoadIdentityEncoder"].EXECUTE_NORMALIZED(model_name=name).result[0]
 
 
 @pytest.fixture(scope="module")
 def parser(host):
-    keys = json.loads((GOLDEN / "face_keys.json").read_text())["79999_iter.pth"]
-    state = {key: torch.from_numpy(np.asarray(detfill.fill("bisenet." + key, tuple(shape)))) for key, shape in keys.items()}
-    name = put("face_parsing", "parser.safetensors", state)
+    name = put("face_parsing", "parser.safetensors", face_nets.bisenet_state())
     return host.NODE_CLASS_MAPPINGS["CapHumanLoadFaceParser"].EXECUTE_NORMALIZED(model_name=name).result[0]
 
 
@@ -91,20 +56,13 @@ def faces_of(call):
     return find
 
 
-def close_to(tokens, expected, most=3e-4, rms=2e-5):
-    """The reference's suggested limits for a float32 CLIP."""
-    difference = (tokens - torch.from_numpy(expected)).double()
-    assert difference.abs().max() < most
-    assert difference.pow(2).mean().sqrt() / np.sqrt((expected.astype(float) ** 2).mean()) < rms
-
-
 def test_the_photos_tokens_and_vector_are_the_references(call, golden, clip_vision, encoder, faces_of):
     image = photos("astronaut")
     before = torch.get_rng_state()
     identity, crop = call("CapHumanEncodeIdentity", image=image, faces=faces_of(image), identity_encoder=encoder,
                           clip_vision=clip_vision)
     assert torch.equal(before, torch.get_rng_state())
-    close_to(identity.local_tokens, golden("diffusion_clip_vision")["astronaut__last_hidden_state"])
+    goldens.clip(identity.local_tokens).require()
     numbers = golden("face_identity")
     np.testing.assert_allclose(identity.global_embedding, numbers["astronaut/embedding"], atol=1e-5)   # its own limit
     assert np.array_equal((crop[0] * 255).round().byte().movedim(-1, 0), numbers["astronaut/crop_u8"])
@@ -145,11 +103,11 @@ def test_the_parser_whitens_what_clip_sees(call, clip_vision, encoder, parser, f
 
 def test_the_tower_inside_a_full_checkpoint_serves_too(call, host, clip_vision, pack):
     identity = importlib.import_module(f"{pack.__name__}.nodes.identity")
-    name = put("capface", "full.safetensors", {**{PREFIX + key: value for key, value in clip_state().items()},
-                                               "control_model.x": torch.zeros(1)})
+    inside = {face_nets.CLIP_PREFIX + key: value for key, value in face_nets.clip_state().items()}
+    name = put("capface", "full.safetensors", {**inside, "control_model.x": torch.zeros(1)})
     tower = call("CapHumanLoadCLIPVision", capface_name=name)[0]
     identity.require_clip_l(tower)
-    state, expected = tower.model.state_dict(), clip_state()
+    state, expected = tower.model.state_dict(), face_nets.clip_state()
     key = "vision_model.encoder.layers.23.mlp.fc2.weight"
     torch.testing.assert_close(state[key].float(), expected[key], atol=1e-4, rtol=1e-3)   # half precision on the CPU
     put("capface", "alone.safetensors", {"control_model.x": torch.zeros(1)})

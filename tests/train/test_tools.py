@@ -1,9 +1,6 @@
 """The networks of prepare from their files, on the host's own loaders: what they give is what the host's nodes give."""
 from __future__ import annotations
 
-import json
-
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -11,7 +8,7 @@ from safetensors.torch import save_file
 from caphuman_core.check import InputError
 from caphuman_train.prepare.settings import Settings
 from caphuman_train.prepare.tools import VAE_PREFIX, ToolFiles, load_latents, load_parser
-from tools.stand_ins import GOLDEN, detfill
+from tools.stand_ins import GOLDEN, face_nets
 from tools.stand_ins.people import golden_photo
 
 
@@ -98,8 +95,7 @@ def test_a_checkpoint_of_sdxl_is_refused(tmp_path):
 def test_a_parser_opens_the_face(tmp_path):
     from caphuman_core.face.bisenet import build_bisenet
     from caphuman_core.face.parsing import is_face, parse
-    keys = json.loads((GOLDEN / "face_keys.json").read_text())["79999_iter.pth"]
-    state = {key: torch.from_numpy(np.asarray(detfill.fill("bisenet." + key, tuple(shape)))) for key, shape in keys.items()}
+    state = face_nets.bisenet_state()
     save_file(state, tmp_path / "parser.safetensors")
     parser, version = load_parser(tmp_path / "parser.safetensors")
     photo = golden_photo("astronaut")
@@ -114,8 +110,7 @@ def test_a_parser_opens_the_face(tmp_path):
 def models(vae_file, tmp_path_factory):
     """A models folder with FaceNet and the VAE of a checkpoint; the tower is one layer deep."""
     root = tmp_path_factory.mktemp("models")
-    keys = json.loads((GOLDEN / "face_keys.json").read_text())["facenet_without_logits"]
-    state = {key: torch.from_numpy(np.asarray(detfill.fill("facenet." + key, tuple(shape)))) for key, shape in keys.items()}
+    state = face_nets.facenet_state()
     (root / "facenet").mkdir()
     save_file(state, root / "facenet" / "any name.safetensors")
     return root

@@ -1,4 +1,4 @@
-"""The commands of dev.py: demo, test, check, generate, matrix, benchmark, mutants."""
+"""The commands of dev.py: demo, test, check, generate, matrix, benchmark, gpu, mutants."""
 from __future__ import annotations
 
 import argparse
@@ -26,11 +26,11 @@ def run(arguments: list[str]) -> int:
     """Carry out the command line; returns the exit status. A failure is one sentence on standard error."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))         # so that children are ended on the way out
     options, rest = _parser().parse_known_args(arguments)
-    if rest and options.command not in ("test", "benchmark", "mutants"):
+    if rest and options.command not in ("test", "benchmark", "gpu", "mutants"):
         _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         commands = {"demo": demo, "test": test, "check": check, "generate": generate, "matrix": matrix.run_command,
-                    "benchmark": benchmark, "mutants": mutants}
+                    "benchmark": benchmark, "gpu": gpu, "mutants": mutants}
         return commands[options.command](options, rest)
     except Failure as failure:
         sys.stderr.write(f"dev.py: {failure}\n")
@@ -55,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("generate", help="rewrite workflows/api and locales/en from the workflows and the nodes")
     measured = commands.add_parser("benchmark", help="one of benchmarks/; further arguments go to it")
     measured.add_argument("name", choices=BENCHMARKS)
+    commands.add_parser("gpu", help="all that a graphics card can tell, in minutes: right, fast, roomy, training",
+                        add_help=False)                                         # benchmarks/gpu says the rest
     matrix.add_options(commands.add_parser("matrix", help="host tests on every supported ComfyUI, core tests on every Python"))
     commands.add_parser("mutants", help="small bugs put into a copy of caphuman_core, one at a time: which do the core tests miss?",
                         add_help=False)                                         # tools/devkit/mutants.py says the rest
@@ -136,6 +138,12 @@ def benchmark(options: argparse.Namespace, rest: list[str]) -> int:
     shared = os.pathsep.join(str(ROOT / "tests" / part) for part in ("bench", "browser"))
     return run_child(guarded("-m", f"benchmarks.{options.name}", *rest),
                      tool_environment({"COMFYUI_PATH": str(tree), "PYTHONPATH": shared}))
+
+
+def gpu(_: argparse.Namespace, rest: list[str]) -> int:
+    """Check and measure what a graphics card can tell, or the same on narrow networks where none is."""
+    tree = prepare(for_tests=True)
+    return run_child(guarded("-m", "benchmarks.gpu", *rest), tool_environment({"COMFYUI_PATH": str(tree)}))
 
 
 def mutants(_: argparse.Namespace, rest: list[str]) -> int:

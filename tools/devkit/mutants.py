@@ -36,8 +36,8 @@ from .mutations import Mutation, mutations, parses
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE, TESTS = "caphuman_core", "tests/core"
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".host", ".demo", ".test-output", ".*_cache", "demo-output", "__pycache__",
-                                  "node_modules")
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".host", ".demo", ".test-output", ".gpu-output", ".*_cache", "demo-output",
+                                  "__pycache__", "node_modules")
 # Imported before the first fork. Nothing of the pack, and nothing that starts threads, which a fork would not have.
 WARM = ("torch", "torch.func", "torchvision.models", "numpy", "PIL.Image", "PIL.ImageDraw", "PIL.ImageFont", "safetensors.torch",
         "scipy.spatial", "hypothesis")

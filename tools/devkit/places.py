@@ -13,6 +13,7 @@ SERVER = STATE / "server"                   # the server's --base-directory
 CACHE = STATE / "cache"
 OUTPUT = ROOT / "demo-output"
 TEST_OUTPUT = ROOT / ".test-output"
+GPU_OUTPUT = ROOT / ".gpu-output"            # results of dev.py gpu
 PACK_NAME = "comfyui-caphuman"
 
 HOST_VERSION = "0.30.0"

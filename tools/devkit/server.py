@@ -20,7 +20,7 @@ FOLDERS = ("custom_nodes", "input", "output", "temp", "user", "models")
 # Keys of the host's own folders that the demo's graph reads; the pack adds the others itself.
 MODEL_KEYS = ("checkpoints", "clip_vision", "capface", "flame", "face_parsing", "facenet", "insightface", "detection", "vae",
               "loras", "controlnet", "embeddings")
-NOT_COPIED = shutil.ignore_patterns(".git", ".venv", ".host", ".demo", ".test-output", "demo-output", "__pycache__")
+NOT_COPIED = shutil.ignore_patterns(".git", ".venv", ".host", ".demo", ".test-output", ".gpu-output", "demo-output", "__pycache__")
 
 
 def free_port(wanted: int | None = None) -> int:

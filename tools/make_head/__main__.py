@@ -79,7 +79,7 @@ def write(tensors: dict[str, np.ndarray], actions: list[str], path: Path) -> Non
         if name.endswith("basis") and not name.startswith("texture"):
             array = np.where(np.abs(array) < SMALLEST, 0, array)
         kind = np.int32 if array.dtype.kind in "iu" else np.float16 if name in HALF else np.float32
-        stored[name] = np.ascontiguousarray(array.astype(kind))
+        stored[name] = np.ascontiguousarray(array.astype(kind) + kind(0))                   # one zero: -0 has another fingerprint
     used = np.flatnonzero(stored["pose_basis"].any((1, 2)))
     stored["pose_basis"], stored["pose_rows"] = np.ascontiguousarray(stored["pose_basis"][used]), used.astype(np.int32)
     stored["texture_basis"], stored["texture_scale"] = in_bytes(tensors["texture_basis"])

@@ -83,13 +83,12 @@ class Mtcnn(nn.Module):
         parts, shifts = [], []
         for scale in _scales(sight.height, sight.width, smallest):
             moves, chance = _in_strips(self.proposal, sight.level(scale), search)
-            photo, row, column = (chance >= THRESHOLDS[0]).nonzero(as_tuple=True)
-            corner = torch.stack([column, row], 1).float() * STRIDE + 1
-            boxes = torch.cat([(corner / scale).floor(), ((corner + WINDOW - 1) / scale).floor()], 1)
-            part = _Found(boxes.cpu(), chance[photo, row, column].cpu(), photo.cpu())
+            photo, cell, scores, shift = _candidates(moves, chance)
+            corner = cell * STRIDE + 1
+            part = _Found(torch.cat([(corner / scale).floor(), ((corner + WINDOW - 1) / scale).floor()], 1), scores, photo)
             kept = _suppressed(part, 0.5)
             parts.append(part.take(kept))
-            shifts.append(moves[photo, :, row, column].cpu()[kept])
+            shifts.append(shift[kept])
         empty = _Found(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.long))
         parts, shifts = [empty, *parts], [torch.zeros(0, 4), *shifts]
         found = _Found(torch.cat([part.boxes for part in parts]), torch.cat([part.scores for part in parts]),
@@ -117,6 +116,15 @@ class Mtcnn(nn.Module):
         passed = (scores > threshold).nonzero()[:, 0]
         found = _Found(found.boxes[passed], scores[passed], found.photo[passed])
         return found, [values[passed] for values in (shifts, *more)]
+
+
+def _candidates(moves: Tensor, chance: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Windows of moves [B, 4, h, w] and chances [B, h, w] that may show a face, on the CPU: photo [K], column and row [K, 2],
+    chance [K], moves [K, 4]. They come from a card in one piece: each copy would wait for it."""
+    photo, row, column = (chance >= THRESHOLDS[0]).nonzero(as_tuple=True)
+    places = torch.stack([photo, column, row], 1).to(chance.dtype)                  # whole numbers, far below 2^24
+    together = torch.cat([places, chance[photo, row, column][:, None], moves[photo, :, row, column]], 1).cpu()
+    return together[:, 0].long(), together[:, 1:3], together[:, 3], together[:, 4:]
 
 
 def _in_strips(net: ProposalNet, level: Tensor, search: Search) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ def test_the_straightforward_way_gives_the_same(call, world, monkeypatch):
     """The oracle: everything, both branches, every step."""
     cheap = sample(world, apply(call, world))
     steps = world.control.StepCache
-    monkeypatch.setattr(steps, "_remember", lambda self, entry: None)
+    monkeypatch.setattr(steps, "_sources", lambda self, pieces: list(pieces))
     monkeypatch.setattr(world.control.CapFaceControl, "_features", lambda self, *args: self.encode(*args))
     world.counts.update(dict.fromkeys(world.counts, 0))
     full = sample(world, apply(call, world))
@@ -70,3 +70,18 @@ def test_nothing_of_a_run_is_kept_after_it(call, world):
     assert control.features == {}
     assert control.steps.entries == []
     assert control.sampling is None
+
+
+def test_all_comparisons_come_before_the_forward(call, world, monkeypatch):
+    """A comparison waits for the card: after the forward it would wait for that too."""
+    order = []
+    equal = torch.equal
+    monkeypatch.setattr(torch, "equal", lambda *args: order.append("asked") or equal(*args))
+    hook = world.capface.network.register_forward_hook(lambda *_: order.append("computed"))
+    try:
+        sample(world, apply(call, world), steps=1)
+    finally:
+        hook.remove()
+    assert order.count("computed") == 1
+    assert order.index("computed") == len(order) - 1
+    assert order.count("asked") >= 2
