@@ -12,6 +12,7 @@ from ..flow import Head
 from ..head.model.head_model import HeadModel
 from .dots import DOT, SMALL_DOT, draw_dots
 from .maps import Render, render
+from .options import MAX_SIDE
 
 OPACITY = 0.75
 FINER = 2                    # samples per pixel and axis of small batches
@@ -22,7 +23,7 @@ BIG_FACE_PIXELS = 350        # faces smaller than this get small dots
 def overlay(photo: Tensor, head: Head, model: HeadModel, step: Callable[[int], object] | None = None) -> Tensor:
     """photo [B, 3, H, W] 0..1 with each fitted head drawn over it, and its 68 landmarks as dots -> the same shape."""
     ratio = min(1.0, math.sqrt(MOST_PIXELS / (head.width * head.height)))
-    if head.width * head.height * FINER ** 2 * len(head) <= MOST_PIXELS:
+    if head.width * head.height * FINER ** 2 * len(head) <= MOST_PIXELS and max(head.width, head.height) * FINER <= MAX_SIDE:
         drawn = _pooled(render(head, model, head.width * FINER, head.height * FINER, "stretch", step=step))
     elif ratio == 1.0:
         drawn = render(head, model, head.width, head.height, step=step)

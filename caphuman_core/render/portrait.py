@@ -14,6 +14,7 @@ from ..head import camera, light
 from ..head.model.hair import BALD, HairCap, hair_cap, posed_hair, strand_colour
 from ..head.model.head_model import HeadModel
 from .maps import pose, raster_vertices, render, vertex_normals
+from .options import MAX_SIDE
 from .raster import Fragments, rasterize
 
 FINER = 2                    # samples per pixel and axis
@@ -42,7 +43,7 @@ def portrait(head: Head, model: HeadModel, width: int, height: int, framing: cam
 
     hair: a name of HAIR_STYLES; only the built-in head has any. hair_colour: albedo, 0..1. step(i) is called after i heads.
     """
-    finer = FINER if width * height * FINER ** 2 <= MOST_SAMPLES else 1
+    finer = FINER if width * height * FINER ** 2 <= MOST_SAMPLES and max(width, height) * FINER <= MAX_SIDE else 1
     cap = hair_cap(model, hair)
     pooled = torch.zeros(len(head), 4, height, width)
     for i in range(len(head)):

@@ -283,6 +283,13 @@ def test_previews_have_smooth_edges_and_hints_hard_ones(model: HeadModel) -> Non
     assert len(laid.unique()) > 1000
 
 
+def test_long_pictures_are_drawn_too(model: HeadModel) -> None:
+    """Twice their side is more than may be rendered at once: they are drawn with one sample per pixel."""
+    head = new_head(model, 5000, 16)
+    assert portrait(head, model, 5000, 16).colour.shape == (1, 3, 16, 5000)
+    assert overlay(torch.ones(1, 3, 16, 5000), head, model).shape == (1, 3, 16, 5000)
+
+
 def test_eyes_catch_the_light_in_previews_alone(model: HeadModel) -> None:
     head = head_of(model, zoom=3.0)
     dull = replace(model, gloss=torch.zeros_like(model.gloss))
