@@ -144,6 +144,7 @@ def test_pupils_are_round_at_any_size(model: HeadModel, parts: dict[str, Tensor]
     assert len(dark) > 0
     high, wide = (dark.amax(0) - dark.amin(0) + 1).tolist()
     assert abs(high - wide) <= 1 + 0.06 * wide
+    assert zoom < 6 or 0.93 < len(dark) / (high * wide * torch.pi / 4) < 1.07, "a disc fills so much of its box, a square more"
 
 
 # --- neck
@@ -185,9 +186,9 @@ def test_random_mixtures_fold_nothing_over(model: HeadModel) -> None:
         points = posed.landmarks3d
         lids += [points[:, [37, 38, 43, 44], 1] - points[:, [41, 40, 47, 46], 1]]
         lips += [points[:, [61, 62, 63], 1] - points[:, [67, 66, 65], 1]]
-    assert flips <= 0.0002 * 500 * len(used)
-    assert float(torch.cat(lids).min()) > -0.0035
-    assert float(torch.cat(lips).min()) > -0.0035
+    assert flips <= 3                                            # of 1.2 million: at the nostrils
+    assert float(torch.cat(lids).min()) > -0.0005
+    assert float(torch.cat(lips).min()) > -0.0015                # pressed lips lie a little over each other
 
 
 def _normals(verts: Tensor, faces: Tensor) -> Tensor:

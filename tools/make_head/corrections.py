@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LID_REACH, LIP_REACH = 0.010, 0.007          # metres: skin so far from the border follows it
 FRIENDLY = 0.12              # of a smile, in the neutral face
+LIP_PRESS = 0.0004           # metres that pressed lips may lie over each other
 TONGUE_LIFT = 0.0055        # metres
 OVERLAP = 0.0004             # metres: how far a closed border reaches over the other one
 BALL_GAP = 0.0005            # metres between lid and eyeball
@@ -49,7 +50,7 @@ def _chain(rig: Rig, numbers: tuple, mirrored: bool = False) -> np.ndarray:
 
 
 def _met_lips(rig: Rig, verts: np.ndarray, overlap: float) -> np.ndarray:
-    """Offset [V, 3] that brings parted lips together halfway (y only), or by `overlap` over each other."""
+    """Offset [V, 3] that brings parted lips together, each halfway (y only), to `overlap`; or crossed ones apart."""
     offset = np.zeros_like(verts)
     for mirrored in (False, True):
         upper, lower = (_chain(rig, rows, mirrored) for rows in (anatomy.UPPER_LIP_INNER, anatomy.LOWER_LIP_INNER))
@@ -57,7 +58,7 @@ def _met_lips(rig: Rig, verts: np.ndarray, overlap: float) -> np.ndarray:
         x = np.linspace(lines["upper"][0, 0], lines["upper"][-1, 0], 40)
         gap = np.interp(x, *lines["upper"][:, :2].T) - np.interp(x, *lines["lower"][:, :2].T)
         towards_middle = np.linspace(0, np.pi / 2, 40) if x[0] < -1e-4 else np.linspace(np.pi / 2, 0, 40)
-        part = np.clip(gap + overlap * np.sin(towards_middle), 0, None)
+        part = np.clip(gap + overlap * np.sin(towards_middle), 0, None) + np.clip(gap + LIP_PRESS, None, 0)
         middle = (np.interp(x, *lines["upper"][:, :2].T) + np.interp(x, *lines["lower"][:, :2].T)) / 2
         side = verts[:, 0] <= 1e-6 if not mirrored else verts[:, 0] >= -1e-6
         skin = np.flatnonzero(side & (np.arange(len(verts)) < rig.skin_count) & (rig.base_index < anatomy.SKIN_END))
