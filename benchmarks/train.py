@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.clock import seconds
-from benchmarks.gpu.compiling import compile_blocks
 from benchmarks.gpu.machine import matmul_tflops
 from benchmarks.gpu.rows import Setting
+from caphuman_train.step.compiling import compile_blocks
 
 PACK = Path(__file__).resolve().parents[1]
 RESULTS = PACK / "benchmarks" / "RESULTS.md"

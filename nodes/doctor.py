@@ -7,7 +7,7 @@ from pathlib import Path
 
 import comfy.model_management
 import folder_paths
-from comfy_api.v0_0_2 import io, ui
+from comfy_api.v0_0_2 import io
 
 log = logging.getLogger(__name__)
 AFTER_SECONDS = 1.0                      # after loading: other packs are being imported, and threads share the interpreter
@@ -39,8 +39,8 @@ class Doctor(io.ComfyNode):
     @classmethod
     def execute(cls, checksums) -> io.NodeOutput:
         from ..caphuman_core.files.doctor import next_line, report
-        text = report(folders(), host_version(), device(), checksums)
-        return io.NodeOutput(text, next_line(text), ui=ui.PreviewText(next_line(text)))
+        text = report(folders(), host_version(), device(), checksums)      # web/doctor.js shows it in the node
+        return io.NodeOutput(text, next_line(text), ui={"text": (next_line(text),), "caphuman_report": (text,)})
 
 
 def folders() -> dict[str, list[Path]]:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.v0_0_2 import Types, io
@@ -54,8 +55,12 @@ class RenderHead(io.ComfyNode):
                 io.Image.Output("landmarks", display_name="landmarks",
                                 tooltip="68 white dots on black, for an openpose face ControlNet."),
                 io.Mesh.Output("mesh", display_name="mesh",
-                               tooltip="The posed head with its texture, metres, for Save 3D Model."),
+                               tooltip="The posed head with its texture, metres, for nodes that change meshes. To look at it or to "
+                                       "save it take the 3D file."),
                 io.Image.Output("depth", display_name="depth", tooltip="Depth of the head, white near, black far and outside."),
+                io.File3DGLB.Output("model_3d", display_name="3D file",
+                                    tooltip="The first head of the batch as a .glb file with smooth shading and texture: look at "
+                                            "it in Preview 3D, keep it with Save 3D Model."),
             ])
 
     @classmethod
@@ -63,6 +68,7 @@ class RenderHead(io.ComfyNode):
                 hair: str = HAIR_STYLES[0]) -> io.NodeOutput:
         from ..caphuman_core.head.face_size import small_face_note
         from ..caphuman_core.render.dots import draw_dots
+        from ..caphuman_core.render.glb import to_glb
         from ..caphuman_core.render.maps import render
         from ..caphuman_core.render.mesh import textured_mesh
         from ..caphuman_core.render.pytorch3d_raster import pick
@@ -79,7 +85,7 @@ class RenderHead(io.ComfyNode):
         told = _told(small_face_note(head, width, height, framing))
         return io.NodeOutput(host.at_rest(drawn.hint()), normal, host.to_image(drawn.albedo),
                              host.to_image(drawn.shaded), mask, host.to_image(dots), host_mesh,
-                             host.to_image(drawn.depth_picture()), **told)
+                             host.to_image(drawn.depth_picture()), Types.File3D(BytesIO(to_glb(mesh)), "glb"), **told)
 
 
 def _told(note: str | None) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+from caphuman_train.step.compiling import compile_blocks
+
 from . import world as worlds
 from .clock import MB, each, peak
-from .compiling import compile_blocks
 from .machine import matmul_tflops
 from .rows import Row, Setting, Values
 from .targets import BEYOND_WEIGHTS, OF_PLAIN, OF_STRAIGHTFORWARD, WITH_CAPFACE

@@ -94,8 +94,10 @@ def next_step(found: Sequence[Found], folders: Folders) -> str:
         return f"pip install {' '.join(lacking)} with ComfyUI's own Python; then run this again."
     needed = missing(found)
     if needed:
-        return f"{_remedy(needed[0], found, folders)}; then run this again." + (
-            f" {len(needed) - 1} more after that." if needed[1:] else "")
+        remedy = _remedy(needed[0], found, folders)
+        if needed[1:]:
+            return f"{remedy}; then run this again. {len(needed) - 1} more after that."
+        return f"{remedy}; then run this again."
     broken = next((item for item in found if item.peek.problem), None)
     if broken is not None:
         return f"{_shown(broken.path, folders)} cannot be read: download it again or remove it."
@@ -141,19 +143,23 @@ def _entry_lines(entry: ModelFile, found: Sequence[Found], folders: Folders, che
                  f"checksum {told(item.path)}" for item in fills[:MOST_LINES]]
         return _at_most(MOST_LINES, lines, len(fills))
     places = folders.get(entry.directory) or [Path("models", entry.directory)]
-    mark, rank = ("[ ]", "missing, needed") if entry.needed else ("[-]", "not there, optional")
-    strayed = [f"      {_shown(item.path, folders)} is one, but lies where no loader looks for it: move it"
+    first = (f"[ ] {entry.title}: missing, needed ({entry.use})" if entry.needed
+             else f"[-] {entry.title}: not there, optional ({entry.use})")
+    strayed = [" " * 6 + f"{_shown(item.path, folders)} is one, but lies where no loader looks for it: move it"
                for item in found if item.strayed(entry)]
-    return [f"{mark} {entry.title}: {rank} ({entry.use})", *_at_most(MOST_LINES, strayed),
-            f"      {_source(entry)}" + ("; its owners ask you to register" if entry.registration else ""),
-            f"      licence: {entry.licence}; put it into {places[0]}"]
+    indent = " " * 6
+    register = f"{_source(entry)}; its owners ask you to register" if entry.registration else _source(entry)
+    licence = f"licence: {entry.licence}; put it into {places[0]}"
+    return [first, *_at_most(MOST_LINES, strayed), indent + register, indent + licence]
 
 
 def _source(entry: ModelFile) -> str:
     """How to get the file, with its address."""
     if entry.install:
         return f"{entry.install}, or get {', '.join(entry.names)} from {plain(entry.where)}"
-    return f"get {entry.names[0]} from {plain(entry.where)}" + (f" ({entry.download.url})" if entry.download else "")
+    if entry.download:
+        return f"get {entry.names[0]} from {plain(entry.where)} ({entry.download.url})"
+    return f"get {entry.names[0]} from {plain(entry.where)}"
 
 
 def _section(title: str, lines: Sequence[str], most: int) -> list[str]:
@@ -164,7 +170,7 @@ def _section(title: str, lines: Sequence[str], most: int) -> list[str]:
 def _at_most(most: int, lines: Sequence[str], total: int | None = None) -> list[str]:
     """The first `most` lines, and how many more of the `total` there are."""
     more = (len(lines) if total is None else total) - most
-    return [*lines[:most], *([f"      and {more} more"] if more > 0 else [])]
+    return [*lines[:most], *([" " * 6 + f"and {more} more"] if more > 0 else [])]
 
 
 def _shown(path: Path, folders: Folders) -> str:
@@ -207,8 +213,10 @@ def _opencv_lines() -> list[str]:
     builds = opencv.installed_builds()
     if not builds:
         return [f"[ ] OpenCV (cv2): missing, needed; {opencv.INSTALL} (any other build of it serves as well)"]
-    two = f"; these share one folder: uninstall all but one, then pip install --force-reinstall {builds[0].split()[0]}"
-    return [f"[x] {' and '.join(builds)}{two if builds[1:] else ''}"]
+    if not builds[1:]:
+        return [f"[x] {builds[0]}"]
+    return [f"[x] {' and '.join(builds)}; these share one folder: uninstall all but one, then "
+            f"pip install --force-reinstall {builds[0].split()[0]}"]
 
 
 def _version(name: str) -> str | None:

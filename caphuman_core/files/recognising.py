@@ -205,7 +205,7 @@ def _network(contents: Contents, path: Path) -> Peek:
         return Peek(("flame", "flame_landmarks", "flame_template", "flame_texture"), "a converted head model, complete")
     if names >= telltale.CAPFACE_KEYS:
         clip = any(name.startswith(telltale.CLIP_IN_CHECKPOINT) for name in contents.names)
-        return Peek(("capface", "clip_vision") if clip else ("capface",), "CapFace" + (" with its CLIP tower" if clip else ""))
+        return Peek(("capface", "clip_vision") if clip else ("capface",), "CapFace with its CLIP tower" if clip else "CapFace")
     if telltale.DECA_PREFIX.rstrip(".") in names or any(name.startswith(telltale.DECA_PREFIX) for name in names):
         return Peek(("deca",), "DECA encoder")
     if telltale.FACENET_KEY in names:
@@ -216,7 +216,7 @@ def _network(contents: Contents, path: Path) -> Peek:
         return Peek(("mtcnn",), "a network of MTCNN")
     if telltale.HINT_KEY in names or telltale.DIFFUSERS_CONTROLNET_KEY in names:
         named = "openpose" in path.name.lower()
-        return Peek(("openpose",) if named else (), "a ControlNet" + (", openpose by its name" if named else ""))
+        return Peek(("openpose",) if named else (), "a ControlNet, openpose by its name" if named else "a ControlNet")
     return _clip_or_diffusion(contents)
 
 

@@ -11,7 +11,7 @@ from ..flow import Head
 from ..head.model.hair import BALD, HairCap, hair_cap, posed_hair, strand_colour
 from ..head.model.head_model import HeadModel
 from ..head.model.texture import albedo_texture
-from .maps import pose
+from .maps import pose, vertex_normals
 from .portrait import HAIR_COLOUR
 
 HAIR_ROWS = 64               # texels of strands from the crown to their ends
@@ -26,6 +26,7 @@ class TexturedMesh:
     faces: Tensor            # [F, 3]
     uvs: Tensor              # [N, 2] v down (glTF)
     texture: Tensor          # [B, H, W, 3] 0..1
+    normals: Tensor          # [B, N, 3] unit length; equal on both sides of a texture seam, so that no edge is seen there
 
 
 def textured_mesh(head: Head, model: HeadModel, hair: str = BALD,
@@ -35,7 +36,8 @@ def textured_mesh(head: Head, model: HeadModel, hair: str = BALD,
     uvs = model.uvs[unique[:, 1]] * torch.tensor([1.0, -1.0]) + torch.tensor([0.0, 1.0])
     verts = pose(head, model).verts
     bald = TexturedMesh(verts=verts[:, unique[:, 0]], faces=corners, uvs=uvs,
-                        texture=albedo_texture(model, head.texture).clamp(0, 1).movedim(1, -1).contiguous())
+                        texture=albedo_texture(model, head.texture).clamp(0, 1).movedim(1, -1).contiguous(),
+                        normals=vertex_normals(verts, model.faces)[:, unique[:, 0]])
     cap = hair_cap(model, hair)
     return bald if cap is None else _with_hair(bald, cap, posed_hair(cap, model, verts), hair_colour)
 
@@ -50,7 +52,8 @@ def _with_hair(bald: TexturedMesh, cap: HairCap, verts: Tensor, colour: tuple[fl
     return TexturedMesh(
         verts=torch.cat([bald.verts, verts], 1), faces=torch.cat([bald.faces, cap.faces + bald.verts.shape[1]]),
         uvs=torch.cat([bald.uvs * torch.tensor([1.0, share]), place]),
-        texture=torch.cat([bald.texture, strands.view(1, HAIR_ROWS, columns, 3).expand(batch, -1, -1, -1)], 1))
+        texture=torch.cat([bald.texture, strands.view(1, HAIR_ROWS, columns, 3).expand(batch, -1, -1, -1)], 1),
+        normals=torch.cat([bald.normals, vertex_normals(verts, cap.faces)], 1))
 
 
 @lru_cache(maxsize=4)

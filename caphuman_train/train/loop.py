@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..step import base as bases
+from ..step.compiling import compile_blocks
 from ..step.inputs import make_inputs
 from ..step.loss import CapFaceStep
 from ..step.saving_memory import checkpoint_blocks
@@ -118,9 +119,8 @@ class Training:
         if compute.checkpointing:
             checkpoint_blocks(self.network, unet)
         if compute.compile:
-            for block in (*self.network.input_blocks, self.network.middle_block, *unet.input_blocks, unet.middle_block,
-                          *unet.output_blocks):
-                block.compile()
+            compile_blocks((*self.network.input_blocks, self.network.middle_block, *unet.input_blocks, unet.middle_block,
+                            *unet.output_blocks))
         if self.world.size > 1:
             self.module = torch.nn.parallel.DistributedDataParallel(self.step, broadcast_buffers=False,
                                                                     gradient_as_bucket_view=True)

@@ -72,6 +72,10 @@ def test_lights_are_chosen_by_their_pictures(page):
     lit = editor.wait_values(lambda values: values["relight"])
     assert lit["light_rim"] > 1 > lit["light_intensity"]
     page.wait(lambda: editor.part("light-rim").get_attribute("aria-pressed") == "true")
+    editor.type_number("light_azimuth", "-114.25")
+    shot(page, "light_numbers")
+    for name in ("light_azimuth", "light_elevation", "light_intensity"):
+        assert editor.part(f"number-{name}").evaluate("(field) => field.scrollWidth <= field.clientWidth"), f"all of {name} is seen"
     page.queue_and_wait()
 
 

@@ -39,8 +39,8 @@ VALUES = "(id) => Object.fromEntries(app.graph.getNodeById(id).widgets.map((widg
 # Both modes, both languages, both palettes; CAPHUMAN_ALL_WALKS=1 walks the other two pairings as well (each takes over a minute).
 WALKS = [(False, "en", "dark"), (True, "zh", "light")]
 WALKS += [(True, "en", "light"), (False, "zh", "dark")] if os.environ.get("CAPHUMAN_ALL_WALKS") == "1" else []
-WORDS = {"en": ("Your first portrait", "Generic head: press Run", "1 Photo", "The sequence"),
-         "zh": ("你的第一张肖像", "通用头部：请点击运行", "1 照片", "序列")}
+WORDS = {"en": ("Your first portrait", "Generic head: press Run", "1 Photo", "Next: "),
+         "zh": ("你的第一张肖像", "通用头部：请点击运行", "1 照片", "下一步：")}
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Walk:
 
     def shot(self, step: str) -> None:
         FOLDER.mkdir(parents=True, exist_ok=True)
-        self.page.page.wait_for_timeout(700)             # frames that are still to come are no condition one could wait for
+        self.page.page.wait_for_timeout(300)             # frames that are still to come are no condition one could wait for
         self.page.page.screenshot(path=str(FOLDER / f"{self.name}_{len(list(FOLDER.glob(f'{self.name}_*'))):02}_{step}.png"))
 
     def by_id(self, part: str):
@@ -127,8 +127,9 @@ def test_the_first_ten_minutes(open_page, files, server_folder, vue, language, p
     title, badge, group, _ = WORDS[language]
 
     open_template(walk, "first_head", "a_first_head")
-    head = run(walk, "first_head")
-    assert any("Next: " in "".join(output.get("text", [])) for output in head.outputs.values()), "the Doctor's line"
+    run(walk, "first_head")
+    said = page.page.locator("[data-testid=caphuman-doctor-next]").text_content() or ""
+    assert said.startswith(WORDS[language][3]), "the Doctor's line"
 
     open_template(walk, "portrait", "first_portrait")
     assert len(page.page.evaluate("() => app.graph.nodes.map((node) => node.id)")) <= 10
@@ -205,6 +206,45 @@ def test_the_app_fits_its_column(open_page):
     assert wider == []
 
 
+REPORT = """Next: move capface/x.ckpt into models/flame; then run this again. 2 more after that.
+
+  [ ] CapFace: missing, needed (puts the person and the head into the picture)
+      licence: its owners', non-commercial; put it into /models/capface
+  capface/cut.pt: it was cut short: 3 of 9 bytes are there
+  [x] numpy 2.1"""
+
+
+@pytest.mark.parametrize("vue", [False, True], ids=["classic", "vue"])
+def test_the_doctor_s_line_comes_first_and_alone_and_in_chinese(open_page, vue):
+    page = open_page(vue, settings={"Comfy.Locale": "zh"})
+    page.load_api({"1": {"class_type": "CapHumanDoctor", "inputs": {"checksums": False}}})
+    following, fold = (page.page.locator(f"[data-testid=caphuman-doctor-{part}]") for part in ("next", "report"))
+    following.wait_for()
+    assert following.text_content() == "请点击运行：它会说明下一步该做什么。"
+    assert fold.is_hidden()
+    run = page.queue_and_wait()
+    page.wait(lambda: (following.text_content() or "").startswith("下一步："))
+    assert fold.is_hidden(), "folded until it is asked for"
+    page.page.locator("[data-testid=caphuman-doctor] summary").click()
+    fold.wait_for()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    page.page.screenshot(path=str(FOLDER / f"doctor_{'vue' if vue else 'classic'}.png"))
+    assert "模型文件（按内容识别，不看文件名）" in (fold.text_content() or "")
+    assert run.outputs["1"]["caphuman_report"][0].startswith("Next: "), "logs and reports of bugs stay English"
+
+
+def test_a_report_is_said_line_by_line_with_what_was_filled_in(open_page):
+    page = open_page(False, settings={"Comfy.Locale": "zh"})
+    said = page.page.evaluate("""async (text) => {
+        const { sayReport } = await import('/extensions/comfyui-caphuman/language.js');
+        return sayReport(text).split('\\n');
+    }""", REPORT)
+    assert said == [
+        "下一步：把 capface/x.ckpt 移到 models/flame；然后再运行一次。之后还有 2 项。", "",
+        "  [ ] CapFace：缺少，必需（把人物和头部放进图片）", "      许可：其所有者的许可，非商业；放入 /models/capface",
+        "  capface/cut.pt: 它不完整：9 字节中只有 3 字节", "  [x] numpy 2.1"]
+
+
 SAY = """async (sentences) => {
     const { sayError } = await import('/extensions/comfyui-caphuman/language.js');
     return sentences.map(sayError);
@@ -218,9 +258,12 @@ def test_errors_are_said_in_chinese_and_what_is_not_ours_is_left_alone(open_page
                  "easing must be one of linear, smooth, but got 'a: b': choose one of them.",
                  "strengths must be points 'position: strength' with positions from 0 to 1, or from 0% to 100%, but got 'x': "
                  "write for example 0: 1, 0.5: 0.6, 1: 0.",
+                 "head model 'x' must hold plain numbers, but got NaN or infinity: use landmark_embedding.npy from DECA's "
+                 "data folder.",
                  "something must sing, but got silence: sing.", "CUDA out of memory"]
     assert page.page.evaluate(SAY, sentences) == [
         "index 必须为 0 到 3，即照片 2 中人脸的编号，但得到的是 7：请看 CapHuman 检测人脸预览中的编号。",
         "easing 必须是其中之一：linear, smooth，但得到的是 'a: b'：请选择其中之一。",
         "strengths 必须是“位置: 强度”的点，位置为 0 到 1，或 0% 到 100%，但得到的是 'x'：例如写 0: 1, 0.5: 0.6, 1: 0。",
+        "头部模型 'x' 必须是普通的数，但得到的是 NaN 或无穷大：请使用 DECA 的 data 文件夹中的 landmark_embedding.npy。",
         "something must sing，但得到的是 silence：sing。", "CUDA out of memory"]

@@ -1,10 +1,16 @@
 """The FLAME-format test head, and heads of the golden cases on it."""
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from caphuman_core.check import InputError
 from caphuman_core.head.model.flame_files import load_flame
 from tools.goldens import heads
+
+VERBS = "must|needs"
+ORDER = re.compile(rf"(?s)^(?!.*but got ({VERBS}) ).+? ({VERBS}) .+, but got .*: .+\.$")
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +33,12 @@ def model(flame_files):
 def head_of():
     """head_of(case, model, size, placing="decode_tform") -> the Head of a golden case's codes."""
     return heads.head_of
+
+
+@pytest.fixture(autouse=True)
+def in_order(monkeypatch):
+    """Every refusal of the core, whatever a test looks for in it, says name, rule, what came and the fix, in this order."""
+    def checked(self, *told):
+        ValueError.__init__(self, *told)
+        assert ORDER.match(str(self)), str(self)
+    monkeypatch.setattr(InputError, "__init__", checked, raising=False)

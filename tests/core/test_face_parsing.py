@@ -64,3 +64,13 @@ def test_other_files_are_refused():
     del state["conv_out32.conv_out.weight"]
     with pytest.raises(InputError, match=r"missing: conv_out32.conv_out.weight"):
         build_bisenet(state, "face parsing file 'x'")
+
+
+# As drawings of these classes are known from BiSeNet's own: readers tell brows and lips by their colours.
+PALETTE = ("000000", "cc6654", "4c9900", "cccc00", "3333ff", "cc00cc", "00ffff", "ffcccc", "663300", "ff0000", "66cc00", "ffff00",
+           "000099", "0000cc", "ff3399", "00cccc", "003300", "ff9933", "00cc00")
+
+
+def test_each_class_has_its_known_colour():
+    assert tuple(bytes(colour).hex() for colour in parsing.COLOURS) == PALETTE
+    assert len(parsing.CLASS_NAMES) == len(set(PALETTE)) == 19

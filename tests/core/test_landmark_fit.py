@@ -155,6 +155,15 @@ def test_a_smile_is_found_in_68_points(model):
     assert found["mouthSmileLeft"] > 0.4 > 0.2 > found["mouthFrownLeft"]
 
 
+def test_codes_that_are_no_named_actions_may_be_negative(model):
+    """FLAME's expressions are standard deviations: half of them lie below zero."""
+    smiles = [model.expression_names.index(name) for name in ("mouthSmileLeft", "mouthSmileRight")]
+    plain = replace(model, expression_basis=-model.expression_basis[smiles], expression_names=())
+    head = new_head(plain, 320, 240).replace(expression=torch.full((1, 2), -0.8))
+    fitted = fit(points_of(head, plain), plain)
+    assert float(fitted.expression.max()) < -0.3
+
+
 def test_photos_keep_their_places_and_progress_counts_them(model, turned):
     points, seen = five_from_68(points_of(turned, model)), []
     fitted = fit_faces(Faces(((), (face_of(points),)), 320, 240), model, step=seen.append)

@@ -74,6 +74,14 @@ def test_a_declared_array_size_allocates_nothing():
         pickles.loads(pickle.dumps(bomb), "x")
 
 
+def test_a_pickle_that_asks_for_more_memory_than_there_is_says_how_large_it_is(monkeypatch):
+    def full(*_):
+        raise MemoryError
+    monkeypatch.setattr(pickles.Machine, "run", full)
+    with pytest.raises(InputError, match=r"^head model file 'x.pkl' must fit into memory, but got 3 bytes that declare more: use"):
+        pickles.loads(b"123", "head model file 'x.pkl'")
+
+
 def test_arrays_survive_every_protocol():
     wanted = {"f": np.arange(6, dtype=np.uint32).reshape(2, 3),
               "w": np.asfortranarray(np.random.default_rng(0).normal(size=(3, 4)))}

@@ -1,8 +1,14 @@
 """Pictures of heads: which way depth, texture and normals run, where dots and overlays lie, how strips are laid out."""
 from __future__ import annotations
 
+import io
+import json
+import struct
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from caphuman_core.check import InputError
 from caphuman_core.flow import Head
@@ -11,6 +17,7 @@ from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
 from caphuman_core.points import NOSE_TIP
 from caphuman_core.render.dots import SMALL_DOT, draw_dots
+from caphuman_core.render.glb import to_glb
 from caphuman_core.render.maps import Render, pose, render, vertex_normals
 from caphuman_core.render.mesh import textured_mesh
 from caphuman_core.render.overlay import blend_over, overlay
@@ -104,6 +111,37 @@ def test_the_mesh_s_texture_shows_at_its_coordinates_what_the_render_shows(model
     torch.testing.assert_close(colour, at(drawn.albedo[0], drawn.landmarks[0, NOSE_TIP]), atol=0.05, rtol=0)   # neighbouring texels
     assert bool((mesh.verts[0, mesh.faces[model.full_faces[NOSE_TIP]]] == pose(head, model).verts[0, corners]).all())
     assert 0 <= float(mesh.texture.min()) <= float(mesh.texture.max()) <= 1
+
+
+def test_normals_are_the_same_on_both_sides_of_a_texture_seam(model, head):
+    """So no viewer that reads them shows an edge there; and they are the surface's, not the split mesh's."""
+    mesh = textured_mesh(head, model)
+    _, shared = torch.unique(mesh.verts[0], dim=0, return_inverse=True)
+    assert int(shared.max()) + 1 < len(shared), "the model has a seam"
+    first = torch.zeros(int(shared.max()) + 1, 3).index_copy(0, shared, mesh.normals[0])
+    torch.testing.assert_close(mesh.normals[0], first[shared], atol=1e-6, rtol=0)
+    torch.testing.assert_close(mesh.normals[:, mesh.faces], vertex_normals(pose(head, model).verts, model.faces)[:, model.faces])
+
+
+def test_a_glb_holds_the_mesh_its_normals_and_its_texture(model, head):
+    """glTF 2.0: header, a JSON chunk, a binary chunk; accessors say where each array lies."""
+    mesh = textured_mesh(head, model)
+    content = to_glb(mesh)
+    assert struct.unpack_from("<4sII", content) == (b"glTF", 2, len(content))
+    length, kind = struct.unpack_from("<I4s", content, 12)
+    scene, binary = json.loads(content[20:20 + length]), content[28 + length:]
+    assert (kind, length % 4, struct.unpack_from("<I4s", content, 20 + length)) == (b"JSON", 0, (len(binary), b"BIN\0"))
+    views = [binary[view["byteOffset"]:view["byteOffset"] + view["byteLength"]] for view in scene["bufferViews"]]
+    (shape,) = scene["meshes"][0]["primitives"]
+
+    def numbers(index, kind="<f4"):
+        return torch.from_numpy(np.frombuffer(views[scene["accessors"][index]["bufferView"]], kind).copy())
+    for name, expected in (("POSITION", mesh.verts[0]), ("NORMAL", mesh.normals[0]), ("TEXCOORD_0", mesh.uvs)):
+        assert torch.equal(numbers(shape["attributes"][name]).view(expected.shape), expected), name
+    assert torch.equal(numbers(shape["indices"], "<u4").long().view(-1, 3), mesh.faces)
+    assert scene["accessors"][0]["min"] == mesh.verts[0].amin(0).tolist()
+    picture = np.asarray(Image.open(io.BytesIO(views[scene["images"][0]["bufferView"]])))
+    assert np.abs(picture / 255 - mesh.texture[0].numpy()).max() <= 0.5 / 255 + 1e-6
 
 
 # --- dots

@@ -58,6 +58,28 @@ def test_a_photo_of_the_user_s_is_turned_as_the_camera_was_held(call, folders):
     assert call("CapHumanLoadPhoto", image="mine.jpg")[0].shape == (1, 50, 30, 3)
 
 
+def test_the_sample_video_is_offered_first_and_shows_a_face_that_moves(call, host, folders):
+    node = host.NODE_CLASS_MAPPINGS["CapHumanLoadVideo"]
+    _, options = node.GET_NODE_INFO_V1()["input"]["required"]["file"]
+    assert options["options"][0] == options["default"] == "caphuman_sample.mp4 [temp]"
+    assert options["video_upload"] is True
+    assert Path(folders.get_temp_directory(), "caphuman_sample.mp4").is_file()
+    video = call("CapHumanLoadVideo", file="caphuman_sample.mp4 [temp]")[0]
+    detector = call("CapHumanLoadFaceDetector", backend="mtcnn", model_name="auto")[0]
+    model = call("CapHumanLoadHeadModel", head_model_name="built-in")[0]
+    heads, _, _, rate = call("CapHumanHeadsFromVideo", detector=detector, head_model=model, video=video, every_nth=3,
+                             if_no_face="error")
+    assert (len(heads), rate) == (4, 4.0)
+    tilts = heads.rotation_radians[:, 2]
+    assert float(tilts.max() - tilts.min()) > 0.2, "tilted to one side, then the other"
+
+
+@pytest.mark.parametrize("name", ["gone.mp4", "../outside.mp4"])
+def test_a_video_that_is_not_there_is_refused_before_anything_runs(host, name):
+    told = host.NODE_CLASS_MAPPINGS["CapHumanLoadVideo"].validate_inputs(file=name)
+    assert str(told).startswith("video must be a video in ComfyUI's input folder, or the sample, but got ")
+
+
 @pytest.mark.parametrize("name", ["gone.jpg", "../outside.jpg", "gone.jpg [temp]", "", "caphuman_sample.jpg [output]"])
 def test_a_photo_that_is_not_there_is_refused_before_anything_runs(run, name):
     prompt = {"1": {"class_type": "CapHumanLoadPhoto", "inputs": {"image": name}},

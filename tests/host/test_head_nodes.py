@@ -38,7 +38,7 @@ def test_new_edit_render(call, core, neutral, model):
     assert float((preview - seen).abs().mean()) < 0.01, "what is rendered, but for edges and highlights"
     covered = core("render.portrait").portrait(edited, model, 256, 320).cover
     assert bool(((covered > 0) & (covered < 1)).any()), "edges are smooth"
-    hint, normal, albedo, shaded, mask, dots, mesh, depth = call(
+    hint, normal, albedo, shaded, mask, dots, mesh, depth, _ = call(
         "CapHumanRenderHead", head=edited, head_model=model, width=192, height=240, rasterizer="auto")
     assert hint.maps.shape == (1, 9, 240, 192)
     maps, there = hint.maps.movedim(1, -1), mask[..., None]
@@ -98,3 +98,16 @@ def test_mesh_saves_as_glb(call, model, host, tmp_path):
     vertices, faces, colors, uvs = get_mesh_batch_item(mesh, 0)
     save_glb(vertices, faces, str(tmp_path / "head.glb"), uvs=uvs, vertex_colors=colors)
     assert (tmp_path / "head.glb").read_bytes()[:4] == b"glTF"
+
+
+def test_the_3d_file_goes_into_the_host_s_preview_and_saver(call, model, host):
+    """One .glb whose triangles are the mesh's, with normals, which the host's own writer leaves out."""
+    from comfy_extras import nodes_load_3d, nodes_save_3d
+    head, = call("CapHumanNewHead", head_model=model, width=64, height=64)
+    *_, mesh, _, file = call("CapHumanRenderHead", head=head.expand(2), head_model=model, width=64, height=64, rasterizer="torch")
+    assert file.format == "glb"
+    assert len(file.get_bytes()) > 12 * mesh.faces.shape[1] + 24 * mesh.vertices.shape[1]
+    assert b'"NORMAL"' in file.get_bytes()
+    for taker, name in ((nodes_load_3d.Preview3D, "model_file"), (nodes_save_3d.SaveGLB, "mesh")):
+        (socket,) = (entry for entry in taker.define_schema().inputs if entry.id == name)
+        assert "FILE_3D_GLB" in socket.get_io_type()

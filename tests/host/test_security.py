@@ -207,7 +207,7 @@ def test_the_doctor_s_node_reports_as_text_and_is_never_cached(call, pack, pack_
     assert report.startswith(following)
     node = pack_module("nodes.doctor").Doctor
     assert node.fingerprint_inputs(False) != node.fingerprint_inputs(False)
-    assert node.execute(False).ui.as_dict() == {"text": (following,)}
+    assert node.execute(False).ui == {"text": (following,), "caphuman_report": (report,)}
 
 
 def test_the_log_has_the_doctor_s_line_and_survives_its_failure(pack_module, caplog, monkeypatch):

@@ -21,7 +21,6 @@ from caphuman_core.head.model.head_model import HeadModel, load_builtin
 from caphuman_core.head.new import new_head
 from caphuman_core.head.pivot import move_pivot, scale_about_pivot
 from caphuman_core.head.rotations import axis_angle_from_matrix, matrix_from_yaw_pitch_roll
-from caphuman_core.render.maps import Render
 from caphuman_core.render.portrait import HAIR_COLOUR, portrait
 
 from ..devkit.places import ROOT
@@ -145,17 +144,6 @@ def views() -> list[list[tuple[str, View]]]:
 
 def rows(model: HeadModel, size: int) -> list[list[Tile]]:
     return [[(tile(model, size, view), caption) for caption, view in row] for row in views()]
-
-
-def shaded(one: Render) -> Image.Image:
-    """The lit head over a light background."""
-    return over(one, one.shaded)
-
-
-def over(one: Render, channels: torch.Tensor) -> Image.Image:
-    """A map [1, 3, H, W] of 0..1 where the head is, over a light background."""
-    mask = one.mask[0]
-    return picture(channels[0] * mask + BACKGROUND * (1 - mask))
 
 
 def main() -> None:

@@ -152,9 +152,11 @@ def portrait() -> list[list[Tile]]:
 
 
 def first_head() -> list[list[Tile]]:
-    head = edited(edited(new_head(model(), DRAWN, DRAWN), FRONT, "set"), Edit(yaw_degrees=25, expressions={"smile": 0.8}))
-    return [[(shown(head), "shaded"), (shown(head, "normals"), "normals")],
-            [(shown(head, "albedo"), "albedo"), (shown(head, "landmarks"), "landmarks")]]
+    start = edited(new_head(model(), DRAWN, DRAWN), FRONT, "set")
+    edits = (Edit(yaw_degrees=25, expressions={"smile": 0.8}),
+             Edit(yaw_degrees=-30, roll_degrees=-6, expressions={"smile": 1.0, "mouth_open": 0.6}))
+    heads = [edited(start, edit) for edit in edits]
+    return [[(shown(head), ""), (shown(head, "normals"), "normals" if head is heads[0] else "")] for head in heads]
 
 
 def pose_by_hand() -> list[list[Tile]]:

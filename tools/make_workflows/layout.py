@@ -23,7 +23,8 @@ PICTURE = 300
 ROOMY: dict[str, tuple[int, int]] = {
     "CapHumanLoadPhoto": (WIDTH, PICTURE), "PreviewImage": (WIDTH, PICTURE), "MaskPreview": (WIDTH, PICTURE),
     "SaveImage": (WIDE, 440), "CLIPTextEncode": (WIDE, 90), "PreviewAny": (WIDTH, 90), "TextOverlay": (WIDTH, 60),
-    "SaveGLB": (WIDTH, 320), "LoadVideo": (WIDTH, PICTURE), "SaveVideo": (WIDE, PICTURE), "SaveAnimatedWEBP": (WIDE, 440),
+    "SaveGLB": (WIDTH, 320), "CapHumanLoadVideo": (WIDTH, PICTURE + 30),
+    "SaveVideo": (WIDE, PICTURE), "SaveAnimatedWEBP": (WIDE, 440),
     "CapHumanEncodeIdentity": (WIDTH, 240), "CapHumanApplyCapFace": (360, 20),
     "CapHumanLoadCLIPVision": (420, 0), "CapHuman Photo to Person": (360, 0), "CapHuman Portrait": (400, 160),
 }

@@ -14,8 +14,9 @@ CHECKPOINT, CAPFACE, CLIP_VISION, FACENET = (_name(key) for key in ("sd15", "cap
 OPENPOSE, FACE_PARSING, FLAME, DECA = (_name(key) for key in ("openpose", "face_parsing", "flame", "deca"))
 MEDIAPIPE = "mediapipe_face_fp32.safetensors"
 STYLES = ("first_style.safetensors", "second_style.safetensors")
-# Photos that the pack ships (samples/), as CapHuman Load Photo names them.
+# Photos and a video that the pack ships (samples/), as CapHuman Load Photo and Load Video name them.
 SAMPLE, SECOND_SAMPLE, TWO_PEOPLE = (f"caphuman_sample{which}.jpg [temp]" for which in ("", "_2", "_two"))
+SAMPLE_VIDEO = "caphuman_sample.mp4 [temp]"
 LORA = "style_lora.safetensors"
 BASIC = (CHECKPOINT, CAPFACE, CLIP_VISION, FACENET)
 

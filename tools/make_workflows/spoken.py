@@ -1,19 +1,21 @@
 """Every text of the pack that a browser shows, and the files it reads in each language: web/texts/<language>.json, help pages."""
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable
 from typing import Any
 
 from ..devkit.places import ROOT
-from . import build
+from . import build, help_pages
+from .server_texts import server_texts
 
+HELP = ROOT / "web" / "docs"
 EDITOR = ROOT / "web" / "editor" / "text.js"
 QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 NUMBERED = re.compile(r"\d+ ")           # before a group's title
 NOTE = "MarkdownNote"
 HEADINGS = ("input", "output", "what it is")
+DOCTOR = ("Press Run: it says what to do next.", "What is there, what is missing")        # of web/doctor.js
 SENTENCE = "{name} {rule}, but got {got}: {fix}."        # of an error: web/language.js takes it apart and says it again
 
 
@@ -22,28 +24,6 @@ def editor_texts() -> set[str]:
     source = re.sub(r"^import .*$", "", EDITOR.read_text(encoding="utf-8"), flags=re.M)
     source = re.sub(r'"\s*\+ "', "", source)          # one text on two lines
     return {text.replace('\\"', '"') for text in QUOTED.findall(source)}
-
-
-def error_texts() -> set[str]:
-    """Rules and fixes of the pack's errors as their source says them, {} for what is filled in."""
-    files = [path for folder in ("caphuman_core", "nodes") for path in (ROOT / folder).rglob("*.py")]
-    calls = [call for path in files for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(call, ast.Call)]
-    return {text for call in calls for text in _rule_and_fix(call)}
-
-
-def _rule_and_fix(call: ast.Call) -> list[str]:
-    """Of a call of check.fail or check.require: the texts of its rule and its fix, where they stand in the call."""
-    named = call.func.id if isinstance(call.func, ast.Name) else ""
-    if named not in ("fail", "require"):
-        return []
-    parts = call.args[named == "require":]
-    return [text for part in (parts[1], parts[3]) if (text := _literal(part))] if len(parts) == 4 else []
-
-
-def _literal(part: ast.expr) -> str:
-    if isinstance(part, ast.JoinedStr):
-        return "".join(str(value.value) if isinstance(value, ast.Constant) else "{}" for value in part.values)
-    return part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else ""
 
 
 def index_texts() -> set[str]:
@@ -76,7 +56,12 @@ def all_texts(graphs: Iterable[dict[str, Any]], texts: dict[str, str]) -> set[st
     """Everything but the nodes' own texts, which the frontend reads from locales/."""
     graphs = list(graphs)
     parts = {part for note in notes(graphs) for part in note_parts(note, texts)}
-    return editor_texts() | error_texts() | index_texts() | graph_texts(graphs) | parts | {*HEADINGS, SENTENCE}
+    return page_texts(graphs, parts) | server_texts() | help_texts() | {*HEADINGS}
+
+
+def page_texts(graphs: Iterable[dict[str, Any]], notes_said: set[str]) -> set[str]:
+    """What the pack's own JavaScript says."""
+    return editor_texts() | index_texts() | graph_texts(graphs) | notes_said | {SENTENCE, *DOCTOR}
 
 
 def files(graphs: Iterable[dict[str, Any]], languages: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
@@ -85,17 +70,22 @@ def files(graphs: Iterable[dict[str, Any]], languages: dict[str, dict[str, str]]
     made: dict[str, dict[str, Any]] = {"en": {"languages": ["en", *sorted(languages)], "templates": index}}
     for language, texts in languages.items():
         listed = [{key: texts.get(value, value) if key != "name" else value for key, value in entry.items()} for entry in index]
-        errors = {text: texts[text] for text in sorted(error_texts()) if text in texts}
-        used = {text: texts[text] for text in sorted(all_texts(graphs, texts)) if text in texts and text not in errors}
-        made[language] = {"templates": listed, "texts": used, "errors": errors}
+        patterns = {text: texts[text] for text in sorted(server_texts()) if text in texts}
+        parts = {part for note in notes(graphs) for part in note_parts(note, texts)}
+        used = {text: texts[text] for text in sorted(page_texts(graphs, parts)) if text in texts}
+        made[language] = {"templates": listed, "texts": used, "patterns": patterns}
     return made
 
 
 def help_page(node: str, definition: dict[str, Any], texts: dict[str, str]) -> str:
-    """A node's page in another language, from its translated entry in locales/: what it is, its inputs, its outputs."""
-    told = [f"# {definition['display_name']}", definition["description"], f"![{definition['display_name']}](pictures/{node}.jpg)"]
-    for heading, key in (("input", "inputs"), ("output", "outputs")):
-        rows = [f"| {entry['name']} | {entry['tooltip']} |" for entry in definition[key].values()]
-        head = f"| {texts.get(heading, heading)} | {texts.get('what it is', 'what it is')} |\n|---|---|\n"
-        told += [head + "\n".join(rows)] if rows else []
-    return "\n\n".join(told) + "\n"
+    """A node's page in another language, from the English one and its translated entry in locales/."""
+    page = help_pages.translated((HELP / f"{node}.md").read_text(encoding="utf-8"), definition, texts)
+    # The pages name nodes as their English titles; a longer one may begin with a shorter.
+    for title in sorted((title for title in texts if title.startswith("CapHuman ") and "{" not in title), key=len, reverse=True):
+        page = page.replace(f"*{title}*", f"*{texts[title]}*")
+    return page
+
+
+def help_texts() -> set[str]:
+    """What all pages say beside inputs and outputs."""
+    return {text for page in HELP.glob("*.md") for text in help_pages.texts_of(page.read_text(encoding="utf-8"))}

@@ -13,8 +13,7 @@ Press **Run**: this graph needs no photo and no model file.
 Then drag the head in **Edit Head**, or move its sliders: turn it, let it smile. Run again, and the maps on the right follow.
 
 These maps are how CapFace is told where a head stands in a picture. Group 3 says what to do for portraits: which
-model file to get next, and where. Unfold *What is there, what is missing* for the whole list. When all is there, open *Your first
-portrait*.
+model file to get next, and where. When all is there, open *Your first portrait*.
 """
 
 
@@ -23,11 +22,10 @@ def build(workflow: Workflow) -> None:
     model = workflow.node("CapHumanLoadHeadModel")
     new = workflow.node("CapHumanNewHead", head_model=model)
     edit = workflow.node("CapHumanEditHead", head=new, head_model=model, yaw_degrees=25.0, smile=0.8, neck_share=stages.NECK)
-    drawn = stages.drawn(workflow, edit, model)
-    dots = workflow.node("PreviewImage", "Landmarks", images=drawn.render["landmarks"], size=(320, 340))
+    drawn = stages.drawn(workflow, edit, model, pictures=False)
+    maps = [workflow.node("PreviewImage", title, images=drawn.render[name], size=(280, 300))
+            for title, name in (("Shaded", "shaded"), ("Normals", "normal"))]
+    doctor = workflow.node("CapHumanDoctor", size=(510, 290))
     workflow.group("1 A head", stages.HEAD, [workflow.note("How this works", HOW), model, new], [edit])
-    workflow.group("2 What CapFace sees", stages.SAMPLE, *drawn.columns, [dots])
-    doctor = workflow.node("CapHumanDoctor")
-    then = workflow.node("PreviewAny", "Next step", source=doctor["next"], size=(640, 160))
-    told = workflow.node("PreviewAny", "What is there, what is missing", source=doctor, size=(640, 420)).folded()
-    workflow.group("3 For the next template", stages.HEAD, [doctor], [then, told], below=True)
+    workflow.group("2 What CapFace sees", stages.SAMPLE, [drawn.render], maps)
+    workflow.group("3 For the next template", stages.HEAD, [doctor], below=True)

@@ -10,8 +10,8 @@ HOW = """
 # Driven by a video
 
 1. **Who**: a photo of the person.
-2. **Video**: a clip of anybody, one shot, the face in view. **Heads from Video** fits a head to each frame, follows one person and
-takes the jitter out; look at its *strip* first.
+2. **Video**: a sample, until you drop a clip of your own on it: one person, one shot, the face in view. **Heads from Video** fits a
+head to each frame, follows one person and takes the jitter out; look at its *strip* first.
 3. **Transfer Head** gives the person the clip's pose, place and expression. Light is switched off, so that it stays the photo's.
 
 Start with *max_frames* 8. The number of frames must be *batch_size* in **Empty Latent Image** too. With the detector *mediapipe*
@@ -25,7 +25,7 @@ def build(workflow: Workflow) -> None:
     stages.explained(workflow, HOW, files.BASIC)
     person = stages.photo(workflow, "Who")
     head = stages.fitted(workflow, person)
-    clip = workflow.node("LoadVideo", "Video", file="video.mp4")
+    clip = workflow.node("CapHumanLoadVideo", "Video", file=files.SAMPLE_VIDEO)
     driver = workflow.node("CapHumanHeadsFromVideo", detector=person.detector, head_model=head.model, video=clip, max_frames=FRAMES)
     strip = workflow.node("PreviewImage", "Heads of the video", size=(640, 200), images=driver["strip"])
     transfer = workflow.node("CapHumanTransferHead", source=head.head, target=driver, lighting=False)

@@ -14,7 +14,7 @@ def allow_many_shapes() -> None:
     torch._dynamo.config.recompile_limit = max(SHAPES, torch._dynamo.config.recompile_limit)
 
 
-def compile_blocks(blocks: Iterable[Any], backend: str) -> None:
+def compile_blocks(blocks: Iterable[Any], backend: str = "inductor") -> None:
     """Each block, when it is first used."""
     allow_many_shapes()
     for block in blocks:
