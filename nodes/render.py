@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.v0_0_2 import Types, io
 
-from ..caphuman_core.head.options import FRAMINGS
+from ..caphuman_core.head.options import FRAMINGS, HAIR_STYLES
 from ..caphuman_core.render.options import MAX_SIDE
 from . import host, wires
 
@@ -42,6 +42,8 @@ class RenderHead(io.ComfyNode):
                                tooltip="When the photo has another shape than the picture. contain: all of the photo's frame "
                                        "fits inside, never squashed. cover: it fills the picture. stretch: squashed to the "
                                        "picture's shape, as the released code does."),
+                io.Combo.Input("hair", options=list(HAIR_STYLES), default=HAIR_STYLES[0], optional=True,
+                               tooltip="Hair of the mesh, on the built-in head. Hint and maps stay bald, as CapFace was trained."),
             ],
             outputs=[
                 wires.Hint.Output("hint", display_name="hint", tooltip="Nine channels for CapHuman Apply CapFace."),
@@ -62,7 +64,8 @@ class RenderHead(io.ComfyNode):
             ])
 
     @classmethod
-    def execute(cls, head, head_model, width, height, rasterizer, framing: Framing = "contain") -> io.NodeOutput:
+    def execute(cls, head, head_model, width, height, rasterizer, framing: Framing = "contain",
+                hair: str = HAIR_STYLES[0]) -> io.NodeOutput:
         from ..caphuman_core.head.face_size import small_face_note
         from ..caphuman_core.render.dots import draw_dots
         from ..caphuman_core.render.glb import to_glb
@@ -72,7 +75,7 @@ class RenderHead(io.ComfyNode):
         drawn = render(head, head_model, width, height, framing, pick(rasterizer), host.progress_callback(len(head)),
                        host.raster_device())
         cover = drawn.mask[:, None]
-        mesh = textured_mesh(head, head_model)
+        mesh = textured_mesh(head, head_model, hair)
         count = len(head)
         host_mesh = Types.MESH(vertices=mesh.verts, faces=mesh.faces.expand(count, -1, -1).contiguous(),
                                uvs=mesh.uvs.expand(count, -1, -1).contiguous(), texture=mesh.texture)

@@ -5,3 +5,4 @@ EDIT_MODES = ("add", "set")
 FRAMINGS = ("contain", "cover", "stretch")
 BUILT_IN = "built-in"                                    # the head model that ships with the pack
 HEAD_SUFFIX = ".head.safetensors"
+HAIR_STYLES = ("bald", "short", "curly", "long")         # of previews and meshes; never in a hint

@@ -10,6 +10,7 @@ from ..check import fail
 from ..files.shared_file import read_shared, whole_number
 from ..files.weights import write_safetensors
 from ..flow import LATER, Head
+from .model.head_model import up_to_date
 
 FORMAT = "caphuman-head-codes/1"
 MAX_BYTES = 64 << 20
@@ -34,7 +35,8 @@ def load_head(path: str | Path) -> Head:
         fail(name, f"must say its picture size, up to {MAX_PICTURE_SIDE}", f"{info.get('width', '')[:12]!r} x "
              f"{info.get('height', '')[:12]!r}", "save the head again")
     _check(tensors, name)
-    return Head(model_fingerprint=info.get("model_fingerprint", "")[:64], width=width, height=height, **tensors)
+    mark, tensors["texture"] = up_to_date(info.get("model_fingerprint", "")[:64], tensors["texture"])
+    return Head(model_fingerprint=mark, width=width, height=height, **tensors)
 
 
 def _check(tensors: dict[str, Tensor], name: str) -> None:

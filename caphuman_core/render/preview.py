@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..flow import Head
 from ..head.model.head_model import HeadModel
-from .maps import render
+from .portrait import portrait
 
 
 def reduced_size(head: Head, longest: int) -> tuple[int, int]:
@@ -19,15 +19,14 @@ def reduced_size(head: Head, longest: int) -> tuple[int, int]:
 
 def preview(head: Head, model: HeadModel, longest: int, photo: Tensor | None = None,
             step: Callable[[int], object] | None = None) -> Tensor:
-    """The shaded heads in their own frame, at most `longest` pixels, over the photo if there is one -> [B, 3, h, w], unclamped.
+    """The shaded heads in their own frame, at most `longest` pixels, with smooth edges, over the photo if there
+    is one -> [B, 3, h, w] of 0..1.
 
     photo: [B, 3, H, W] 0..1, one for each head; else its first serves all. step(i) is called after i heads.
     """
     width, height = reduced_size(head, longest)
-    drawn = render(head, model, width, height, "stretch", step=step)
+    drawn = portrait(head, model, width, height, "stretch", step=step)
     if photo is None:
-        return drawn.shaded
-    behind = F.interpolate(photo.to(drawn.shaded), size=(height, width), mode="bilinear", antialias=True)
-    behind = behind if len(behind) == len(head) else behind[:1]
-    cover = drawn.mask[:, None]
-    return behind * (1 - cover) + drawn.shaded.clamp(0, 1) * cover
+        return drawn.colour
+    behind = F.interpolate(photo.to(drawn.colour), size=(height, width), mode="bilinear", antialias=True)
+    return drawn.over(behind if len(behind) == len(head) else behind[:1])

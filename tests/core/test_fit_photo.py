@@ -72,6 +72,6 @@ def test_the_photo_s_light_makes_the_shaded_face_like_the_photo(fitted, builtin)
     assert float(error) < 0.15
     assert float(error) < 0.5 * float((plain.shaded[inside] - photo[inside]).abs().mean())
     laid = overlay(photo, head, builtin)
-    torch.testing.assert_close(laid, blend_over(photo, drawn))
+    assert float((laid - blend_over(photo, drawn)).abs().mean()) < 0.01                 # but for the smoother edges
     assert float((laid - photo)[inside].abs().mean()) > 0.02, "the head is seen on her face"
     assert torch.equal(laid[..., -20:], photo[..., -20:])    # nothing is drawn beside the head

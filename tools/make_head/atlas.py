@@ -13,16 +13,18 @@ from . import anatomy
 from .rig import Rig, socket_faces
 from .source import Source
 
-SIZE = 256                   # texels
+SIZE = 320                   # texels
 NECK_TOP = 0.085
 NECK_SIDES = 0.15            # the band leaves this much free at either side
 MARGIN = 2.0 / SIZE
 EYE_CENTRE, EYE_RADIUS = np.array([0.070, 0.072]), 0.063
-EYE_NEAR, EYE_NEAR_SHARE = 55.0, 0.85        # degrees from the pupil that ever show, and their share of the radius
+# Degrees from the pupil and their share of the patch's radius: pupil and iris are magnified, so that they stay round and sharp.
+EYE_DEGREES, EYE_SHARES = (0.0, 9.0, 26.0, 58.0, 112.0), (0.0, 0.34, 0.78, 0.94, 1.0)
 BOXES = {"MOUTH": ((0.875, 0.012), (0.935, 0.072)), "TONGUE": ((0.947, 0.012), (0.988, 0.072)),
-         "SOCKET": ((0.875, 0.085), (0.935, 0.130))}
+         "SOCKET": ((0.875, 0.085), (0.935, 0.130)), "TEETH": ((0.947, 0.102), (0.992, 0.140)),
+         "GUM": ((0.947, 0.082), (0.992, 0.094))}
 FACE_AXIS = 1 - 529 / 1024   # MakeHuman's v of the face's midline
-HEAD, NECK, MOUTH, TONGUE, SOCKET, EYE = range(6)
+HEAD, NECK, MOUTH, TONGUE, SOCKET, EYE, TEETH, GUM = range(8)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Atlas:
 def build(rig: Rig, source: Source) -> Atlas:
     """A corner of each triangle gets its own coordinate first; equal ones of one vertex are then shared."""
     corner = np.zeros((len(rig.faces), 3, 2))
-    old = np.where(rig.face_of >= 0, rig.face_of, 0)
+    old = np.maximum(rig.face_of, 0)
     makehuman = source.uvs[source.uv_faces[old]]                                          # [F, 3, 2]
     island = _islands(rig, makehuman, socket_faces(source)[old])
     # a cut triangle's corners are not its source's corners: the cut lies in the neck, which has its own coordinates
@@ -43,7 +45,10 @@ def build(rig: Rig, source: Source) -> Atlas:
     corner[island == NECK] = _neck(rig.verts[rig.faces[island == NECK]])
     for part, name in ((MOUTH, "MOUTH"), (TONGUE, "TONGUE"), (SOCKET, "SOCKET")):
         corner[island == part] = _boxed(makehuman[island == part], np.array(BOXES[name]))
+    below = rig.verts[rig.faces[rig.face_of == -3]]
+    corner[rig.face_of == -3] = [0.5, NECK_TOP / 2] + below[..., [0, 2]] * [0.5, 0.1]     # shares the neck's skin
     corner[island == EYE] = _eye(rig)
+    corner[island == TEETH], corner[island == GUM] = _teeth(rig, island)
     keyed = np.concatenate([rig.faces.reshape(-1, 1), np.round(corner.reshape(-1, 2), 6)], 1)
     unique, index = np.unique(keyed, axis=0, return_inverse=True)
     return Atlas(unique[:, 1:], index.reshape(-1, 3), island)
@@ -57,8 +62,22 @@ def _islands(rig: Rig, makehuman: np.ndarray, socket: np.ndarray) -> np.ndarray:
     island[(middle[:, 0] > 0.635) & (middle[:, 1] > 0.14) & (middle[:, 1] < 0.83)] = HEAD
     island[(middle[:, 0] > 0.74) & (middle[:, 1] < 0.14)] = MOUTH
     island[base >= anatomy.SKIN_END] = TONGUE
-    island[rig.face_of < 0] = EYE
+    island[rig.face_of == -1] = EYE
+    island[rig.face_of == -3] = NECK
+    teeth = rig.face_of == -2
+    island[teeth] = np.where(_teeth_chart(rig, rig.faces[teeth])[..., 1].max(1) < 0, GUM, TEETH)
     return island
+
+
+def _teeth_chart(rig: Rig, corners: np.ndarray) -> np.ndarray:
+    return rig.teeth_chart[corners - (len(rig.verts) - len(rig.teeth_chart))]
+
+
+def _teeth(rig: Rig, island: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Along the arch to the right, towards the edge upwards; upper and lower, left and right share it."""
+    crowns, gums = (_teeth_chart(rig, rig.faces[island == part]) for part in (TEETH, GUM))
+    (low, high), (gum_low, gum_high) = (np.array(BOXES[name]) for name in ("TEETH", "GUM"))
+    return low + crowns * (high - low), gum_low + (gums + [0, 1]) * (gum_high - gum_low)
 
 
 def _head(uv: np.ndarray) -> np.ndarray:
@@ -96,8 +115,8 @@ def _eye(rig: Rig) -> np.ndarray:
     each = len(rig.eye_polar)
     ring = np.arange(each - 1) % 18
     turn = np.append(0.0, (ring + 0.5) / 18 * 2 * np.pi)
-    reach = np.interp(rig.eye_polar, [0, EYE_NEAR, rig.eye_polar.max()], [0, EYE_NEAR_SHARE, 1])
+    reach = np.interp(rig.eye_polar, EYE_DEGREES, EYE_SHARES)
     flat = np.stack([np.cos(turn), np.sin(turn)], 1) * reach[:, None]
     place = EYE_CENTRE + flat * EYE_RADIUS
-    local = rig.faces[rig.face_of < 0] - rig.skin_count
+    local = rig.faces[rig.face_of == -1] - rig.skin_count
     return place[local % each]

@@ -7,7 +7,7 @@ from .rig import Rig
 
 LOCAL_UNIT = 0.3             # of MakeHuman's slider, whose ends are extremes: about one standard deviation among people
 LIP_UNIT = 0.15              # the neutral lips are thin already: more would turn them in
-MACRO_UNIT = 0.8             # half the way between the two ends, e.g. from neither to male
+MACRO_UNIT = 0.8             # half the way between the two ends, e.g. from neither to female
 BUST_TOP, BUST_BOTTOM = -0.10, -0.16         # metres; below, the bust belongs to nobody and stays
 NAMES = (
     "gender", "age", "weight", "african", "asian",

@@ -1,11 +1,11 @@
 """Eyeballs, joints, skinning and the jaw's corrective shape: the parts FLAME has and MakeHuman has otherwise."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from . import anatomy
+from . import anatomy, corrections, teeth
 from .mesh import eye_ball, mirror_pairs
 from .shape import Shape
 from .source import Source
@@ -17,21 +17,24 @@ ROOT, NECK, JAW = np.array([0, -0.147, -0.04]), np.array([0, -0.045, -0.03]), np
 JAW_BONES = ("jaw", "special04", "oris01", "oris02", "oris06.L", "oris06.R", "oris07.L", "oris07.R")
 EYE_SEGMENTS = 18
 SOCKET_RINGS = 3
+# Of the rings that close the neck: share of the rim; metres below it, the middle too.
+NECK_RINGS, NECK_SINKS = (0.9995, 0.93, 0.7, 0.35), (0.0002, 0.0025, 0.004, 0.005, 0.005)
+LIPS_LEVEL, LIPS_BACK = -0.0387, 0.058       # metres: where the lips meet; skin farther back is cheek
 EYE_RADIUS = 0.0150          # metres, of MakeHuman's eye before placing
-# MakeHuman's blink carries the upper lid past the lower one; here 1 is just closed.
+# MakeHuman's blink carries the upper lid past the lower one; here 1 is about closed, and `corrections` makes it exact.
 STRENGTH = {"eyeBlinkLeft": 0.82, "eyeBlinkRight": 0.82}
 BODY = ("root", "spine", "clavicle", "shoulder", "breast", "neck01", "upperarm", "lowerarm", "pelvis")
 
 
 @dataclass(frozen=True)
 class Rig:
-    """The whole head with its own eyeballs; skin and tongue first, left eye, right eye."""
+    """The whole head with its own eyeballs and teeth: skin and tongue first, left eye, right eye, upper teeth, lower teeth."""
 
     verts: np.ndarray                        # [V, 3]
     faces: np.ndarray                        # [F, 3]
-    face_of: np.ndarray                      # [F] triangle of the source, -1 for eyeballs
-    cut_face: np.ndarray                     # [F] triangle of the shape after its cut, -1 for eyeballs
-    base_index: np.ndarray                   # [V] base mesh vertex, -1 for eyeballs
+    face_of: np.ndarray                      # [F] triangle of the source, -1 for eyeballs, -2 for teeth, -3 below the neck
+    cut_face: np.ndarray                     # [F] triangle of the shape after its cut, -1 for what was added
+    base_index: np.ndarray                   # [V] base mesh vertex, -1 for what was added
     actions: dict[str, np.ndarray]           # [V, 3]
     changes: dict[str, np.ndarray]           # [V, 3]
     skinning: np.ndarray                     # [V, 5]
@@ -41,9 +44,15 @@ class Rig:
     skin_count: int                          # vertices before the eyes
     face_count: int                          # triangles before the eyes
     pair: np.ndarray                         # [V] mirror twin
+    teeth_chart: np.ndarray                  # [T, 2] of the last T vertices (see `teeth.Teeth`)
 
 
 def build(source: Source, shape: Shape) -> Rig:
+    return _with_teeth(_closed_neck(corrections.build(_bare(source, shape))))
+
+
+def _bare(source: Source, shape: Shape) -> Rig:
+    """The head without teeth."""
     left = np.isin(shape.base_index, anatomy.LEFT_EYE)
     right = np.isin(shape.base_index, anatomy.RIGHT_EYE)
     on_skin = ~(left | right)[shape.cut.faces].any(1) & ~_deep_socket(source, shape)
@@ -74,7 +83,95 @@ def build(source: Source, shape: Shape) -> Rig:
         changes={name: _keep_parity(np.concatenate([lining @ offset[kept], eyes.carried(offset)]), pair)
                  for name, offset in shape.changes.items()},
         skinning=weights, joint_regressor=_regressor(verts, joints, count, each), joints=joints,
-        eye_polar=polar, skin_count=count, face_count=int(on_skin.sum()), pair=pair)
+        eye_polar=polar, skin_count=count, face_count=int(on_skin.sum()), pair=pair, teeth_chart=np.zeros((0, 2)))
+
+
+def _closed_neck(rig: Rig) -> Rig:
+    """A lid on the cut neck: rings that shrink and sink towards its middle, with vertices of their own at the rim, so that the
+    neck's shading stays as it was. Every vertex is a fixed mixture of the rim's, and moves with it."""
+    rim = _rim(rig.faces[rig.face_of >= 0])
+    count, before = len(rim), len(rig.verts)
+    mixes = [np.eye(count) * share + (1 - share) / count for share in NECK_RINGS] + [np.full((1, count), 1 / count)]
+    mix, sunk = np.concatenate(mixes), np.repeat([*NECK_SINKS], [*[count] * len(NECK_RINGS), 1])
+    ring = np.arange(count)
+    after = np.roll(ring, -1)
+    faces = [np.array([ring + k * count, ring + (k + 1) * count, after + (k + 1) * count]).T for k in range(len(NECK_RINGS) - 1)]
+    faces += [np.array([ring + k * count, after + (k + 1) * count, after + k * count]).T for k in range(len(NECK_RINGS) - 1)]
+    last = (len(NECK_RINGS) - 1) * count
+    faces = np.concatenate([*faces, np.array([ring + last, np.full(count, last + count), after + last]).T])[:, ::-1] + before
+    verts = mix @ rig.verts[rim] - sunk[:, None] * [0, 1, 0]
+    twin = np.concatenate([np.abs(verts * [-1, 1, 1] - place).sum(1).argmin()[None] for place in verts])
+    many = len(verts)
+
+    def follow(offset: np.ndarray) -> np.ndarray:
+        return np.concatenate([offset, mix @ offset[rim]])
+
+    return replace(
+        rig, verts=_even(np.concatenate([rig.verts, verts]), np.append(rig.pair, twin + before)),
+        faces=np.concatenate([rig.faces, faces]), face_of=np.append(rig.face_of, np.full(len(faces), -3)),
+        cut_face=np.append(rig.cut_face, np.full(len(faces), -1)), base_index=np.append(rig.base_index, np.full(many, -1)),
+        actions={name: follow(offset) for name, offset in rig.actions.items()},
+        changes={name: follow(offset) for name, offset in rig.changes.items()}, skinning=follow(rig.skinning),
+        joint_regressor=np.concatenate([rig.joint_regressor, np.zeros((5, many))], 1), pair=np.append(rig.pair, twin + before))
+
+
+def _rim(faces: np.ndarray) -> np.ndarray:
+    """The vertices [N] of the lowest open border, in order, against the way the border runs in its own triangles."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    known = {tuple(edge) for edge in edges.tolist()}
+    follow = {b: a for a, b in edges.tolist() if (b, a) not in known}
+    loops, left = [], set(follow)
+    while left:
+        loop = [left.pop()]
+        while follow[loop[-1]] in left:
+            loop.append(follow[loop[-1]])
+            left.discard(loop[-1])
+        loops.append(loop)
+    return np.array(max(loops, key=len))
+
+
+def _with_teeth(rig: Rig) -> Rig:
+    """Upper teeth stay with the skull, lower ones with the jaw; with a person's shape both go where the lips go."""
+    for name, joint in (("upper", 1), ("lower", 2)):
+        arch = teeth.build(name)
+        before, many = len(rig.verts), len(arch.verts)
+        carried = _carrier(rig, arch.verts, name)
+        moved = {action: _jaw_turn(rig, offset, arch.verts) if name == "lower" and action.startswith("jaw")
+                 else np.zeros((many, 3)) for action, offset in rig.actions.items()}
+        skinning = np.zeros((many, 5))
+        skinning[:, joint] = 1
+        rig = replace(
+            rig, verts=np.concatenate([rig.verts, arch.verts]), faces=np.concatenate([rig.faces, arch.faces + before]),
+            face_of=np.append(rig.face_of, np.full(len(arch.faces), -2)),
+            cut_face=np.append(rig.cut_face, np.full(len(arch.faces), -1)), base_index=np.append(rig.base_index, np.full(many, -1)),
+            actions={action: np.concatenate([offset, moved[action]]) for action, offset in rig.actions.items()},
+            changes={change: np.concatenate([offset, carried(offset)]) for change, offset in rig.changes.items()},
+            skinning=np.concatenate([rig.skinning, skinning]),
+            joint_regressor=np.concatenate([rig.joint_regressor, np.zeros((5, many))], 1),
+            pair=np.append(rig.pair, arch.pair + before), teeth_chart=np.concatenate([rig.teeth_chart, arch.chart]))
+    return rig
+
+
+def _carrier(rig: Rig, points: np.ndarray, name: str):
+    """What a change of the person does to teeth: the affine move that follows the lips and the skin around them best."""
+    x, y, z = rig.verts[:rig.skin_count].T
+    around = (z > LIPS_BACK) & (np.abs(x) < 0.03) & ((y > LIPS_LEVEL) & (y < LIPS_LEVEL + 0.02) if name == "upper" else
+                                                   (y < LIPS_LEVEL) & (y > LIPS_LEVEL - 0.02))
+    near = np.flatnonzero(around & (rig.base_index[:rig.skin_count] < anatomy.SKIN_END))
+    middle = rig.verts[near].mean(0)
+    flat = np.concatenate([(rig.verts[near] - middle) * 30, np.ones((len(near), 1))], 1)
+    solve = np.linalg.solve(flat.T @ flat + 0.05 * len(near) * np.diag([1, 1, 1, 0]), flat.T)
+    at = np.concatenate([(points - middle) * 30, np.ones((len(points), 1))], 1)
+    return lambda offset: at @ (solve @ offset[near])
+
+
+def _jaw_turn(rig: Rig, offset: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """An action of the jaw: the rigid move that takes the chin where the action takes it."""
+    chin = np.flatnonzero(rig.skinning[:, 2] > 0.95)
+    chin = chin[chin < rig.skin_count]
+    before, after = rig.verts[chin], rig.verts[chin] + offset[chin]
+    turn = _rotation(before, after)
+    return (points - before.mean(0)) @ turn.T + after.mean(0) - points
 
 
 def socket_faces(source: Source) -> np.ndarray:

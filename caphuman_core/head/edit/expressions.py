@@ -23,6 +23,8 @@ from .recipes import EXPRESSIONS
 JAW_OPEN_RADIANS = 0.36      # jaw turn that opens the mouth as the action jawOpen does at amount 1
 RIDGE = 1e-3                 # of the mean landmark response: keeps solved codes small where landmarks say nothing
 
+AMOUNT_RIDGE = 3e-4          # of the mean movement of a named expression; some are mixtures of others
+
 
 Unit = tuple[Tensor, Tensor]                     # expression code [E] and jaw_radians [3] of a named expression at amount 1
 
@@ -50,7 +52,7 @@ def amounts_like(model: HeadModel, code: Tensor, unit: Callable[[HeadModel, str]
     basis = model.expression_basis.flatten(1).double()
     towards = units @ basis @ basis.T                                                                        # [N, E]
     system = towards @ units.T
-    ridge = RIDGE * system.diagonal().mean() * torch.eye(len(units), dtype=torch.float64)
+    ridge = AMOUNT_RIDGE * system.diagonal().mean() * torch.eye(len(units), dtype=torch.float64)
     found = torch.linalg.solve(system + ridge, towards @ code.double())
     return dict(zip(EXPRESSIONS, found.tolist(), strict=True))
 

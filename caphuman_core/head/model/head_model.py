@@ -9,6 +9,7 @@ Layout of the file (format "caphuman-head/1"); J joints are root, neck, jaw, lef
     identity_basis    [I, V, 3]  metres per unit of code
     expression_basis  [E, V, 3]  metres per unit of code
     pose_basis        [(J-1)*9, V, 3]  per entry of (rotation - identity) of joints 1..J-1; absent: no correctives
+    pose_rows         [K]      where pose_basis holds only K of its directions: which ones; the others are zero (may be absent)
     joint_regressor   [J, V]
     parents           [J]      -1 for the root
     skinning          [V, J]   rows sum to 1
@@ -16,16 +17,20 @@ Layout of the file (format "caphuman-head/1"); J joints are root, neck, jaw, lef
     contour_faces     [79, 17], contour_weights [79, 17, 3]  the jaw contour by yaw (see `landmarks.py`)
     full_faces        [68], full_weights [68, 3]           68 fixed landmarks, contour included
     texture_mean      [3, H, W]     0..1, red first, row 0 at v = 1
-    texture_basis     [T, 3, H, W]  0..1 per unit of code
+    texture_basis     [T, 3, H, W]  0..1 per unit of code; int8 where texture_scale is there
+    gloss             [V]      0 dull .. 1 wet, for highlights in previews (may be absent: dull)
+    texture_scale     [T]      what each direction of an int8 texture_basis is multiplied with (may be absent)
 
-Metadata: format, name, fingerprint (of the original tensors), expression_names, identity_names and texture_names (JSON lists,
-may be empty or shorter than the basis), licence.
+Metadata: format, name, fingerprint (of the original tensors), replaces (JSON list: fingerprints of earlier versions of this
+head, whose codes mean the same on it), expression_names, identity_names and texture_names (JSON lists, may be empty or shorter
+than the basis), licence.
 Floating point tensors may be stored in half precision; they are float32 in memory.
 """
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,10 +42,11 @@ from ..options import BUILT_IN
 if TYPE_CHECKING:
     from torch import Tensor
 
+BUILT_IN_FILE = Path(__file__).with_name("builtin_head.safetensors")
 JOINTS = 5                               # root, neck, jaw, left eye, right eye
 NAMES = ("expression_names", "identity_names", "texture_names")
 _FLOATS = ("template", "uvs", "identity_basis", "expression_basis", "pose_basis", "joint_regressor", "skinning",
-           "landmark_weights", "contour_weights", "full_weights", "texture_mean", "texture_basis")
+           "landmark_weights", "contour_weights", "full_weights", "texture_mean", "texture_basis", "gloss")
 _INDICES = ("faces", "uv_faces", "parents", "landmark_faces", "contour_faces", "full_faces")
 
 
@@ -68,6 +74,7 @@ class HeadModel:
     full_weights: Tensor
     texture_mean: Tensor
     texture_basis: Tensor
+    gloss: Tensor
     expression_names: tuple[str, ...] = ()
     identity_names: tuple[str, ...] = ()
     texture_names: tuple[str, ...] = ()
@@ -87,15 +94,43 @@ def from_tensors(tensors: dict[str, Tensor], name: str, expression_names: tuple[
              "convert it again with python -m caphuman_core.convert")
     if "pose_basis" not in tensors and "template" in tensors:
         tensors["pose_basis"] = torch.zeros((JOINTS - 1) * 9, *tensors["template"].shape)
-    missing = sorted({*_FLOATS, *_INDICES} - tensors.keys())
+    missing = sorted({*_FLOATS, *_INDICES} - {"gloss"} - tensors.keys())
     if missing:
         fail(f"head model '{name}'", "must hold every tensor of its format", f"no {', '.join(missing)}",
              "convert it again with python -m caphuman_core.convert")
     mark = mark or fingerprint(tensors)
+    tensors.setdefault("gloss", torch.zeros(tensors["template"].shape[:1]))
+    _unpack_texture(tensors, name)
+    _unpack_pose(tensors, name)
     cast = {key: tensors[key].float() for key in _FLOATS} | {key: tensors[key].long() for key in _INDICES}
     _check(cast, name)
     return HeadModel(name=name, fingerprint=mark, expression_names=expression_names,
                      identity_names=identity_names, texture_names=texture_names, **cast)
+
+
+def _unpack_texture(tensors: dict[str, Tensor], name: str) -> None:
+    """Texture directions that are stored as whole numbers get their scale, in place."""
+    scale, basis = tensors.pop("texture_scale", None), tensors["texture_basis"]
+    if scale is None:
+        return
+    if basis.dim() != 4 or scale.shape != basis.shape[:1]:
+        fail(f"head model '{name}'", "must have one texture_scale for each direction of its texture_basis",
+             f"{list(scale.shape)} and {list(basis.shape)}", "use the file as it was published")
+    tensors["texture_basis"] = basis.float() * scale.float()[:, None, None, None]
+
+
+def _unpack_pose(tensors: dict[str, Tensor], name: str) -> None:
+    """Pose directions of which only some are stored get the others, in place."""
+    rows, basis = tensors.pop("pose_rows", None), tensors["pose_basis"]
+    if rows is None:
+        return
+    count = (JOINTS - 1) * 9
+    if basis.dim() != 3 or rows.shape != basis.shape[:1] or not _within(rows, count):
+        fail(f"head model '{name}'", f"must have one pose_rows entry below {count} for each direction of its pose_basis",
+             f"{list(rows.shape)} and {list(basis.shape)}", "use the file as it was published")
+    whole = basis.new_zeros(count, *basis.shape[1:])
+    whole[rows.long()] = basis
+    tensors["pose_basis"] = whole
 
 
 def _plain_types() -> tuple:
@@ -114,7 +149,7 @@ def _check(t: dict[str, Tensor], name: str) -> None:
         "pose_basis": ((JOINTS - 1) * 9, verts, 3), "landmark_faces": (51,), "landmark_weights": (51, 3),
         "contour_faces": (79, 17), "contour_weights": (79, 17, 3), "full_faces": (68,), "full_weights": (68, 3),
         "identity_basis": (None, verts, 3), "expression_basis": (None, verts, 3), "texture_mean": (3, None, None),
-        "texture_basis": (None, *t["texture_mean"].shape),
+        "texture_basis": (None, *t["texture_mean"].shape), "gloss": (verts,),
     }
     wrong = {key for key, shape in shapes.items() if not _fits(tuple(t[key].shape), shape)}
     counts = {"faces": verts, "uv_faces": uvs, "landmark_faces": triangles, "contour_faces": triangles, "full_faces": triangles}
@@ -164,4 +199,24 @@ def _names(text: str, path: Path, key: str) -> tuple[str, ...]:
 
 def load_builtin() -> HeadModel:
     """The head that ships with the pack: CC0, made from MakeHuman by tools/make_head."""
-    return load_file(Path(__file__).with_name("builtin_head.safetensors"), BUILT_IN)
+    return load_file(BUILT_IN_FILE, BUILT_IN)
+
+
+@lru_cache(maxsize=1)
+def _builtin_info() -> tuple[str, frozenset[str], int]:
+    """Fingerprint of the built-in head, those of its earlier versions, and how many texture directions it has."""
+    info = read_metadata(BUILT_IN_FILE, "head model")
+    return info["fingerprint"], frozenset(json.loads(info["replaces"])), len(json.loads(info["texture_names"]))
+
+
+def up_to_date(mark: str, texture: Tensor) -> tuple[str, Tensor]:
+    """Fingerprint and texture code [B, T] of a head that an earlier built-in model drew, as the present one has them.
+
+    Its codes have kept their order and meaning; directions that came later are 0. Heads of other models stay as they are.
+    """
+    now, earlier, count = _builtin_info()
+    if mark not in earlier:
+        return mark, texture
+    padded = texture.new_zeros(len(texture), max(count, texture.shape[1]))
+    padded[:, :texture.shape[1]] = texture
+    return now, padded

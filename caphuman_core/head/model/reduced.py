@@ -36,6 +36,7 @@ def landmark_model(model: HeadModel) -> HeadModel:
         landmark_faces=places[:inner],
         contour_faces=places[inner:inner + contour].view_as(model.contour_faces),
         full_faces=places[inner + contour:],
+        gloss=torch.zeros(count + joints),
         texture_mean=model.texture_mean[:, :1, :1], texture_basis=model.texture_basis[:, :, :1, :1])
 
 

