@@ -1,8 +1,10 @@
 """Torch's files read by ourselves: the same numbers as torch gives, and nothing runs, whatever torch.load has become."""
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import pickletools
 import struct
 import zipfile
 from collections import OrderedDict
@@ -14,6 +16,8 @@ from caphuman_core.capface.keys import read_capface
 from caphuman_core.check import InputError
 from caphuman_core.files import torch_files
 from caphuman_core.files.convert import find_jobs
+from caphuman_core.files.pickle_machine import Budget
+from caphuman_core.files.pickle_opcodes import opcodes
 from caphuman_core.files.weights import read_state_dict
 
 FORMATS = {"zip": True, "stream": False}
@@ -251,3 +255,35 @@ def test_a_count_in_a_stream_that_is_another(tmp_path):
     path.write_bytes(data[:-32] + struct.pack("<q", 7) + data[-24:])
     with pytest.raises(InputError, match="is not whole"):
         read_state_dict(path, "model")
+
+
+# --- views and opcodes
+
+@pytest.mark.parametrize(("offset", "shape", "stride", "fits"), [
+    (0, (2, 2), (2, 1), True), (1, (2, 2), (2, 1), False), (0, (2, 2), (3, 1), False), (0, (5,), (1,), False), (3, (), (), True),
+    (4, (), (), False), (9, (0, 7), (7, 1), True), (0, (1000,), (0,), True)])
+def test_a_tensor_looks_at_no_more_than_its_storage_holds(offset, shape, stride, fits):
+    storage = torch_files.Storage("0", "float32", 4)
+    if fits:
+        assert torch_files._view(Budget(), storage, offset, shape, stride).shape == shape
+    else:
+        with pytest.raises(ValueError, match="on a storage of 4"):
+            torch_files._view(Budget(), storage, offset, shape, stride)
+
+
+LENGTHS = {"BINBYTES": 4, "BINBYTES8": 8, "BINSTRING": 4, "BINUNICODE": 4, "BINUNICODE8": 8, "BYTEARRAY8": 8, "LONG4": 4}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_long_arguments_are_passed_over_and_short_ones_read(name):
+    code = next(opcode.code for opcode in pickletools.opcodes if opcode.name == name).encode("latin-1")
+    for payload, seen in ((b"abcde", False), (b"a", True)):
+        data = code + len(payload).to_bytes(LENGTHS[name], "little") + payload + b".rest"
+        file = io.BytesIO(data)
+        (first, argument), (last, _) = opcodes(file, longest=3)
+        assert (first, last) == (name, "STOP")
+        assert (argument is not None) == seen
+        assert file.read() == b"rest"
+    cut = code + (1000).to_bytes(LENGTHS[name], "little") + b"abcde."
+    with pytest.raises(ValueError, match="more bytes than it has"):
+        list(opcodes(io.BytesIO(cut), longest=3))
