@@ -21,6 +21,7 @@ def test_head_model_converts_to_one_equal_file_byte_for_byte(tmp_path, flame_fol
     first, second = (tmp_path / folder / "generic_model.safetensors" for folder in ("a", "b"))
     assert first.read_bytes() == second.read_bytes()
     again = load_file(first)
+    assert (again.name, load_file(first, "another").name) == ("generic_model", "another")
     assert again.fingerprint == model.fingerprint            # heads saved with the one draw with the other
     assert torch.equal(again.template, model.template)
     assert "FLAME head model" in capsys.readouterr().out

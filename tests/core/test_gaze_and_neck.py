@@ -60,7 +60,7 @@ def test_the_iris_goes_where_the_angles_say(close, edit, left, right):
     for eye, way in ((LEFT, left), (RIGHT, right)):
         moved = (iris(looking, model, eye) - straight[eye]).tolist()
         for along, sign in zip(moved, way, strict=True):
-            assert along * sign > 2.5 if sign else abs(along) < 2.5, (eye, moved)
+            assert along * sign > 1.5 if sign else abs(along) < 1.5, (eye, moved)
 
 
 def rigid(model):

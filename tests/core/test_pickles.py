@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import builtins
+import copyreg
 import io
 import os
 import pickle
@@ -80,6 +81,38 @@ def test_a_pickle_that_asks_for_more_memory_than_there_is_says_how_large_it_is(m
     monkeypatch.setattr(pickles.Machine, "run", full)
     with pytest.raises(InputError, match=r"^head model file 'x.pkl' must fit into memory, but got 3 bytes that declare more: use"):
         pickles.loads(b"123", "head model file 'x.pkl'")
+
+
+def test_a_file_that_is_too_large_is_not_even_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(pickles, "MOST_FILE_BYTES", 3 << 20)
+    path = tmp_path / "generic_model.pkl"
+    for extra, refused in ((0, False), (1, True)):
+        with path.open("wb") as file:
+            file.truncate((3 << 20) + extra)
+        with pytest.raises(InputError) as error:
+            pickles.read_pickle(path, "head model")
+        assert ("must have at most 3 MB, but got 3 MB: use the original file." in str(error.value)) == refused
+
+
+class MadeByName:
+    """Protocol 4 pickles it as an object made with named arguments, none where `names` is empty."""
+
+    def __init__(self, names):
+        self.names = names
+
+    def __reduce_ex__(self, _):
+        return copyreg.__newobj_ex__, (np.dtype, ("f8",), self.names)
+
+
+@pytest.mark.parametrize("names", [{}, {"copy": True}])
+def test_objects_made_with_named_arguments_are_refused_and_others_are_made(names):
+    data = pickle.dumps(MadeByName(names), protocol=4)
+    assert b"\x92" in data                                      # the opcode in question
+    if names:
+        with pytest.raises(InputError, match="named arguments"):
+            pickles.loads(data, "x")
+    else:
+        pickles.loads(data, "x")
 
 
 def test_arrays_survive_every_protocol():

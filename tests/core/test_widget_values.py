@@ -9,7 +9,7 @@ from caphuman_core.check import InputError
 from caphuman_core.head.edit.edit import Edit, edit_head
 from caphuman_core.head.edit.recipes import EXPRESSIONS
 from caphuman_core.head.edit.relight import Others, relight
-from caphuman_core.head.edit.widget_values import LIGHT, NEUTRAL, PLACE, edit_of, edited
+from caphuman_core.head.edit.widget_values import GAZE, LIGHT, NEUTRAL, PLACE, SHAPE, TEXTURE, edit_of, edited
 from caphuman_core.head.light import rgb01_of
 from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
@@ -17,7 +17,8 @@ from caphuman_core.head.rotations import matrix_from_axis_angle
 from caphuman_core.points import LEFT_EYE, RIGHT_EYE
 from caphuman_core.render.maps import pose
 
-CODES = ("identity", "expression", "rotation_radians", "jaw_radians", "light", "crop_to_picture")
+CODES = ("identity", "expression", "texture", "rotation_radians", "jaw_radians", "light", "crop_to_picture", "gaze_radians",
+         "neck_share")
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,20 @@ def test_each_value_reaches_its_own_number(model, head):
     assert asked == Edit(**{name: values[name] for name in PLACE}, expressions={name: values[name] for name in EXPRESSIONS})
     for mode in ("add", "set"):
         assert same(edited(head, model, {**values, "mode": mode}), edit_head(head, model, asked, mode))
+
+
+def test_gaze_neck_shape_and_skin_reach_their_own_numbers(model, head):
+    values = {name: 0.1 * place for place, name in enumerate((*GAZE, "neck_share", *SHAPE[:3], *TEXTURE[:3]), 1)}
+    asked = edit_of({**NEUTRAL, **values})
+    assert [getattr(asked, name) for name in (*GAZE, "neck_share")] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert asked.shape == pytest.approx((0.5, 0.6, 0.7))
+    assert asked.texture == pytest.approx((0.8, 0.9, 1.0))
+    for mode in ("add", "set"):
+        made, wanted = edited(head, model, {**values, "mode": mode}), edit_head(head, model, asked, mode)
+        assert same(made, wanted)
+        assert torch.allclose(made.identity[0, :3] - head.identity[0, :3], torch.tensor([0.5, 0.6, 0.7]))
+        assert torch.allclose(torch.rad2deg(made.gaze_radians[0]), torch.tensor([[-0.2, 0.2], [0.4, 0.2]]), atol=1e-5)
+        assert made.neck_share.item() == pytest.approx(0.4)
 
 
 def test_the_light_turns_along_and_is_set_only_when_asked(model, head):
