@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 import folder_paths
 from comfy_api.v0_0_2 import io
 
 from ..caphuman_core.check import require_image
-from ..caphuman_core.head.edit.recipes import EXPRESSIONS
+from ..caphuman_core.head.edit.recipes import APPENDED, EXPRESSIONS
 from ..caphuman_core.head.edit.widget_values import SHAPE, TEXTURE
 from ..caphuman_core.head.options import EDIT_MODES
 from . import host, wires
@@ -60,9 +61,9 @@ def _shape_sliders() -> list[io.Float.Input]:
             for name in (*SHAPE, *TEXTURE)]
 
 
-def _expression_sliders() -> list[io.Float.Input]:
+def _expression_sliders(names: Iterable[str], optional: bool) -> list[io.Float.Input]:
     return [_slider(name, name.replace("_", " "), -1.0, 1.5, f"Amount of '{name.replace('_', ' ')}': 0 none, 1 full; "
-                    "negative takes it away. Left and right are the person's own.") for name in EXPRESSIONS]
+                    "negative takes it away. Left and right are the person's own.", optional=optional) for name in names]
 
 
 class EditHead(io.ComfyNode):
@@ -88,7 +89,7 @@ class EditHead(io.ComfyNode):
                 _slider("scale", "scale", 0.05, 10, "Size factor; in mode 'set' relative to a new head, which fills three "
                         "quarters of the picture.", default=1.0, step=FINE),
                 _slider("jaw_degrees", "jaw", -30, 40, "Degrees the jaw opens; 20 is wide open.", step=0.5),
-                *_expression_sliders(),
+                *_expression_sliders((name for name in EXPRESSIONS if name not in APPENDED), False),
                 io.Combo.Input("mode", options=list(EDIT_MODES), default="add",
                                tooltip="add: on top of the incoming head. set: pose, place, scale, jaw and expression become "
                                        "exactly these values; who it is and the light stay."),
@@ -115,6 +116,7 @@ class EditHead(io.ComfyNode):
                 _slider("neck_share", "neck share", 0, 1, "Share of the turn that the neck makes while the bust stays behind; 0.5 "
                         "as a person turns, 0: head and bust turn as one. The face itself stays as it is.", optional=True),
                 *_shape_sliders(),
+                *_expression_sliders(APPENDED, True),
             ],
             outputs=[
                 wires.Head.Output("head", display_name="head", tooltip="The edited head."),

@@ -49,7 +49,7 @@ def test_expressions_are_chosen_by_their_pictures(page):
     editor = open_editor(page)
     editor.tab("expression")
     pictures = pictured(editor, "expression")
-    assert len(pictures) == 19
+    assert len(pictures) == 26
     all_differ(pictures)
     shot(page, "expressions")
     editor.click("expression-surprise")

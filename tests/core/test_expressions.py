@@ -31,6 +31,8 @@ MOVES = {
     "mouth_open": [(8, 1, -1), (57, 1, -1)], "wide_mouth": [(48, 0, -1), (54, 0, +1)], "pucker": [(48, 0, +1), (54, 0, -1)],
     "jaw_left": [(8, 0, +1)], "jaw_right": [(8, 0, -1)], "surprise": [(8, 1, -1), (21, 1, +1)], "anger": [(21, 1, -1)],
     "sadness": [(48, 1, -1)], "fear": [(21, 1, +1)], "sneer": [(51, 1, +1)], "disgust": [(51, 1, +1)],
+    "grin": [(48, 1, +1), (54, 1, +1), (62, 1, +1)], "laugh": [(57, 1, -1), (8, 1, -1)], "tongue_out": [(8, 1, -1)],
+    "smile_left": [(54, 1, +1)], "smile_right": [(48, 1, +1)], "brow_left": [(24, 1, +1)], "brow_right": [(19, 1, +1)],
 }
 # iBUG's mirror image of each landmark, by parts.
 MIRROR = [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1), 45, 44, 43, 42, 47, 46,

@@ -100,7 +100,9 @@ def eye_distances(model, head):
     ("smile", 48, 1, 0.19), ("frown", 48, 1, -0.13), ("brows_up", 19, 1, 0.11), ("brows_down", 19, 1, -0.1),
     ("blink_left", 44, 1, -0.17), ("blink_right", 37, 1, -0.17), ("mouth_open", 57, 1, -0.4),
     ("jaw_left", 8, 0, 0.26), ("jaw_right", 8, 0, -0.26),
-    ("pucker", 48, 0, 0.09), ("wide_mouth", 48, 0, -0.12), ("surprise", 8, 1, -0.4), ("sneer", 51, 1, 0.06), ("fear", 8, 1, -0.2)])
+    ("pucker", 48, 0, 0.09), ("wide_mouth", 48, 0, -0.12), ("surprise", 8, 1, -0.4), ("sneer", 51, 1, 0.06), ("fear", 8, 1, -0.2),
+    ("smile_left", 54, 1, 0.2), ("smile_right", 48, 1, 0.2), ("brow_left", 24, 1, 0.11),
+    ("brow_right", 19, 1, 0.11), ("laugh", 8, 1, -0.3)])
 def test_a_named_expression_goes_as_far_as_a_face_does(model, name, landmark, axis, way):
     """At amount 1, in eye distances, measured on the built-in head: twice as far would be a grimace."""
     neutral = new_head(model, 64, 64)

@@ -13,8 +13,11 @@ const flag = () => ({ kind: "flag", start: false });
 export const TURN = ["yaw_degrees", "pitch_degrees", "roll_degrees"];
 export const PLACE = ["x", "y", "scale"];
 export const POSE = [...TURN, ...PLACE, "jaw_degrees"];
-export const EXPRESSIONS = ["smile", "frown", "brows_up", "brows_down", "blink_left", "blink_right", "squint", "mouth_open",
+const FIRST = ["smile", "frown", "brows_up", "brows_down", "blink_left", "blink_right", "squint", "mouth_open",
   "jaw_left", "jaw_right", "pucker", "wide_mouth", "sneer", "cheek_puff", "surprise", "anger", "sadness", "disgust", "fear"];
+/** Named later: their widgets come last. */
+export const APPENDED = ["grin", "laugh", "tongue_out", "smile_left", "smile_right", "brow_left", "brow_right"];
+export const EXPRESSIONS = [...FIRST, ...APPENDED];
 export const DIRECTION = ["light_azimuth", "light_elevation"];
 export const LIGHT = [...DIRECTION, "light_intensity", "light_ambient", "light_fill", "light_rim"];
 
@@ -32,7 +35,7 @@ export const FIELDS = Object.freeze({
   y: number(-2, 2, 0.001, 0, { bar: 0.01 }),
   scale: number(0.05, 10, 0.001, 1),
   jaw_degrees: number(-30, 40, 0.5),
-  ...Object.fromEntries(EXPRESSIONS.map((name) => [name, amount()])),
+  ...Object.fromEntries(FIRST.map((name) => [name, amount()])),
   mode: { kind: "choice", options: ["add", "set"], start: "add" },
   turn_light: flag(),
   relight: flag(),
@@ -49,11 +52,13 @@ export const FIELDS = Object.freeze({
   gaze_convergence_degrees: number(-15, 25, 0.5),
   neck_share: number(0, 1, 0.01),
   ...Object.fromEntries([...SHAPE, ...TEXTURE].map((name) => [name, number(-4, 4, 0.05)])),
+  ...Object.fromEntries(APPENDED.map((name) => [name, amount()])),
 });
 
 const THOUSANDTH = 1000;         // the widgets round to 0.001
 const MIRRORED = ["yaw_degrees", "roll_degrees", "x", "light_azimuth", "gaze_yaw_degrees"];
-const SWAPPED = [["blink_left", "blink_right"], ["jaw_left", "jaw_right"]];
+const SWAPPED = [["blink_left", "blink_right"], ["jaw_left", "jaw_right"], ["smile_left", "smile_right"],
+  ["brow_left", "brow_right"]];
 
 /** Whether a value may stand in the field as it is. */
 export function fits(name, value) {

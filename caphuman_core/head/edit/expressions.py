@@ -18,7 +18,7 @@ from ...check import fail
 from ...points import LEFT_EYE, RIGHT_EYE
 from ..model.head_model import HeadModel, load_builtin
 from ..model.landmarks import on_surface
-from .recipes import EXPRESSIONS
+from .recipes import APPENDED, EXPRESSIONS
 
 JAW_OPEN_RADIANS = 0.36      # jaw turn that opens the mouth as the action jawOpen does at amount 1
 RIDGE = 1e-3                 # of the mean landmark response: keeps solved codes small where landmarks say nothing
@@ -47,14 +47,18 @@ def expression_change(model: HeadModel, amounts: dict[str, float], unit: Callabl
 
 
 def amounts_like(model: HeadModel, code: Tensor, unit: Callable[[HeadModel, str], Unit] | None = None) -> dict[str, float]:
-    """Amounts of the named expressions whose mixture moves the surface most like an expression code [E]."""
-    units = torch.stack([(unit or unit_expression)(model, name)[0] for name in EXPRESSIONS]).double()            # [N, E]
+    """Amounts of the named expressions whose mixture moves the surface most like an expression code [E].
+
+    Those of APPENDED stay 0: they are mixtures, or halves, of the others.
+    """
+    names = [name for name in EXPRESSIONS if name not in APPENDED]
+    units = torch.stack([(unit or unit_expression)(model, name)[0] for name in names]).double()                  # [N, E]
     basis = model.expression_basis.flatten(1).double()
     towards = units @ basis @ basis.T                                                                        # [N, E]
     system = towards @ units.T
     ridge = AMOUNT_RIDGE * system.diagonal().mean() * torch.eye(len(units), dtype=torch.float64)
     found = torch.linalg.solve(system + ridge, towards @ code.double())
-    return dict(zip(EXPRESSIONS, found.tolist(), strict=True))
+    return dict.fromkeys(EXPRESSIONS, 0.0) | dict(zip(names, found.tolist(), strict=True))
 
 
 def unit_expression(model: HeadModel, name: str) -> Unit:

@@ -13,10 +13,16 @@ class Recipe(NamedTuple):
     jaw_degrees: tuple[float, float, float] = (0.0, 0.0, 0.0)    # open, to the person's left, tilt
 
 
+# Named later than the others: their widgets come last, so that saved graphs keep their places.
+APPENDED = ("grin", "laugh", "tongue_out", "smile_left", "smile_right", "brow_left", "brow_right")
+
+
 def _both(**sides: float) -> dict[str, float]:
     """Left and Right of each action."""
     return {f"{name}{side}": amount for name, amount in sides.items() for side in ("Left", "Right")}
 
+
+_TEETH = _both(mouthSmile=0.85, cheekSquint=0.7, mouthUpperUp=0.45, mouthLowerDown=0.25)
 
 EXPRESSIONS: dict[str, Recipe] = {
     "smile": Recipe(_both(mouthSmile=0.9, cheekSquint=0.4, eyeSquint=0.15)),
@@ -38,4 +44,11 @@ EXPRESSIONS: dict[str, Recipe] = {
     "sadness": Recipe({**_both(mouthFrown=1.4, eyeSquint=0.25, browDown=0.15), "browInnerUp": 1.4, "mouthShrugLower": 0.25}),
     "disgust": Recipe({**_both(noseSneer=1.5, mouthUpperUp=1.0, browDown=0.5, eyeSquint=0.5, mouthFrown=0.5)}),
     "fear": Recipe({**_both(eyeWide=1.2, mouthStretch=1.1, browOuterUp=0.3), "browInnerUp": 1.4}, (7.0, 0.0, 0.0)),
+    "grin": Recipe({**_TEETH, **_both(eyeSquint=0.2)}, (2.5, 0.0, 0.0)),
+    "laugh": Recipe({**_TEETH, **_both(eyeSquint=0.4), "browInnerUp": 0.3}, (14.0, 0.0, 0.0)),
+    "tongue_out": Recipe({**_both(mouthSmile=0.3), "tongueOut": 1.0}, (12.5, 0.0, 0.0)),
+    "smile_left": Recipe({"mouthSmileLeft": 1.0, "cheekSquintLeft": 0.5}),
+    "smile_right": Recipe({"mouthSmileRight": 1.0, "cheekSquintRight": 0.5}),
+    "brow_left": Recipe({"browOuterUpLeft": 1.2}),
+    "brow_right": Recipe({"browOuterUpRight": 1.2}),
 }
