@@ -21,7 +21,7 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: Optimizer) -> t
     if settings.name == "adamw":
         return torch.optim.AdamW(parameters, **options)
     try:
-        from bitsandbytes.optim import AdamW8bit  # pyright: ignore[reportPrivateImportUsage]
+        from bitsandbytes.optim import AdamW8bit  # pyright: ignore[reportPrivateImportUsage, reportMissingImports]
     except ImportError as error:
         fail("setting optimizer.name 'adamw8bit'", "needs the Python package bitsandbytes", str(error),
              "run `pip install bitsandbytes`")
