@@ -249,11 +249,11 @@ class Frontend:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.read()
 
-    def wait(self, condition: Callable[[], Any], about: Callable[[], Any] = lambda: "nothing more") -> Any:
+    def wait(self, condition: Callable[[], Any], about: Callable[[], Any] = lambda: "nothing more", patience: float = PATIENCE) -> Any:
         """Until a Python condition holds; returns its value. `about` is told if it never does.
 
         For conditions in the page use page.wait_for_function."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while not (value := condition()):
             assert time.monotonic() < deadline, f"waited in vain: {about()}"
             self.page.wait_for_timeout(50)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from editor import GRAPH, Editor, open_editor
+from frontend import PATIENCE
 from heap import Heap
 
 TALL = {"width": 1400, "height": 1100}
@@ -27,7 +28,7 @@ def wait_views(page, heap: Heap, count: int) -> None:
     """Until just so many views are left: one that waits for an answer of the server lives until that has come,
     and the frontend holds the node that was hovered last until the mouse moves elsewhere."""
     page.page.mouse.move(1300, 1000)
-    page.wait(lambda: heap.count(VIEWS) == count, lambda: f"{heap.count(VIEWS)} views, not {count}")
+    page.wait(lambda: heap.count(VIEWS) == count, lambda: f"{heap.count(VIEWS)} views, not {count}", 4 * PATIENCE)
 
 
 def alive(editor: Editor) -> None:
