@@ -249,7 +249,8 @@ class Frontend:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.read()
 
-    def wait(self, condition: Callable[[], Any], about: Callable[[], Any] = lambda: "nothing more", patience: float = PATIENCE) -> Any:
+    def wait(self, condition: Callable[[], Any], about: Callable[[], Any] = lambda: "nothing more",
+             patience: float = PATIENCE) -> Any:
         """Until a Python condition holds; returns its value. `about` is told if it never does.
 
         For conditions in the page use page.wait_for_function."""
