@@ -29,6 +29,12 @@ def pull(editor: Editor, right: float, down: float) -> None:
     editor.settle()
 
 
+def still(editor: Editor) -> None:
+    """Until the view shows what it last asked the server for, as sharp as it gets."""
+    editor.root.locator("canvas[aria-busy=false]").first.wait_for(state="attached")
+    editor.page.wait(lambda: len({(editor.settle(), editor.pixels().tobytes())[1] for _ in range(3)}) == 1)
+
+
 def shot(page, text: str) -> None:
     page.screenshot(f"editor_{text}_{'vue' if page.vue else 'classic'}")
 
@@ -88,7 +94,7 @@ def test_changing_the_mode_keeps_gaze_and_neck_and_the_neck_moves_the_bust_alone
     editor = open_editor(page, graph)
     page.queue_and_wait()
     page.wait(lambda: editor.root.get_attribute("data-head") == "fitted")
-    page.wait(lambda: np.array_equal(*[(editor.pixels(), editor.settle())[0] for _ in range(2)]))       # as sharp as it gets
+    still(editor)
     before = editor.pixels().astype(int)
     with editor.redrawn():
         editor.click("mode-set")

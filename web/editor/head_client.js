@@ -140,6 +140,11 @@ export class NewestSource {
     this.#go();
   }
 
+  /** Whether what was asked for last is what has arrived. */
+  get current() {
+    return this.#wanted === this.#shown;
+  }
+
   dispose() {
     clearTimeout(this.#timer);
     this.#stop.abort();

@@ -152,6 +152,7 @@ export class HeadView {
 
   #paint(quick) {
     if (!this.#ready()) return;
+    this.#canvas.setAttribute("aria-busy", String(!(this.#shapes.current && this.#textures.current)));
     const { values } = this.#asked;
     this.place = placement(this.#head, this.#shape, values);
     this.#choosePart();
