@@ -25,7 +25,7 @@ def build(workflow: Workflow) -> None:
     drawn = stages.drawn(workflow, edit, model, pictures=False)
     maps = [workflow.node("PreviewImage", title, images=drawn.render[name], size=(280, 300))
             for title, name in (("Shaded", "shaded"), ("Normals", "normal"))]
-    doctor = workflow.node("CapHumanDoctor", size=(510, 290))
+    doctor = workflow.node("CapHumanDoctor", size=(510, 220))
     workflow.group("1 A head", stages.HEAD, [workflow.note("How this works", HOW), model, new], [edit])
     workflow.group("2 What CapFace sees", stages.SAMPLE, [drawn.render], maps)
     workflow.group("3 For the next template", stages.HEAD, [doctor], below=True)
