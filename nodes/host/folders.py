@@ -56,7 +56,12 @@ def file_stamp(key: str, name: str) -> str:
     path = None if leaves_folder(name) else folder_paths.get_full_path(key, name)
     if path is None:
         return f"{name}:missing"
-    stat = os.stat(path)
+    return stamp_of(Path(path))
+
+
+def stamp_of(path: Path) -> str:
+    """Changes when the file is replaced or written to."""
+    stat = path.stat()
     return f"{path}:{stat.st_mtime_ns}:{stat.st_size}"
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import folder_paths
 
 from ...caphuman_core.check import fail
+from .folders import stamp_of
 from .saved_files import own_file
 
 if TYPE_CHECKING:
@@ -67,8 +68,7 @@ def chosen_path(kind: Kind, name: str) -> Path:
 
 def stamp(kind: Kind, name: str) -> str:
     """Changes whenever a chosen file does."""
-    path = chosen_path(kind, name)
-    return f"{path}:{path.stat().st_mtime_ns}:{path.stat().st_size}"
+    return stamp_of(chosen_path(kind, name))
 
 
 def read_photo(name: str) -> tuple[Tensor, Tensor]:

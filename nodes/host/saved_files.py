@@ -10,7 +10,7 @@ from pathlib import Path
 import folder_paths
 
 from ...caphuman_core.check import fail
-from .folders import NO_FILE, inside, leaves_folder
+from .folders import NO_FILE, inside, leaves_folder, stamp_of
 
 
 def saved_files(suffix: str) -> list[str]:
@@ -34,7 +34,7 @@ def saved_path(name: str, suffix: str, what: str, saver: str) -> Path:
 def saved_stamp(name: str) -> str:
     """Changes when a saved file is replaced: the `fingerprint_inputs` of nodes that load saved files."""
     path = own_file(name)
-    return f"{path}:{path.stat().st_mtime_ns}" if path is not None else f"{name}:missing"
+    return stamp_of(path) if path is not None else f"{name}:missing"
 
 
 def own_file(name: str) -> Path | None:

@@ -7,7 +7,7 @@ Drawn with the pack's own renderer, as previews are: smooth edges and hair, whic
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -146,14 +146,14 @@ def rows(model: HeadModel, size: int) -> list[list[Tile]]:
     return [[(tile(model, size, view), caption) for caption, view in row] for row in views()]
 
 
-def main() -> None:
-    """Draw the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "head_builtin.jpg")
-    parser.add_argument("--tile", type=int, default=230, help="pixels")
+def draw_page(told: str | None, name: str, side: int, rows_of: Callable[[HeadModel, int], list[list[Tile]]], look: Look) -> None:
+    """The command line of a page docs/<name>.jpg: its file and the pixels of a tile may be chosen."""
+    parser = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / f"{name}.jpg")
+    parser.add_argument("--tile", type=int, default=side, help="pixels")
     options = parser.parse_args()
-    grid(rows(load_builtin(), options.tile), Look("#ededed", gap=0, rim=0, letters=14)).save(options.out, quality=88)
+    grid(rows_of(load_builtin(), options.tile), look).save(options.out, quality=88)
 
 
 if __name__ == "__main__":
-    main()
+    draw_page(__doc__, "head_builtin", 230, rows, Look("#ededed", gap=0, rim=0, letters=14))

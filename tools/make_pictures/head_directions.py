@@ -4,14 +4,10 @@
 """
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from caphuman_core.head.model.head_model import HeadModel
 
-from caphuman_core.head.model.head_model import HeadModel, load_builtin
-
-from ..devkit.places import ROOT
-from ..sheet import Look, Tile, grid
-from .builtin_head import Person, View, tile
+from ..sheet import Look, Tile
+from .builtin_head import Person, View, draw_page, tile
 
 FIRST = 10                   # directions
 SHAPE, TEXTURE = 1.5, 1.6    # amounts, standard deviations
@@ -31,14 +27,5 @@ def rows(model: HeadModel, size: int) -> list[list[Tile]]:
     return made
 
 
-def main() -> None:
-    """Draw the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "head_directions.jpg")
-    parser.add_argument("--tile", type=int, default=150, help="pixels")
-    options = parser.parse_args()
-    grid(rows(load_builtin(), options.tile), Look("#ededed", gap=2, rim=2, letters=12)).save(options.out, quality=88)
-
-
 if __name__ == "__main__":
-    main()
+    draw_page(__doc__, "head_directions", 150, rows, Look("#ededed", gap=2, rim=2, letters=12))

@@ -168,6 +168,7 @@ export class NewestSource {
   }
 
   #failed(error, key) {
+    if (this.#stop.signal.aborted) return;           // the request was given up with its view: no timer may hold that
     if (error.status >= 400 && error.status < 500 && error.status !== 429) {
       this.#shown = key;
       this.#refused(error.message);
