@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from caphuman_core import doctor as command
+from caphuman_core.check import InputError
 from caphuman_core.files import doctor, host_folders
 from caphuman_core.files.catalogue import CATALOGUE, by_key, downloads, known_checksum
 from caphuman_core.files.recognising import peek
@@ -437,3 +438,59 @@ def test_the_device_is_named(monkeypatch, cuda, apple, words):
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(total_memory=12e9 + index * 1e9))
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: apple)
     assert doctor._device() == words
+
+
+# --- folders
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    monkeypatch.delenv("COMFYUI_PATH", raising=False)
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host" / "folder_paths.py").write_text("")
+    return tmp_path / "host"
+
+
+def test_a_comfyui_is_the_named_one_else_the_environment_s_else_the_one_around(host, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "folder_paths.py").write_text("")
+    monkeypatch.setenv("COMFYUI_PATH", f" {host} ")
+    assert host_folders.find_comfyui(None) == host
+    assert host_folders.find_comfyui(other) == other
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
+    with pytest.raises(InputError, match=r"the ComfyUI folder must hold folder_paths.py, but got .*: name the folder that holds"):
+        host_folders.find_comfyui(None)
+    monkeypatch.setenv("COMFYUI_PATH", " ")
+    monkeypatch.setattr(host_folders, "__file__", str(tmp_path / "pack" / "x.py"))
+    monkeypatch.setenv("PWD", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert host_folders.find_comfyui(None) is None
+    for here in (host / "custom_nodes" / "pack", host):
+        here.mkdir(parents=True, exist_ok=True)
+        monkeypatch.setattr(host_folders, "__file__", str(here / "x.py"))
+        assert host_folders.find_comfyui(None) == host
+    monkeypatch.setattr(host_folders, "__file__", str(tmp_path / "pack" / "x.py"))
+    monkeypatch.chdir(host)
+    assert host_folders.find_comfyui(None) == host, "the current folder itself"
+
+
+def test_extra_paths_are_added_once_relative_to_their_file_and_unknown_directories_are_passed_over(host, tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_DISK", str(tmp_path / "disk"))
+    (host / "extra_model_paths.yaml").write_text(
+        "a:\n  base_path: $MY_DISK\n  is_default: true\n  capface: one\n  other: two\n"
+        "b:\n  capface: |\n    models/capface\n\n    three\n    three\nc:\n")
+    assert host_folders.find_folders(["capface", "flame"], host) == {
+        "capface": [host / "models" / "capface", tmp_path / "disk" / "one", host / "three"], "flame": [host / "models" / "flame"]}
+    assert host_folders.find_folders(["flame"], None, [tmp_path]) == {"flame": [tmp_path / "flame"]}
+    (host / "extra_model_paths.yaml").write_text("")
+    assert host_folders.find_folders(["flame"], host) == {"flame": [host / "models" / "flame"]}
+    (host / "extra_model_paths.yaml").write_text("- a\n")
+    with pytest.raises(InputError, match=r"extra_model_paths.yaml must be readable, but got .*: compare it with ComfyUI's example"):
+        host_folders.find_folders(["flame"], host)
+
+
+def test_a_host_tells_its_version_in_a_file(host):
+    assert host_folders.host_version(host) == ""
+    assert host_folders.host_version(None) == ""
+    (host / "comfyui_version.py").write_text('# "x"\n__version__ = "1.2.3"\nother = "4"\n')
+    assert host_folders.host_version(host) == "1.2.3"
