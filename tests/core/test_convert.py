@@ -119,7 +119,8 @@ def test_a_capface_that_lacks_a_weight_or_has_a_strange_one_is_no_capface():
     for state, words in ((lacking, r"1 missing or of another shape \(id_linear.bias\)"),
                          ({**whole, "id_linear.bias": torch.zeros(3)}, r"1 missing or of another shape \(id_linear.bias\)"),
                          ({**whole, "control_model.zero_convs.99.x": torch.zeros(1)}, r"1 unknown \(zero_convs.99.x\)")):
-        with pytest.raises(InputError, match=f"CapFace file 'a' must hold exactly the weights of CapFace, but got {words}: download"):
+        with pytest.raises(InputError,
+                           match=f"CapFace file 'a' must hold exactly the weights of CapFace, but got {words}: download"):
             convert._check_capface("CapFace file 'a'", state)
 
 

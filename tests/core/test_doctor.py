@@ -294,10 +294,12 @@ NEEDED = ("sd15", "capface", "clip_vision", "facenet", "mtcnn")
 
 
 @pytest.mark.parametrize(("there", "sentence"), [
-    (NEEDED[:3], "get 20180402-114759-vggface2.pt from the releases of facenet-pytorch (https://github.com/timesler/facenet-pytorch), or "
+    (NEEDED[:3],
+     "get 20180402-114759-vggface2.pt from the releases of facenet-pytorch (https://github.com/timesler/facenet-pytorch), or "
                  "py-feat/facenet on Hugging Face, and put it into models/facenet; then run this again. 1 more after that."),
     (NEEDED[:4], "pip install --no-deps facenet-pytorch with ComfyUI's own Python; then run this again."),
-    (NEEDED, "all that the main graph needs is there: open the template Your first portrait. For CapHuman's full quality get FLAME's "
+    (NEEDED,
+     "all that the main graph needs is there: open the template Your first portrait. For CapHuman's full quality get FLAME's "
              "files after registration at flame.is.tue.mpg.de."),
 ])
 def test_the_next_step_is_the_first_that_is_missing_and_how_many_follow(tmp_path, packages, there, sentence):
@@ -309,7 +311,8 @@ def test_packages_come_before_files_and_files_that_cannot_be_read_last(tmp_path,
     folders = filled(tmp_path, *NEEDED)
     (tmp_path / "flame").mkdir()
     (tmp_path / "flame" / "broken.pkl").write_bytes(b"")
-    assert doctor.next_step(doctor.examine(folders), folders) == ("flame/broken.pkl cannot be read: download it again or remove it.")
+    assert doctor.next_step(doctor.examine(folders),
+                            folders) == ("flame/broken.pkl cannot be read: download it again or remove it.")
     packages(torch="2.9", numpy="2.0", pillow="12")
     assert doctor.next_step([], folders) == "pip install safetensors tqdm with ComfyUI's own Python; then run this again."
     packages(numpy="2.0", pillow="12", safetensors="0.6")
@@ -339,11 +342,11 @@ def test_a_file_is_there_or_is_told_with_what_it_is_for_where_to_get_it_and_its_
         "      get caphuman.ckpt from CapHuman's page on Hugging Face (https://huggingface.co/VamosC/CapHuman/resolve/main/caphuman.ckpt)",
         f"      licence: its owners', non-commercial; put it into {Path('models', 'capface')}"]
     assert doctor._source(by_key("mtcnn")) == (
-        "pip install --no-deps facenet-pytorch with ComfyUI's own Python, or get pnet.pt, rnet.pt, onet.pt from facenet-pytorch's wheel; "
-        "where that is installed (pip install --no-deps facenet-pytorch), nothing is to be copied")
+        "pip install --no-deps facenet-pytorch with ComfyUI's own Python, or get pnet.pt, rnet.pt, onet.pt from facenet-pytorch's "
+        "wheel; where that is installed (pip install --no-deps facenet-pytorch), nothing is to be copied")
     (line,) = doctor._entry_lines(by_key("facenet"), found, folders, False)
-    assert line == ("[x] FaceNet (VGGFace2): facenet/facenet.safetensors, recognised as FaceNet, 0.0 MB, checksum not looked at (ask "
-                    "for checksums)")
+    assert line == ("[x] FaceNet (VGGFace2): facenet/facenet.safetensors, recognised as FaceNet, 0.0 MB, checksum not looked at "
+                    "(ask for checksums)")
 
 
 @pytest.mark.parametrize(("count", "more"), [(6, []), (7, ["      and 1 more"]), (9, ["      and 3 more"])])
@@ -357,14 +360,16 @@ def test_six_files_of_a_kind_are_listed_and_the_others_counted(tmp_path, package
     assert [line.split(",")[0] for line in lines[:6]] == [f"[x] FaceNet (VGGFace2): facenet/{n}.safetensors" for n in range(6)]
     assert lines[6:] == more
     strays = doctor._entry_lines(by_key("facenet"), doctor.examine({"capface": folders["capface"]}), folders, False)
-    assert strays[1:7] == [f"      capface/{n}.safetensors is one, but lies where no loader looks for it: move it" for n in range(6)]
+    assert strays[1:7] == [f"      capface/{n}.safetensors is one, but lies where no loader looks for it: move it"
+                           for n in range(6)]
     assert strays[7:-2] == more
 
 
 def test_packages_are_there_missing_or_optional(packages):
     packages(torch="2.9", onnxruntime_gpu="1.20", easypytorch3d="0.7")
     assert doctor._package_lines() == [
-        "[x] torch 2.9", *(f"[ ] {name}: missing, needed; pip install {name}" for name in ("numpy", "pillow", "safetensors", "tqdm")),
+        "[x] torch 2.9", *(f"[ ] {name}: missing, needed; pip install {name}" for name in ("numpy", "pillow", "safetensors",
+                                                                                           "tqdm")),
         "[x] opencv-python 5.0",
         "[-] facenet-pytorch: not there, optional (MTCNN's weights); pip install --no-deps facenet-pytorch",
         "[-] mediapipe: not there, optional (face detector back end mediapipe); pip install mediapipe, or \".[mediapipe]\" in this "
@@ -396,7 +401,8 @@ def test_strangers_and_broken_files_have_sections_of_their_own(tmp_path, package
     assert lines[-1] == "Device: 2"
 
 
-@pytest.mark.parametrize(("size", "words"), [(10**9, "1.00 GB"), (10**9 - 1, "1000.0 MB"), (2_345_678_900, "2.35 GB"), (250_000, "0.2 MB")])
+@pytest.mark.parametrize(("size", "words"), [(10**9, "1.00 GB"), (10**9 - 1, "1000.0 MB"), (2_345_678_900, "2.35 GB"), (250_000,
+                                                                                                                        "0.2 MB")])
 def test_sizes_are_in_megabytes_below_a_gigabyte(tmp_path, size, words):
     with (tmp_path / "a").open("wb") as file:
         file.truncate(size)
@@ -405,8 +411,8 @@ def test_sizes_are_in_megabytes_below_a_gigabyte(tmp_path, size, words):
 
 def test_one_line_for_the_log_says_how_many_are_there_and_what_is_next(tmp_path, packages):
     assert doctor.summary(filled(tmp_path, "sd15", "capface", "facenet")) == (
-        "CapHuman: 3 of 5 needed model files found; next: get clip_vision_vit_l_14.safetensors from openai/clip-vit-large-patch14 on "
-        "Hugging Face, or any copy ComfyUI loads; a full caphuman.ckpt carries it too (CapHuman Load CLIP Vision), and put it into "
+        "CapHuman: 3 of 5 needed model files found; next: get clip_vision_vit_l_14.safetensors from openai/clip-vit-large-patch14 "
+        "on Hugging Face, or any copy ComfyUI loads; a full caphuman.ckpt carries it too (CapHuman Load CLIP Vision), and put it into "
         "models/clip_vision (the node CapHuman Doctor tells more)")
 
 
@@ -425,8 +431,8 @@ def test_a_broken_file_of_a_usual_name_is_to_be_got_again(tmp_path, packages):
     for name in ("another.ckpt", "caphuman.ckpt"):
         (tmp_path / "capface" / name).write_bytes(b"")
     assert doctor._remedy(by_key("capface"), doctor.examine(folders), folders) == (
-        "capface/caphuman.ckpt cannot be read (it is empty): get caphuman.ckpt from CapHuman's page on Hugging Face, and put it into "
-        "models/capface again")
+        "capface/caphuman.ckpt cannot be read (it is empty): get caphuman.ckpt from CapHuman's page on Hugging Face, and put it "
+        "into models/capface again")
 
 
 @pytest.mark.parametrize(("cuda", "apple", "words"), [

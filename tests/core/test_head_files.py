@@ -1,6 +1,7 @@
 """Head models and weight files: what does not fit together is refused by name, what is read is exactly what was written."""
 from __future__ import annotations
 
+import io
 import pickle
 from dataclasses import fields, replace
 
@@ -11,6 +12,7 @@ import torch
 from caphuman_core.check import InputError
 from caphuman_core.files import weights
 from caphuman_core.files.catalogue import CATALOGUE, advice, by_key, known_checksum, plain
+from caphuman_core.files.shared_file import read_shared, whole_number
 from caphuman_core.head.model.flame_files import find_flame_files, load_flame, read_obj
 from caphuman_core.head.model.head_model import HeadModel, from_tensors, load_builtin, load_file
 from caphuman_core.identity import storage as identities
@@ -246,3 +248,129 @@ def test_names_of_downloads():
     facenet = by_key("facenet").download
     assert facenet.saved_as == "facenet_20180402_114759_vggface2.pth"
 
+
+
+# --- weight files, at their limits
+
+def test_headers_are_bounded_before_they_are_parsed(monkeypatch):
+    def header(content):
+        return weights._read_header(io.BytesIO(content))
+    two = b'{"a": 1, "b": 2}'
+    whole = len(two).to_bytes(8, "little") + two
+    assert header(whole + b"rest") == {"a": 1, "b": 2}
+    for content, words in ((whole[:-1] + b"", "Expecting|not whole|delimiter"), (bytes(8), "a header of 0 bytes"),
+                           ((2).to_bytes(8, "little") + b"[]", "not whole, or names too many"),
+                           (((16 << 20) + 1).to_bytes(8, "little") + b"{}", f"a header of {(16 << 20) + 1} bytes"),
+                           ((9).to_bytes(8, "little") + b"{}", "not whole, or names too many")):
+        with pytest.raises(ValueError, match=words):
+            header(content)
+    monkeypatch.setattr(weights, "MOST_TENSORS", 2)
+    assert len(header(whole)) == 2
+    monkeypatch.setattr(weights, "MOST_TENSORS", 1)
+    with pytest.raises(ValueError, match="too many tensors"):
+        header(whole)
+    monkeypatch.setattr(weights, "MOST_TENSORS", 2)
+    monkeypatch.setattr(weights, "MOST_HEADER", len(two))
+    assert len(header(whole)) == 2
+
+
+@pytest.mark.parametrize("most", [0, 1 << 20])
+def test_a_mapped_file_and_one_in_memory_give_the_same(tmp_path, monkeypatch, most):
+    monkeypatch.setattr(weights, "MOST_IN_MEMORY", most)
+    wanted = {"a": torch.arange(6.0).view(2, 3), "b": torch.zeros(0), "c": torch.tensor(True)}
+    weights.write_safetensors(tmp_path / "x.sft", wanted, {"k": "v"})
+    read = weights.read_state_dict(tmp_path / "x.sft", "model")
+    assert set(read) == set(wanted)
+    assert all(torch.equal(read[name], wanted[name]) for name in wanted)
+    assert list(weights.read_state_dict(tmp_path / "x.sft", "model", lambda key: key == "c")) == ["c"]
+
+
+def test_a_file_is_written_into_folders_that_are_made_for_it_and_over_an_older_one(tmp_path):
+    path = tmp_path / "one" / "two" / "x.safetensors"
+    for number in (1.0, 2.0):
+        weights.write_safetensors(path, {"b": torch.full((3,), number), "a": torch.zeros(2, 2).T}, {"z": "1", "a": "\u00e4"})
+        assert weights.read_state_dict(path, "model")["b"].tolist() == [number] * 3
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    assert length % 8 == 0
+    assert data[8:8 + length].rstrip().decode() == (
+        '{"__metadata__":{"a":"\u00e4","z":"1"},"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},'
+        '"b":{"dtype":"F32","shape":[3],"data_offsets":[16,28]}}')
+    assert [one.name for one in path.parent.iterdir()] == ["x.safetensors"]
+
+
+@pytest.mark.parametrize("metadata", [b'{"__metadata__": 5}', b'{"__metadata__": {"a": 5}}', b'{"__metadata__": ["a"]}'])
+def test_metadata_are_texts_by_names(tmp_path, metadata):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(len(metadata).to_bytes(8, "little") + metadata)
+    with pytest.raises(InputError,
+                       match=r"model file 'x.safetensors' must be a complete .safetensors file, but got metadata that are no "
+                                         r"texts: download or save it again"):
+        weights.read_metadata(path, "model")
+    path.write_bytes((2).to_bytes(8, "little") + b"{}")
+    assert weights.read_metadata(path, "model") == {}
+
+
+def test_what_could_not_be_read_is_told_with_its_size_in_a_line(tmp_path, monkeypatch):
+    path = tmp_path / "x.pt"
+    path.write_bytes(b"abcde")
+    for error, reason in ((ValueError("first\nsecond"), "first"), (KeyError(), "KeyError"), (MemoryError("m"), "m"),
+                          (ValueError("a" * 170), "a" * 160)):
+        def fail(*_, error=error):
+            raise error
+        monkeypatch.setattr(weights, "read_torch", fail)
+        with pytest.raises(InputError,
+                           match=rf"complete, plain weight file, but got 5 bytes that could not be read \({reason}\): download"):
+            weights.read_state_dict(path, "model")
+
+
+def test_long_lists_of_keys_are_cut_after_six():
+    assert weights._some(list("abcdef")) == "a, b, c, d, e, f"
+    assert weights._some(list("abcdefg")) == "a, b, c, d, e, f and 1 more"
+
+
+# --- shared files
+
+def shared(tmp_path, tensors, info=None, **more):
+    path = tmp_path / "a.head.safetensors"
+    weights.write_safetensors(path, tensors, {"format": "f/1", **(info or {})})
+    return read_shared(path, "head file 'a'", "f/1", "CapHuman Save Head", more.pop("most", 1 << 20), frozenset({"x", "present"}),
+                       frozenset({"y"}))
+
+
+def test_a_shared_file_holds_what_is_needed_and_nothing_strange(tmp_path):
+    sound = {"x": torch.ones(2).half(), "present": torch.tensor([True])}
+    read, info = shared(tmp_path, {**sound, "y": torch.zeros(1)}, {"more": "1"})
+    assert (read["x"].dtype, read["present"].dtype, info["more"]) == (torch.float32, torch.bool, "1")
+    fix = ": choose a file made by CapHuman Save Head."
+    for tensors, info, words in (
+            ({"present": sound["present"]}, {}, "must hold present, x, but got no x"),
+            ({**sound, "z" * 90: torch.zeros(1)}, {}, f"must hold nothing else, but got '{'z' * 80}' in it"),
+            (sound, {"format": "g" * 90}, f"must be of format f/1, but got '{'g' * 79}"),
+            ({**sound, "present": torch.ones(1)}, {}, "must hold present as true or false, but got torch.float32"),
+            ({**sound, "x": torch.ones(1, dtype=torch.int64)}, {}, "must hold x as floating-point numbers, but got torch.int64"),
+            ({**sound, "y": torch.tensor([float("nan")])}, {}, "must hold finite numbers up to 1,000,000, but got others in y")):
+        with pytest.raises(InputError) as error:
+            shared(tmp_path, tensors, info)
+        assert str(error.value) == f"head file 'a' {words}{fix}"
+
+
+def test_a_shared_file_has_a_size(tmp_path):
+    sound = {"x": torch.ones(2), "present": torch.tensor([True])}
+    shared(tmp_path, sound)
+    size = (tmp_path / "a.head.safetensors").stat().st_size
+    assert shared(tmp_path, sound, most=size)
+    with pytest.raises(InputError, match=f"must be a file of at most 0 MB, but got {size} bytes"):
+        shared(tmp_path, sound, most=size - 1)
+    for path in (tmp_path / "gone", tmp_path / "empty"):
+        (tmp_path / "empty").write_bytes(b"")
+        with pytest.raises(InputError, match="must be a file of at most 3 MB, but got no such file or an empty one"):
+            read_shared(path, "head file 'a'", "f/1", "CapHuman Save Head", 3 << 20, frozenset())
+
+
+@pytest.mark.parametrize(("text", "number"), [("1", 1), ("512", 512), ("513", None), ("0", None), ("-1", None), ("", None), (None,
+                                                                                                                             None),
+                                              ("1.5", None), ("\u0662", None), ("000000001", 1), ("0000000001", None), (" 1",
+                                                                                                                        None)])
+def test_whole_numbers_of_metadata_are_plain_digits(text, number):
+    assert whole_number(text, 512) == number

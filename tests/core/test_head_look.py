@@ -421,7 +421,8 @@ def test_hair_is_painted_where_it_is_nearest_with_a_sheen_across_its_strands(mod
 
 
 def test_places_of_a_triangle_do_not_jump_where_they_begin_again() -> None:
-    places = torch.tensor([[[0.95, 0.1], [0.05, 0.2], [0.9, 0.3]], [[0.2, 0.1], [0.7, 0.2], [0.3, 0.3]], [[0.1, 0.0], [0.7, 0.0], [0.2, 0.0]]])
+    places = torch.tensor([[[0.95, 0.1], [0.05, 0.2], [0.9, 0.3]], [[0.2, 0.1], [0.7, 0.2], [0.3, 0.3]], [[0.1, 0.0], [0.7, 0.0],
+                                                                                                          [0.2, 0.0]]])
     found = portraits._unwrapped(places)
     torch.testing.assert_close(found[..., 1], places[..., 1])
     torch.testing.assert_close(found[..., 0], torch.tensor([[0.95, 1.05, 0.9], [0.2, 0.7, 0.3], [1.1, 0.7, 1.2]]))

@@ -157,7 +157,8 @@ def run(program, budget=None, names=(), persistent=None):
 
 
 @pytest.mark.parametrize(("program", "made"), [
-    (b"N2\x86.", (None, None)), (b"K\x05(0.", 5), (b"K\x05K\x060.", 5), (b"K\x05(K\x01K\x021.", 5), (b"(K\x01\x91.", frozenset({1})),
+    (b"N2\x86.", (None, None)), (b"K\x05(0.", 5), (b"K\x05K\x060.", 5), (b"K\x05(K\x01K\x021.", 5), (b"(K\x01\x91.",
+                                                                                                     frozenset({1})),
     (b"\x8f(K\x01K\x02\x90.", {1, 2}), (b"](K\x01K\x02e.", [1, 2]), (b"]K\x01a.", [1]), (b"}K\x01K\x02s.", {1: 2}),
     (b"}(K\x01K\x02K\x03K\x04u.", {1: 2, 3: 4}), (b"(K\x01K\x02d.", {1: 2}), (b"(K\x01K\x02l.", [1, 2]), (b"(K\x01K\x02t.", (1, 2)),
     (b"K\x01\x85.", (1,)), (b"K\x01K\x02K\x03\x87.", (1, 2, 3)), (b"\x88\x89N\x87.", (True, False, None)), (b")]\x86.", ((), [])),
@@ -175,9 +176,11 @@ def test_each_opcode_does_what_pickles_mean_by_it(program, made):
     (b"K\x01(K\x02e.", "appends to what is no list"), (b"K\x01K\x02K\x03s.", "sets items of what is no dictionary"),
     (b"}(K\x01u.", "sets items of what is no dictionary"), (b"](K\x01\x90.", "adds to what is no set"),
     (b"K\x01K\x02\x93.", "a name that is no text"), (b"\x8c\x01mK\x02\x93.", "a name that is no text"),
-    (b"K\x02\x8c\x01m\x93.", "a name that is no text"), (b"K\x01)R.", "calls what is no name"), (b"cm\nf\nK\x01R.", "calls what is no name"),
+    (b"K\x02\x8c\x01m\x93.", "a name that is no text"), (b"K\x01)R.", "calls what is no name"), (b"cm\nf\nK\x01R.",
+                                                                                                 "calls what is no name"),
     (b"K\x01)\x81.", "calls what is no name"), (b"K\x01}b.", "a state to what has none"), (b"\x86.", "its stack is empty"),
-    (b"K\x01\x86.", "its stack is empty"), (b"N", "ends in the middle, or is no pickle"), (b"Np400001\n.", "memo index without end"),
+    (b"K\x01\x86.", "its stack is empty"), (b"N", "ends in the middle, or is no pickle"), (b"Np400001\n.",
+                                                                                           "memo index without end"),
     (b"Np-1\n.", "memo index without end"), (b"}]Ns.", "a key of type list"),
 ])
 def test_a_program_that_makes_no_sense_is_told_what_is_wrong_with_it(program, words):

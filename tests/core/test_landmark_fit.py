@@ -201,7 +201,8 @@ def test_the_landmark_model_poses_the_same_landmarks(model, turned):
 def test_the_first_guess_is_the_pose_of_rigid_points(model, count):
     """Of a neutral head, seen by the orthographic camera, linear least squares tell rotation, size and place exactly."""
     small = landmark_model(model)
-    head = new_head(model, 320, 240).replace(rotation_radians=torch.tensor([[0.2, -0.5, 0.3]]), camera=torch.tensor([[7.0, 0.03, -0.02]]))
+    head = new_head(model, 320, 240).replace(rotation_radians=torch.tensor([[0.2, -0.5, 0.3]]), camera=torch.tensor([[7.0, 0.03,
+                                                                                                                      -0.02]]))
     points = camera.to_picture(head, pose(head, model).landmarks3d)[0, :, :2]
     points = points if count == 68 else five_from_68(points)
     layout = landmark_fit._Layout(12, 1, 8)
@@ -237,7 +238,8 @@ def test_the_contour_is_the_first_17_points_and_no_other(model, turned, monkeypa
     monkeypatch.setattr(landmark_fit, "CONTOUR_WEIGHT", 0.0)
     points = points_of(turned, model)
     face = face_of(points)                                       # the crop goes by the points: here always by these
-    monkeypatch.setattr(landmark_fit, "_crop", lambda points, face, crop=landmark_fit._crop(points, face): crop)
+    crop = landmark_fit._crop(points, face)
+    monkeypatch.setattr(landmark_fit, "_crop", lambda points, face: crop)
 
     def fitted(index):
         off = points.clone()

@@ -317,7 +317,8 @@ def test_a_pickle_file_has_128_megabytes_at_most(tmp_path):
     with path.open("wb") as file:
         file.truncate((128 << 20) + 1)
     for read in (pickles.read_pickle, pickles.read_object_npy):
-        with pytest.raises(InputError, match=r"head model file 'generic_model.pkl' must have at most 128 MB, but got 128 MB: use the"):
+        with pytest.raises(InputError,
+                           match=r"head model file 'generic_model.pkl' must have at most 128 MB, but got 128 MB: use the"):
             read(path, "head model")
 
 
@@ -371,7 +372,8 @@ def test_lists_in_arrays_and_depth_are_counted():
     assert turned.value.tolist() == [[0, 2], [1, 3]]
     assert pickles._from_buffer(Budget(), b"\0\1\2\3", "u1", (2, 2), "C").value.tolist() == [[0, 1], [2, 3]]
     assert pickles._from_buffer(Budget(), b"\0\1\2\3", "u1", (2, 2), "F").value.tolist() == [[0, 2], [1, 3]]
-    assert pickles._plain([1, [2]], 0, budget := Budget(items=4)) == [1, [2]]
+    budget = Budget(items=4)
+    assert pickles._plain([1, [2]], 0, budget) == [1, [2]]
     assert budget.items == 0, "one for each thing that is looked at"
     with pytest.raises(TooMuch):
         pickles._plain([1, [2]], 0, Budget(items=3))
@@ -387,7 +389,8 @@ def test_an_error_is_told_by_the_first_120_letters_of_its_first_line():
 @pytest.mark.parametrize(("offset", "size", "stride", "words"), [
     (0, [2], (1,), "without a shape"), (0, (2,), [1], "without a shape"), (0, (2,), (1, 1), "without a shape"),
     (-1, (2,), (1,), "negative shape"), (0, (-2,), (1,), "negative shape"), (1, (2,), (-1,), "negative shape"),
-    (0, (2.0,), (1,), "negative shape"), (3, (2,), (1,), "2 numbers on a storage of 4"), (0, (5,), (0,), "5 numbers on a storage of 4"),
+    (0, (2.0,), (1,), "negative shape"), (3, (2,), (1,), "2 numbers on a storage of 4"), (0, (5,), (0,),
+                                                                                          "5 numbers on a storage of 4"),
     (0, (2,), (4,), "2 numbers on a storage of 4")])
 def test_a_view_of_a_storage_in_a_pickle_stays_inside_it(offset, size, stride, words):
     storage = Storage(np.arange(4.0))

@@ -118,7 +118,8 @@ def test_a_tile_that_wraps_round_is_no_frame_for_another_on_either_axis():
 
 @pytest.mark.parametrize(("spoil", "got"), [
     (lambda map_: map_[:, :2], r"shape \[1, 2, 24, 24\]"), (lambda map_: map_[0], r"shape \[3, 24, 24\]"),
-    (lambda map_: map_.transpose(-1, -2), "a hint that was turned, or mixed"), (lambda map_: map_ * float("nan"), "turned, or mixed"),
+    (lambda map_: map_.transpose(-1, -2), "a hint that was turned, or mixed"), (lambda map_: map_ * float("nan"),
+                                                                                "turned, or mixed"),
     (lambda map_: map_.flip(-1), "mirrored, bent or drawn over"), (lambda map_: map_.flip(-2), "mirrored, bent or drawn over"),
     (lambda map_: map_ * 0, "mirrored, bent or drawn over"), (lambda map_: map_ ** 2, "mirrored, bent or drawn over")])
 def test_a_spoilt_map_is_told_how(spoil, got):
