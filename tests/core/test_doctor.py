@@ -339,7 +339,8 @@ def test_a_file_is_there_or_is_told_with_what_it_is_for_where_to_get_it_and_its_
     capface = by_key("capface")
     assert doctor._entry_lines(capface, found, {}, False) == [
         "[ ] CapFace: missing, needed (puts the person and the head into the picture)",
-        "      get caphuman.ckpt from CapHuman's page on Hugging Face (https://huggingface.co/VamosC/CapHuman/resolve/main/caphuman.ckpt)",
+        "      get caphuman.ckpt from CapHuman's page on Hugging Face "
+        "(https://huggingface.co/VamosC/CapHuman/resolve/main/caphuman.ckpt)",
         f"      licence: its owners', non-commercial; put it into {Path('models', 'capface')}"]
     assert doctor._source(by_key("mtcnn")) == (
         "pip install --no-deps facenet-pytorch with ComfyUI's own Python, or get pnet.pt, rnet.pt, onet.pt from facenet-pytorch's "
@@ -412,8 +413,8 @@ def test_sizes_are_in_megabytes_below_a_gigabyte(tmp_path, size, words):
 def test_one_line_for_the_log_says_how_many_are_there_and_what_is_next(tmp_path, packages):
     assert doctor.summary(filled(tmp_path, "sd15", "capface", "facenet")) == (
         "CapHuman: 3 of 5 needed model files found; next: get clip_vision_vit_l_14.safetensors from openai/clip-vit-large-patch14 "
-        "on Hugging Face, or any copy ComfyUI loads; a full caphuman.ckpt carries it too (CapHuman Load CLIP Vision), and put it into "
-        "models/clip_vision (the node CapHuman Doctor tells more)")
+        "on Hugging Face, or any copy ComfyUI loads; a full caphuman.ckpt carries it too (CapHuman Load CLIP Vision), and put it "
+        "into models/clip_vision (the node CapHuman Doctor tells more)")
 
 
 def test_all_three_networks_of_mtcnn_are_needed(tmp_path, packages):
