@@ -62,7 +62,8 @@ def pack(tmp_path):
              "def called(u, v):\n    return u - v\n\n\ndef forgotten(u):\n    return u + 1\n",
              "tests/core/conftest.py": "import sys, pathlib\nsys.path.insert(0, str(pathlib.Path(__file__).parents[2]))\n",
              "tests/core/test_sums.py": "from caphuman_core import sums\n\n\ndef test_values():\n"
-             "    assert sums.tested(3, 1) == 2\n    sums.called(3, 1)\n"}
+             "    assert sums.tested(3, 1) == 2\n    sums.called(3, 1)\n\n\n"
+             "def test_elsewhere(monkeypatch, tmp_path):\n    monkeypatch.chdir(tmp_path)\n    assert sums.tested(1, 1) == 0\n"}
     for name, text in files.items():
         (tmp_path / "pack" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "pack" / name).write_text(text)
