@@ -234,7 +234,8 @@ def _recorded(file: str, target: Path) -> int:
     root = Path.cwd().resolve()                                  # a test may change to another folder
     recorder, start = _Recorder(root), time.monotonic()
     code = _pytest(file, recorder)
-    loaded = {name: _below(root, module.__file__) for name, module in sys.modules.items() if name.startswith(CORE) and module.__file__}
+    loaded = {name: _below(root, module.__file__) for name, module in sys.modules.items()
+              if name.startswith(CORE) and module.__file__}
     seen = {"seconds": time.monotonic() - start, "loaded": sorted(loaded.values()),
             "direct": sorted({loaded[name] for name in recorder.named if name in loaded}),
             "calls": {function: sorted(tests, key=recorder.seconds.__getitem__) for function, tests in recorder.calls.items()}}
