@@ -403,10 +403,8 @@ def test_a_pooled_drawing_has_half_the_size_and_soft_edges():
     assert small.landmarks[0, 0].tolist() == [1.5, 1.5]
 
 
-@pytest.mark.parametrize(("width", "height", "longest", "size"), [(100, 50, 200, (100, 50)), (400, 100, 200, (200, 50)), (100, 400,
-                                                                                                                          200, (50,
-                                                                                                                                200)),
-                                                                  (1000, 1, 10, (10, 1)), (1, 1000, 10, (1, 10))])
+@pytest.mark.parametrize(("width", "height", "longest", "size"), [
+    (100, 50, 200, (100, 50)), (400, 100, 200, (200, 50)), (100, 400, 200, (50, 200)), (1000, 1, 10, (10, 1)), (1, 1000, 10, (1, 10))])
 def test_previews_are_reduced_and_never_enlarged(head, width, height, longest, size):
     assert previews.reduced_size(head.replace(width=width, height=height), longest) == size
 
