@@ -18,7 +18,7 @@ from caphuman_core.head.light import directional
 from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
 from caphuman_core.points import NOSE_TIP
-from caphuman_core.render import maps, raster
+from caphuman_core.render import glb, maps, raster
 from caphuman_core.render import overlay as overlays
 from caphuman_core.render import preview as previews
 from caphuman_core.render.dots import SMALL_DOT, draw_dots
@@ -148,6 +148,41 @@ def test_a_glb_holds_the_mesh_its_normals_and_its_texture(model, head):
     assert scene["accessors"][0]["min"] == mesh.verts[0].amin(0).tolist()
     picture = np.asarray(Image.open(io.BytesIO(views[scene["images"][0]["bufferView"]])))
     assert np.abs(picture / 255 - mesh.texture[0].numpy()).max() <= 0.5 / 255 + 1e-6
+
+
+def test_a_glb_says_what_each_part_is(model, head):
+    """The numbers of the glTF 2.0 specification."""
+    mesh = textured_mesh(Head.stack([head, head.replace(texture=head.texture + 2)]), model)
+    content = to_glb(mesh, 1)
+    length, = struct.unpack_from("<I", content, 12)
+    scene, binary = json.loads(content[20:20 + length]), content[28 + length:]
+    count, corners = mesh.verts.shape[1], mesh.faces.numel()
+    assert scene["accessors"] == [
+        {"bufferView": 0, "componentType": 5126, "count": count, "type": "VEC3", "min": mesh.verts[1].amin(0).tolist(),
+         "max": mesh.verts[1].amax(0).tolist()},
+        {"bufferView": 1, "componentType": 5126, "count": count, "type": "VEC3"},
+        {"bufferView": 2, "componentType": 5126, "count": count, "type": "VEC2"},
+        {"bufferView": 3, "componentType": 5125, "count": corners, "type": "SCALAR"}]
+    assert [view.get("target") for view in scene["bufferViews"]] == [34962, 34962, 34962, 34963, None]
+    assert [view["byteLength"] for view in scene["bufferViews"]][:4] == [count * 12, count * 12, count * 8, corners * 4]
+    assert all(view["byteOffset"] % 4 == 0 and view["buffer"] == 0 for view in scene["bufferViews"])
+    assert scene["buffers"] == [{"byteLength": len(binary)}]
+    assert len(binary) % 4 == 0
+    assert scene["meshes"] == [{"primitives": [{"attributes": {"POSITION": 0, "NORMAL": 1, "TEXCOORD_0": 2}, "indices": 3,
+                                                "material": 0,
+                                                "mode": 4}]}]
+    assert scene["materials"] == [{"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}, "metallicFactor": 0.0,
+                                                            "roughnessFactor": 0.7},
+                                   "doubleSided": True}]
+    assert (scene["asset"]["version"], scene["scene"], scene["scenes"], scene["nodes"]) == (
+        "2.0", 0, [{"nodes": [0]}], [{"mesh": 0, "name": "head"}])
+    assert scene["textures"] == [{"source": 0, "sampler": 0}]
+    assert scene["images"] == [{"bufferView": 4, "mimeType": "image/png"}]
+    assert scene["samplers"] == [{"magFilter": 9729, "minFilter": 9729, "wrapS": 33071, "wrapT": 33071}]
+    view = scene["bufferViews"][4]
+    picture = np.asarray(Image.open(io.BytesIO(binary[view["byteOffset"]:view["byteOffset"] + view["byteLength"]])))
+    assert np.abs(picture / 255 - mesh.texture[1].numpy()).max() <= 0.5 / 255 + 1e-6
+    assert [glb._padded(size) for size in (0, 1, 4, 5)] == [0, 4, 4, 8]
 
 
 # --- dots
@@ -404,7 +439,8 @@ def test_a_pooled_drawing_has_half_the_size_and_soft_edges():
 
 
 @pytest.mark.parametrize(("width", "height", "longest", "size"), [
-    (100, 50, 200, (100, 50)), (400, 100, 200, (200, 50)), (100, 400, 200, (50, 200)), (1000, 1, 10, (10, 1)), (1, 1000, 10, (1, 10))])
+    (100, 50, 200, (100, 50)), (400, 100, 200, (200, 50)), (100, 400, 200, (50, 200)),
+    (1000, 1, 10, (10, 1)), (1, 1000, 10, (1, 10))])
 def test_previews_are_reduced_and_never_enlarged(head, width, height, longest, size):
     assert previews.reduced_size(head.replace(width=width, height=height), longest) == size
 
