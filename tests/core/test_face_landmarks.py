@@ -167,6 +167,10 @@ def test_in_a_mirrored_photo_the_68_of_478_are_their_twins(mediapipe):
         back = mirrored.points478 * torch.tensor([-1.0, 1.0]) + torch.tensor([float(picture.shape[2]), 0.0])
         apart += ((face.points68[:, None] - back) / (face.points5[1] - face.points5[0]).norm()).square().sum(2)
     assert apart.argmin(1).tolist() == [landmarks.MEDIAPIPE_68[twin] for twin in MIRROR]
+    down = face.points68[[27, 28, 29, 30, 33, 51, 62, 66, 57, 8], 1]                     # nose, lips and chin, on the middle line
+    assert bool((down.diff() > 0).all())
+    steps = down[:4].diff()
+    assert float(steps.max()) < 2 * float(steps.min()), "the nose's points lie evenly"
 
 
 def test_a_face_of_478_points_has_their_box_their_68_and_their_five():

@@ -371,6 +371,10 @@ def test_both_windings_edges_and_the_nearest_of_equals(model):
     rows, columns = seen.pixel // 4, seen.pixel % 4
     assert sorted(zip(rows.tolist(), columns.tolist(), strict=True)) == [(r, c) for r in range(4) for c in range(4) if r != c]
     assert all((face == 0) == (column > row) for face, row, column in zip(seen.face.tolist(), rows, columns, strict=True))
+    plain, weights, depth = raster.rasterize_plain(verts[0], torch.tensor([[0, 1, 2], [0, 3, 2]]), 4, 4)
+    assert plain.tolist() == [[-1 if r == c else int(r > c) for c in range(4)] for r in range(4)]
+    assert weights[0, 0].tolist() == [-1, -1, -1]
+    assert float(depth[0, 0]) == float("inf")
     twice = rasterize(verts, torch.tensor([[1, 2, 0], [0, 1, 2]]), 4, 4)
     assert set(twice.face.tolist()) == {0}
     near = verts.clone()
