@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -243,3 +244,19 @@ def test_a_landmarker_s_bundle_is_the_chosen_one_or_one_that_says_so_by_its_name
                          (("../one/a.task", [second]), "but got '../one/a.task'")):
         with pytest.raises(InputError, match=rf"backend mediapipe needs a face landmarker bundle \(.task\), {words}"):
             backend._bundle(given[1], given[0])
+
+
+def test_mediapipe_is_asked_for_twenty_faces_their_scores_and_matrices(tmp_path):
+    def made(create):
+        vision = SimpleNamespace(FaceLandmarkerOptions=dict, FaceLandmarker=SimpleNamespace(create_from_options=create))
+        return SimpleNamespace(tasks=SimpleNamespace(BaseOptions=dict, vision=vision))
+    (tmp_path / "a.task").write_bytes(b"abc")
+    assert backend._open(made(lambda options: options), tmp_path / "a.task") == {
+        "base_options": {"model_asset_buffer": b"abc"}, "num_faces": 20, "min_face_detection_confidence": 0.3,
+        "min_face_presence_confidence": 0.3, "output_face_blendshapes": True, "output_facial_transformation_matrixes": True}
+
+    def broken(options):
+        raise RuntimeError("\n  first line\nsecond")
+    with pytest.raises(InputError,
+                       match=r"mediapipe bundle 'a.task' must be a face landmarker, but got first line: put face_landmarker.task"):
+        backend._open(made(broken), tmp_path / "a.task")

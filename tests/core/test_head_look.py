@@ -500,3 +500,20 @@ def test_a_mesh_with_hair_keeps_strands_off_the_face_s_texture(model: HeadModel)
     columns = haired.texture.shape[2]
     place = torch.tensor([[(10 + 0.5) / columns, (40 + 0.5) / 64]])
     torch.testing.assert_close(haired.texture[0, rows + 40, 10], strand_colour(cap, (0.2, 0.4, 0.8), place)[0].clamp(0, 1))
+
+
+@pytest.mark.parametrize(("width", "height", "finer"), [(2000, 2000, 2), (2001, 2000, 1), (4096, 10, 2), (4097, 10, 1), (10, 4097,
+                                                                                                                         1)])
+def test_portraits_are_drawn_finer_as_far_as_memory_goes(model: HeadModel, monkeypatch: pytest.MonkeyPatch, width: int, height: int,
+                                                         finer: int) -> None:
+    """Sixteen million samples, and no side beyond 8192."""
+    asked, seen = [], []
+
+    def drawn(head: Head, *_: object) -> Tensor:
+        asked.append((head.width, head.height))
+        return torch.zeros(1).expand(4, head.height, head.width)
+    monkeypatch.setattr(portraits, "_drawn", drawn)
+    both = Head.stack([head_of(model), head_of(model)]).replace(present=torch.tensor([True, False]))
+    assert portrait(both, model, width, height, step=seen.append).cover.shape == (2, height, width)
+    assert asked == [(width * finer, height * finer)]
+    assert seen == [1, 2]

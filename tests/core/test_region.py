@@ -117,7 +117,8 @@ def test_a_mask_of_another_size_is_scaled_along_each_side():
     assert of_mask(mask, 20, 10) == Region(15, 2, 1, 3)
     assert around(-1.5, -0.2, 2.0, 3.01) == Region(-2, -1, 4, 5)
     for refused, words in (
-            (lambda: around(0.0, 0.0, 5.0, float("inf")), "region must have a width and a height, but got 0.0, 0.0, 5.0, inf: choose a"),
+            (lambda: around(0.0, 0.0, 5.0, float("inf")),
+             "region must have a width and a height, but got 0.0, 0.0, 5.0, inf: choose"),
             (lambda: around(5.0, 0.0, 5.0, 9.0), "but got 5.0, 0.0, 5.0, 9.0"), (lambda: around(0.0, 9.0, 5.0, 9.0), "region must"),
             (lambda: of_mask(mask * 0, 8, 8), r"mask must select some pixels, but got shape \[1, 10, 40\], none above 0.5: paint")):
         with pytest.raises(InputError, match=words):

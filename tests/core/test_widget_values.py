@@ -6,6 +6,7 @@ import torch
 
 from caphuman_core.capface.spec import SPEC, TOKENS, Spec
 from caphuman_core.check import InputError
+from caphuman_core.flow import Head
 from caphuman_core.head.edit.edit import Edit, edit_head, neck_after, turned_by
 from caphuman_core.head.edit.recipes import EXPRESSIONS
 from caphuman_core.head.edit.relight import Others, relight
@@ -16,6 +17,7 @@ from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
 from caphuman_core.head.pivot import pivot, scale_of
 from caphuman_core.head.rotations import matrix_from_axis_angle
+from caphuman_core.pixels import bytes_of, eight_bit, image_of, photo_of, tensor_of
 from caphuman_core.points import LEFT_EYE, RIGHT_EYE
 from caphuman_core.render.maps import pose
 
@@ -201,3 +203,45 @@ def test_nothing_added_leaves_every_bit_of_the_pose(model, head):
     assert turned_by(rotation, (0.0, 0.0, 1.0), "add").shape == (2, 3)
     assert torch.equal(neck_after(torch.tensor([0.8, 0.1]), 0.5, "add"), torch.tensor([1.0, 0.6]))
     assert torch.equal(neck_after(torch.tensor([0.8, 0.1]), 0.5, "set"), torch.tensor([0.5, 0.5]))
+
+
+def test_the_host_s_network_is_made_to_these_sizes():
+    assert Spec(width=320, levels=(1, 2, 4, 4), blocks=2, heads=8, context=768, latent_channels=4,
+                        hint_widths=(16, 16, 32, 32, 96, 96, 256)) == SPEC
+    assert SPEC.network() == {
+        "image_size": 32, "in_channels": 4, "model_channels": 320, "hint_channels": 9, "num_res_blocks": 2, "channel_mult": (1, 2,
+                                                                                                                             4, 4),
+        "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0], "transformer_depth_middle": 1, "num_heads": 8, "num_head_channels": -1,
+        "context_dim": 768, "use_spatial_transformer": True, "use_linear_in_transformer": False, "legacy": False}
+    assert Spec(levels=(1, 2), blocks=3).network()["transformer_depth"] == [1, 1, 1, 0, 0, 0]
+    assert Spec(levels=(1, 2), blocks=3, width=10).key_width == 3 * 10 + 20
+
+
+# --- heads in batches
+
+def test_heads_of_a_batch_are_counted_from_either_end(head):
+    batch = Head.stack([head, head.replace(neck_share=torch.tensor([0.5])), head.replace(neck_share=torch.tensor([0.7]))])
+    assert len(batch) == 3
+    assert [batch[place].neck_share.tolist() for place in (0, 2, -1, -3)] == [[0.0], pytest.approx([0.7]), pytest.approx([0.7]),
+                                                                              [0.0]]
+    for place in (3, -4):
+        with pytest.raises(IndexError):
+            batch[place]
+    assert batch.expand(3) is batch
+    assert head.expand(2).gaze_radians.shape == (2, 2, 2)
+    assert len(head) == 1, "what came in is as it was"
+    assert set(batch.stored()) - set(head.stored()) == {"neck_share"}
+
+
+# --- 8-bit pixels
+
+def test_pictures_become_bytes_and_back():
+    picture = torch.tensor([[-0.5, 0.0, 0.5 / 255, 1.5 / 255, 2.5 / 255, 1.0, 7.0]]).expand(3, 1, 7)
+    assert eight_bit(picture)[0, 0].tolist() == [0, 0, 0, 2, 2, 255, 255], "halves go to the even number"
+    whole = torch.arange(24, dtype=torch.uint8).view(3, 2, 4)
+    assert eight_bit(whole) is whole
+    made = bytes_of(whole)
+    assert (made.shape, made[1, 3].tolist(), made.flags["C_CONTIGUOUS"]) == ((2, 4, 3), [7, 15, 23], True)
+    assert image_of(whole).getpixel((3, 1)) == (7, 15, 23)
+    assert torch.equal(tensor_of(made), whole.float())
+    assert torch.equal(photo_of(image_of(whole)), whole.float() / 255)
