@@ -9,6 +9,7 @@ import torch
 from caphuman_core.check import InputError
 from caphuman_core.flow import Face, Faces
 from caphuman_core.head import camera
+from caphuman_core.head.edit.expressions import pose_of_scores
 from caphuman_core.head.fit import landmark_fit
 from caphuman_core.head.fit.landmark_fit import fit_faces, predicted_points68
 from caphuman_core.head.model.head_model import load_builtin
@@ -275,3 +276,17 @@ def test_least_squares_end_in_the_smallest_sum_of_squares():
     assert float(off(held).norm()) < float(off(torch.tensor([1.5, 0.5])).norm())
     best = torch.tensor([float(wanted[0]), float(wanted[1])])
     assert float(off(landmark_fit._levenberg_marquardt(off, best, lambda line: line + 9)).norm()) <= float(off(best).norm())
+
+
+def test_scores_tell_the_expression_where_actions_have_names_or_points_are_few(model, turned):
+    """68 points of a model without names tell more than scores that are solved for; five points tell nothing of a smile."""
+    nameless = replace(model, expression_basis=model.expression_basis[:2], expression_names=(), fingerprint="nameless")
+    points, scores = points_of(turned, model), {"mouthSmileLeft": 0.6, "jawOpen": 0.5}
+    five = five_from_68(points)
+    for fitted_to, given, told in ((model, points, True), (model, five, True), (nameless, five, True), (nameless, points, False)):
+        face = face_of(given, expression_scores=scores)
+        head = fit_faces(Faces(((face,),), 320, 240), fitted_to)
+        assert (abs(float(head.jaw_radians[0, 0]) - 0.18) < 1e-6) == told
+    code, _ = pose_of_scores(nameless, scores)
+    few = fit_faces(Faces(((face_of(five, expression_scores=scores),),), 320, 240), nameless)
+    torch.testing.assert_close(few.expression[0], code)

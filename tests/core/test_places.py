@@ -191,3 +191,11 @@ def test_enlarging_takes_the_pixels_beyond_the_part_s_edges():
     part = seen(picture, (4, 8), tile(0.25, 0.75, 0.25, 0.75))          # rows 1..3, columns 2..6, twice as large
     torch.testing.assert_close(part[0, 0, :, 0], torch.tensor([7.5, 12.5, 17.5, 22.5]) + 1.75)
     torch.testing.assert_close(part[0, 0, 0], 7.5 + torch.arange(8.0) / 2 + 1.75)
+
+
+def test_a_stretch_stays_in_the_frame_though_its_pixels_are_off_by_a_little():
+    shares = (torch.arange(20) + 0.5) / 20
+    for off, ends in ((0.004, (0.004, 1.0)), (-0.004, (0.0, 0.996)), (0.0, (0.0, 1.0))):
+        stretch = places._straight(shares + off, 1 / 20)
+        assert (stretch.start, stretch.stop, stretch.pixels) == pytest.approx((*ends, 20), abs=1e-6)
+        assert 0 <= stretch.start < stretch.stop <= 1
