@@ -110,16 +110,16 @@ class Frontend:
 
     def load(self) -> None:
         """Open the frontend with this page's settings and wait until it can be used."""
-        self._settle()
+        self._settle({})
         self.page.goto(self.url, wait_until="domcontentloaded")
         self.wait_ready()
         if not {**SETTINGS, **self.settings}["Comfy.TutorialCompleted"]:
             self.page.locator("[role=dialog]").first.wait_for()
             self.close_dialogs()
 
-    def _settle(self) -> None:
+    def _settle(self, known: dict[str, Any]) -> None:
         """Settings of the server's one user: what another page has asked for is put right before this one loads (again)."""
-        self.post("/api/settings", {**SETTINGS, "Comfy.VueNodes.Enabled": self.vue, **self.settings})
+        self.post("/api/settings", {**SETTINGS, "Comfy.VueNodes.Enabled": self.vue, **self.settings, **known})
 
     def clear(self) -> bool:
         """Make the page as good as new for the next test; whether that was possible."""
@@ -129,7 +129,7 @@ class Frontend:
 
     def resume(self) -> None:
         """A page that was cleared begins a test: what was said in the meantime is not of that test."""
-        self._settle()
+        self._settle({"Comfy.TutorialCompleted": True})     # reloaded, it opens no dialog again
         self.complaints.clear()
         self._forgiven = list(HARMLESS)
 
