@@ -403,3 +403,19 @@ def test_a_view_of_a_storage_in_a_pickle_stays_inside_it(offset, size, stride, w
     assert storage.view(Budget(), 0, (4,), (0,)).tolist() == [0] * 4
     with pytest.raises(TooMuch):
         storage.view(budget, 0, (2,), (1,))
+
+
+def boxed(inner):
+    array = np.empty(1, dtype=object)
+    array[0] = inner
+    return array
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: (inner,), lambda inner: {"a": inner}, boxed])
+def test_nesting_has_an_end_in_every_kind_of_container(wrap):
+    value = 1
+    for _ in range(50):
+        value = wrap(value)
+    pickles._plain(value, 0, Budget())
+    with pytest.raises(ValueError, match="nested too deeply"):
+        pickles._plain(wrap(value), 0, Budget())

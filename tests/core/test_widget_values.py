@@ -1,6 +1,8 @@
 """From widget values to a head: neutral ones change nothing, each name reaches its own number, colours are red, green, blue."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -245,3 +247,17 @@ def test_pictures_become_bytes_and_back():
     assert image_of(whole).getpixel((3, 1)) == (7, 15, 23)
     assert torch.equal(tensor_of(made), whole.float())
     assert torch.equal(photo_of(image_of(whole)), whole.float() / 255)
+
+
+def test_as_many_numbers_as_the_model_has_directions_can_be_raised(model, head):
+    ten = tuple(0.1 * place for place in range(1, 11))
+    raised = edit_head(head, model, Edit(shape=ten, texture=ten))
+    torch.testing.assert_close(raised.identity[0, :10] - head.identity[0, :10], torch.tensor(ten))
+    torch.testing.assert_close(raised.texture[0, :10] - head.texture[0, :10], torch.tensor(ten))
+    few = replace(model, identity_basis=model.identity_basis[:4], texture_basis=model.texture_basis[:2])
+    small = new_head(few, 96, 80)
+    assert edit_head(small, few, Edit(shape=ten[:4], texture=ten[:2])).identity.shape == (1, 4)
+    with pytest.raises(InputError, match=r"shape_5 must be 0 for a head model with 4 shape directions, but got 0.5: set it back"):
+        edit_head(small, few, Edit(shape=ten[:5]))
+    with pytest.raises(InputError, match=r"texture_3 must be 0 for a head model with 2 texture directions, but got 0.3"):
+        edit_head(small, few, Edit(texture=ten[:3]))
