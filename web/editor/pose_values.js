@@ -53,6 +53,7 @@ export const FIELDS = Object.freeze({
   neck_share: number(0, 1, 0.01),
   ...Object.fromEntries([...SHAPE, ...TEXTURE].map((name) => [name, number(-4, 4, 0.05)])),
   ...Object.fromEntries(APPENDED.map((name) => [name, amount()])),
+  hair: { kind: "choice", options: ["bald", "short", "curly", "long"], start: "bald" },
 });
 
 const THOUSANDTH = 1000;         // the widgets round to 0.001
