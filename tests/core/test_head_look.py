@@ -277,6 +277,7 @@ def test_previews_have_smooth_edges_and_hints_hard_ones(model: HeadModel) -> Non
     apart = (one.colour - drawn.shaded.clamp(0, 1)).abs().mean(1)[inner]
     assert float(apart.median()) < 0.02, "the same head"
     torch.testing.assert_close(preview(head, model, 160), one.colour)
+    assert not torch.equal(preview(head, model, 160, hair="long"), one.colour)
     white = preview(head, model, 160, torch.ones(1, 3, 160, 160))
     torch.testing.assert_close(white[:, :, 0, 0], torch.ones(1, 3))
     laid = overlay(torch.ones(1, 3, SIDE, SIDE), head, model)

@@ -3,6 +3,8 @@
 const COLOUR = [0.17, 0.11, 0.075].map((channel) => channel * 255);      // albedo, in levels
 const STRANDS = 210 * 6.28318;       // around the head, as an angle
 const SHEEN = 0.1;
+const STEPS = 4096;                  // of the sine's table, a power of two
+const SINES = Float32Array.from({ length: STEPS + 1 }, (_, k) => Math.sin(k / STEPS * 2 * Math.PI));
 const cache = new WeakMap();         // faces of the head -> WeakMap: cap -> faces of both
 
 /** Triangles of a head and, after them, of its hair. mesh, cap: see head_client.js */
@@ -48,10 +50,16 @@ export function strandsOf(verts, first, { along }) {
   return out;
 }
 
+/** The sine of an angle; Math.sin takes most of a redraw. */
+function sine(angle) {
+  const at = angle * (STEPS / (2 * Math.PI)), whole = Math.floor(at), k = whole & (STEPS - 1);
+  return SINES[k] + (SINES[k + 1] - SINES[k]) * (at - whole);
+}
+
 /** Albedo, in levels, at a place of the cap -> three numbers from out[at] on: strands of different tone, darker at the roots. */
 export function tint(around, down, out, at) {
-  const bent = around * STRANDS + 5 * Math.sin(down * 9 + around * 40);
-  const streak = 0.5 + 0.22 * Math.sin(bent) + 0.16 * Math.sin(bent * 2.63 + 1.3) + 0.1 * Math.sin(bent * 0.37 + 4 * down);
+  const bent = around * STRANDS + 5 * sine(down * 9 + around * 40);
+  const streak = 0.5 + 0.22 * sine(bent) + 0.16 * sine(bent * 2.63 + 1.3) + 0.1 * sine(bent * 0.37 + 4 * down);
   const tone = (0.62 + 0.62 * streak) * (0.72 + 0.28 * Math.min(1, Math.max(0, down * 4)));
   for (let c = 0; c < 3; c++) out[at + c] = COLOUR[c] * tone;
 }

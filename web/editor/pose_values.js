@@ -124,6 +124,12 @@ export function turnsTo(wanted, own) {
   return Object.fromEntries(TURN.map((name, i) => [name, bounded(name, rounded(wanted[i] - own[i]))]));
 }
 
+/** What a small picture shows of a person beside what it is about: who it is, and how they look and hold the neck. */
+const PERSONAL = [...SHAPE, ...TEXTURE, ...GAZE, "neck_share", "hair", "mode"];
+
+/** Those of the values that are of the person. */
+export const personal = (values) => Object.fromEntries(PERSONAL.map((name) => [name, values[name]]));
+
 /** Whether two sets of values are the same, name by name of the first. */
 export function same(a, b) {
   return Object.keys(a).every((name) => a[name] === b[name]);
