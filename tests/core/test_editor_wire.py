@@ -138,7 +138,8 @@ def test_the_mesh_is_the_models(model):
 
 def test_hair_hangs_where_the_portrait_has_it(editor, model, head):
     """What the browser makes of a cap and of the skull's turn: the vertices that `posed_hair` has, before the head's rotation."""
-    assert opened(editor_wire.mesh_message(model))[0]["hair_styles"] == (["short", "curly", "long"] if model.name == "built-in" else [])
+    styles = opened(editor_wire.mesh_message(model))[0]["hair_styles"]
+    assert styles == (["short", "curly", "long"] if model.name == "built-in" else [])
     turned = asked(head, turn=[30.0, 5.0, -10.0], neck=0.4, shape=[0.5, -1.0])
     told, verts = vertices(editor, turned)
     if model.name != "built-in":

@@ -60,7 +60,8 @@ def head_json(head: Head, model_name: str) -> dict[str, Any]:
 def mesh_message(model: HeadModel) -> bytes:
     """Topology: uvs float32 [N, 2] (v up), gloss float32 [V], faces and uv_faces [F, 3], uint16 or uint32 as `index_bytes` says.
 
-    hair_styles: those of HAIR_STYLES that `hair_message` answers. shape_names, texture_names: one for each of the first DIRECTIONS that the model has, "" where it has no name.
+    hair_styles: those of HAIR_STYLES that `hair_message` answers.
+    shape_names, texture_names: one for each of the first DIRECTIONS that the model has, "" where it has no name.
     """
     wide = max(model.template.shape[0], model.uvs.shape[0]) > 65536
     kind = "<u4" if wide else "<u2"
@@ -68,7 +69,8 @@ def mesh_message(model: HeadModel) -> bytes:
               "triangles": model.faces.shape[0], "index_bytes": 4 if wide else 2,
               "shape_names": _first_names(model.identity_names, len(model.identity_basis)),
               "texture_names": _first_names(model.texture_names, len(model.texture_basis)), "hair_styles": styles_of(model)}
-    return _message(header, model.uvs.numpy().astype("<f4"), model.gloss.numpy().astype("<f4"), model.faces.numpy().astype(kind), model.uv_faces.numpy().astype(kind))
+    floats = (value.numpy().astype("<f4") for value in (model.uvs, model.gloss))
+    return _message(header, *floats, model.faces.numpy().astype(kind), model.uv_faces.numpy().astype(kind))
 
 
 def _first_names(names: tuple[str, ...], count: int) -> list[str]:
@@ -83,8 +85,8 @@ def hair_message(model: HeadModel, style: str) -> bytes:
         fail("hair", f"must be one of {', '.join(styles_of(model)) or 'none'} on the head model '{model.name}'", repr(style)[:40],
              "choose bald, or the built-in head")
     wide = len(model.template) > 65536
-    header = {"fingerprint": model.fingerprint, "vertices": len(cap.offset), "triangles": len(cap.faces), "hung": cap.anchors.shape[1],
-              "index_bytes": 4 if wide else 2}
+    header = {"fingerprint": model.fingerprint, "vertices": len(cap.offset), "triangles": len(cap.faces),
+              "hung": cap.anchors.shape[1], "index_bytes": 4 if wide else 2}
     return _message(header, *(value.numpy().astype("<f4") for value in (cap.offset, cap.place, cap.weights)),
                     *(value.numpy().astype("<u4" if wide else "<u2") for value in (cap.anchors, cap.faces, cap.along)))
 
