@@ -69,8 +69,8 @@ def main() -> None:
             shown = head_pictures.draw(page, model, head, VALUES, {"smile": 1.0}, SIDE, SIDE, REPEATS, style)
             node = timed(lambda hair=style: sampled(head, model, hair))
             page_ms = shown["milliseconds"]
-            rows.append((f"redraw in the page, {style}", f"{page_ms:.1f} ms, {shown['triangles']} triangles at {SIDE} px; "
-                         f"the node's renderer {node:.1f} ms ({node / page_ms:.1f} times)"))
+            rows.append((f"redraw in the page, {style}", f"{page_ms:.1f} ms (fastest {shown['fastest']:.1f}), {shown['triangles']} "
+                         f"triangles at {SIDE} px; the node's renderer {node:.1f} ms ({node / page_ms:.1f} times)"))
         running.close()
     rows += [("vertices message, idle", f"{idle:.1f} ms, {len(message)} bytes"),
              ("vertices message beside a busy processor", f"{busy:.1f} ms ({busy / idle:.1f} times idle)")]
