@@ -352,7 +352,8 @@ READ_AS = {
     "wide_mouth": {"mouthStretch"}, "sneer": {"noseSneer", "mouthUpperUp"}, "cheek_puff": {"cheekPuff"}, "surprise": {"jawOpen"},
     "anger": {"browDown"}, "sadness": {"browInnerUp", "mouthFrown"}, "disgust": {"noseSneer", "mouthUpperUp"},
     "fear": {"browInnerUp", "eyeWide"}, "grin": {"mouthSmile", "mouthUpperUp"},
-    "laugh": {"mouthSmile", "jawOpen"}, "tongue_out": {"jawOpen"}, "smile_left": {"mouthSmileLeft"}, "smile_right": {"mouthSmileRight"},
+    "laugh": {"mouthSmile", "jawOpen"}, "tongue_out": {"jawOpen"},
+    "smile_left": {"mouthSmileLeft"}, "smile_right": {"mouthSmileRight"},
     "brow_left": {"browOuterUpLeft"}, "brow_right": {"browOuterUpRight"},
 }
 # Of 26: fewer than 3 of 20. MediaPipe's cheekPuff never answers, on photos neither; an open mouth it may call a lowered lip.
