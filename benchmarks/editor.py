@@ -1,8 +1,9 @@
-"""The head editor's speed: a redraw in the browser, and a change of expression on the server, idle and with a busy processor.
+"""The head editor's speed: a redraw in the browser, bald and with each cut of hair, and a change of expression on
+the server, idle and with a busy processor.
 
     python dev.py benchmark editor
 
-Baselines, side by side: the redraw against the node's own renderer (torch) for the same head and size; vertices against
+Baselines, side by side: the redraw against the node's own renderer (torch) for the same head, hair and size; vertices against
 themselves beside a thread that keeps the processor busy, as a running prompt does. It needs a Chromium.
 """
 from __future__ import annotations
@@ -17,7 +18,8 @@ import torch
 from caphuman_core.head.edit import editor_wire
 from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
-from caphuman_core.render.maps import render
+from caphuman_core.head.options import HAIR_STYLES
+from caphuman_core.render.portrait import sampled
 from tools.devkit import browser
 
 SIDE, REPEATS = 256, 60
@@ -59,16 +61,19 @@ def main() -> None:
     busy = timed(lambda: editor_wire.vertices_message(editor, request))
     stop.set()
     busy_thread.join()
-    node = timed(lambda: render(head, model, SIDE, SIDE))
+    rows = []
     with sync_playwright() as play:
         running = play.chromium.launch(executable_path=str(browser.ready()), args=["--no-sandbox", "--disable-gpu"])
-        shown = head_pictures.draw(head_pictures.open_bench(running.new_context()), model, head, VALUES,
-                                   {"smile": 1.0}, SIDE, SIDE, REPEATS)
+        page = head_pictures.open_bench(running.new_context())
+        for style in HAIR_STYLES:
+            shown = head_pictures.draw(page, model, head, VALUES, {"smile": 1.0}, SIDE, SIDE, REPEATS, style)
+            node = timed(lambda hair=style: sampled(head, model, hair))
+            page_ms = shown["milliseconds"]
+            rows.append((f"redraw in the page, {style}", f"{page_ms:.1f} ms (fastest {shown['fastest']:.1f}), {shown['triangles']} "
+                         f"triangles at {SIDE} px; the node's renderer {node:.1f} ms ({node / page_ms:.1f} times)"))
         running.close()
-    rows = (("redraw in the page", f"{shown['milliseconds']:.1f} ms, {shown['triangles']} triangles at {SIDE} px"),
-            ("the node's renderer, same head and size", f"{node:.1f} ms ({node / shown['milliseconds']:.1f} times the redraw)"),
-            ("vertices message, idle", f"{idle:.1f} ms, {len(message)} bytes"),
-            ("vertices message beside a busy processor", f"{busy:.1f} ms ({busy / idle:.1f} times idle)"))
+    rows += [("vertices message, idle", f"{idle:.1f} ms, {len(message)} bytes"),
+             ("vertices message beside a busy processor", f"{busy:.1f} ms ({busy / idle:.1f} times idle)")]
     for name, value in rows:
         sys.stdout.write(f"{name}: {value}\n")
 

@@ -11,7 +11,7 @@ from comfy_api.v0_0_2 import io
 from ..caphuman_core.check import require_image
 from ..caphuman_core.head.edit.recipes import APPENDED, EXPRESSIONS
 from ..caphuman_core.head.edit.widget_values import SHAPE, TEXTURE
-from ..caphuman_core.head.options import EDIT_MODES
+from ..caphuman_core.head.options import EDIT_MODES, HAIR_STYLES
 from . import host, wires
 
 CATEGORY = "CapHuman/head"
@@ -117,6 +117,9 @@ class EditHead(io.ComfyNode):
                         "as a person turns, 0: head and bust turn as one. The face itself stays as it is.", optional=True),
                 *_shape_sliders(),
                 *_expression_sliders(APPENDED, True),
+                io.Combo.Input("hair", options=list(HAIR_STYLES), default=HAIR_STYLES[0], optional=True,
+                               tooltip="Hair of the editor's view and of the preview, on the built-in head, to recognise whom you "
+                                       "pose. The head itself and CapFace's hint stay bald, as it was trained."),
             ],
             outputs=[
                 wires.Head.Output("head", display_name="head", tooltip="The edited head."),
@@ -125,7 +128,7 @@ class EditHead(io.ComfyNode):
             ])
 
     @classmethod
-    def execute(cls, head, head_model, photo=None, **values) -> io.NodeOutput:
+    def execute(cls, head, head_model, photo=None, hair=HAIR_STYLES[0], **values) -> io.NodeOutput:
         from ..caphuman_core.head.edit.editor_wire import head_json
         from ..caphuman_core.head.edit.widget_values import edited
         from ..caphuman_core.render.maps import require_same_model
@@ -136,7 +139,7 @@ class EditHead(io.ComfyNode):
         made = edited(head, head_model, values)
         shown = {**head_json(head, head_model.name), "photo": None if photo is None else _shown_photo(photo, head)}
         seen = preview(made, head_model, PREVIEW_SIDE, None if photo is None else host.rgb01(photo),
-                       host.progress_callback(len(made)))
+                       host.progress_callback(len(made)), hair)
         return io.NodeOutput(made, host.to_image(seen), ui={"caphuman_editor": [shown]})
 
 

@@ -2,6 +2,7 @@
 
 POST /caphuman/editor/new_head  {model, width, height}            -> HEAD as JSON
 GET  /caphuman/editor/mesh?model=NAME                             -> mesh (editor_wire.mesh_message), cacheable
+GET  /caphuman/editor/hair?model=NAME&style=STYLE                 -> cap of hair (editor_wire.hair_message), cacheable
 POST /caphuman/editor/texture   {model, texture}                  -> texture (editor_wire.texture_message)
 POST /caphuman/editor/amounts   {model, expression}                -> named amounts like it, as JSON
 POST /caphuman/editor/vertices  {model, identity, expression, ...} -> vertices (editor_wire.vertices_message)
@@ -146,7 +147,16 @@ def new_head(model: Any, request: dict[str, Any]) -> dict[str, Any]:
 def mesh(model: Any) -> tuple[str, bytes]:
     """A mark of the message, which also changes with the pack's version, and the message: a model's mesh."""
     from ..caphuman_core.head.edit.editor_wire import mesh_message
-    message = mesh_message(model.model)
+    return _marked(mesh_message(model.model))
+
+
+def hair(model: Any, style: str) -> tuple[str, bytes]:
+    """The same of a cap of hair."""
+    from ..caphuman_core.head.edit.editor_wire import hair_message
+    return _marked(hair_message(model.model, style))
+
+
+def _marked(message: bytes) -> tuple[str, bytes]:
     return hashlib.sha256(message).hexdigest(), message
 
 
@@ -197,14 +207,19 @@ def make_handlers(editor: Editor) -> dict[tuple[str, str], Callable[[web.Request
             return web.json_response(result, headers={"Cache-Control": "no-store"})
         return _explained(handle)
 
-    async def get_mesh(request: web.Request) -> web.Response:
-        mark, body = await editor.answer(request.remote or "", request.query.get("model", ""), mesh)
-        headers = {"ETag": f'"{mark}"', "Cache-Control": "no-cache"}
-        if mark in request.headers.get("If-None-Match", ""):
-            return web.Response(status=304, headers=headers)
-        return web.Response(body=body, content_type="application/octet-stream", headers=headers)
+    def kept(work: Callable[[Any, str], tuple[str, bytes]]) -> Callable[[web.Request], Any]:
+        """What the browser may keep, as long as its mark is the same."""
+        async def handle(request: web.Request) -> web.Response:
+            style = request.query.get("style", "")
+            mark, body = await editor.answer(request.remote or "", request.query.get("model", ""), lambda model: work(model, style))
+            headers = {"ETag": f'"{mark}"', "Cache-Control": "no-cache"}
+            if mark in request.headers.get("If-None-Match", ""):
+                return web.Response(status=304, headers=headers)
+            return web.Response(body=body, content_type="application/octet-stream", headers=headers)
+        return _explained(handle)
 
-    return {("POST", f"{PREFIX}/new_head"): posted(new_head), ("GET", f"{PREFIX}/mesh"): _explained(get_mesh),
+    return {("POST", f"{PREFIX}/new_head"): posted(new_head), ("GET", f"{PREFIX}/mesh"): kept(lambda model, _: mesh(model)),
+            ("GET", f"{PREFIX}/hair"): kept(hair),
             ("POST", f"{PREFIX}/texture"): posted(texture), ("POST", f"{PREFIX}/vertices"): posted(vertices),
             ("POST", f"{PREFIX}/amounts"): posted(amounts)}
 

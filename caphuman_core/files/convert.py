@@ -40,7 +40,7 @@ def _head_model(path: Path) -> Content:
     model = load_flame(find_flame_files(path, []))
     named = ("name", "fingerprint", *NAMES)
     return ({f.name: getattr(model, f.name) for f in fields(HeadModel) if f.name not in named},
-            {"format": telltale.HEAD_MODEL_FORMAT, "name": path.stem, "fingerprint": model.fingerprint,
+            {"format": telltale.HEAD_MODEL_WHOLE, "name": path.stem, "fingerprint": model.fingerprint,
              **dict.fromkeys(NAMES, json.dumps([]))})
 
 

@@ -201,7 +201,7 @@ def _strings(file: IO[bytes]) -> set[str]:
 def _network(contents: Contents, path: Path) -> Peek:
     """A network by the names of its weights; the most particular kinds first."""
     names = {name.removeprefix(telltale.CAPFACE_PREFIX) for name in contents.names}
-    if contents.metadata.get("format") == telltale.HEAD_MODEL_FORMAT:
+    if contents.metadata.get("format", "").startswith(telltale.HEAD_MODEL_FAMILY):
         return Peek(("flame", "flame_landmarks", "flame_template", "flame_texture"), "a converted head model, complete")
     if names >= telltale.CAPFACE_KEYS:
         clip = any(name.startswith(telltale.CLIP_IN_CHECKPOINT) for name in contents.names)

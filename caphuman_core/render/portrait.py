@@ -44,19 +44,19 @@ def portrait(head: Head, model: HeadModel, width: int, height: int, framing: cam
     hair: a name of HAIR_STYLES; only the built-in head has any. hair_colour: albedo, 0..1. step(i) is called after i heads.
     """
     finer = FINER if width * height * FINER ** 2 <= MOST_SAMPLES and max(width, height) * FINER <= MAX_SIDE else 1
-    cap = hair_cap(model, hair)
     pooled = torch.zeros(len(head), 4, height, width)
     for i in range(len(head)):
         if bool(head.present[i]):
             placed = camera.reframe(head[i], width * finer, height * finer, framing)
-            pooled[i] = F.avg_pool2d(_drawn(placed, model, cap, hair_colour), finer)
+            pooled[i] = F.avg_pool2d(sampled(placed, model, hair, hair_colour), finer)
         if step is not None:
             step(i + 1)
     return Portrait(pooled[:, :3], pooled[:, 3])
 
 
-def _drawn(head: Head, model: HeadModel, cap: HairCap | None, hair_colour: tuple[float, float, float]) -> Tensor:
+def sampled(head: Head, model: HeadModel, hair: str = BALD, hair_colour: tuple[float, float, float] = HAIR_COLOUR) -> Tensor:
     """One head in its own frame, one sample per pixel -> colour and cover [4, H, W]."""
+    cap = hair_cap(model, hair)
     found: list[Fragments] = []
 
     def kept(*given: Any) -> Fragments:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from editor import Editor, open_editor
+from test_editor_looks import thumbnail
 
 GAZE = ("gaze_yaw_degrees", "gaze_pitch_degrees", "gaze_convergence_degrees")
 VIEW = {"width": 1400, "height": 1100}
@@ -117,9 +118,27 @@ def test_changing_the_mode_keeps_gaze_and_neck_and_the_neck_moves_the_bust_alone
     page.screenshot("editor_neck_classic")
 
 
+def small(editor: Editor, name: str) -> np.ndarray:
+    """The small picture of an expression, [H, W, 3], when it is drawn."""
+    place = editor.part(f"expression-{name}")
+    editor.page.wait(lambda: place.get_attribute("data-pictured"))
+    return thumbnail(place)
+
+
+def seen_in_small(editor: Editor, before: np.ndarray, least: float) -> np.ndarray:
+    """The small picture of a pucker, when it differs from an earlier one by so many levels in the mean."""
+    editor.tab("expression")
+    editor.page.wait(lambda: np.abs(small(editor, "pucker") - before).mean() > least)
+    still_one = small(editor, "pucker")
+    editor.tab("shape")
+    return still_one
+
+
 def test_who_it_is_changes_by_the_page_of_shape(open_page):
     page = open_page(True, viewport=VIEW)
     editor = open_editor(page)
+    editor.tab("expression")
+    plain = small(editor, "pucker")
     editor.tab("shape")
     row = editor.part("row-shape_1")
     page.wait(lambda: "Shape 1" not in row.inner_text())                    # the built-in head's directions have names
@@ -131,7 +150,35 @@ def test_who_it_is_changes_by_the_page_of_shape(open_page):
     with editor.redrawn():
         editor.type_number("texture_1", "2")
     page.wait(lambda: np.abs(editor.pixels().astype(int) - shaped).mean() > 1)
+    older = seen_in_small(editor, plain, 3)                                 # the small pictures show whom the hand has made
+    bald = editor.pixels().astype(int)
+    editor.click("hair-long")
+    assert editor.wait_values(lambda now: now["hair"] == "long")["shape_2"] == 2.5
+    assert editor.part("hair-long").get_attribute("aria-pressed") == "true"
+    page.wait(lambda: np.abs(editor.pixels().astype(int) - bald).mean() > 8)
+    haired = seen_in_small(editor, older, 3)
+    editor.click("look-normal")                                             # as CapFace sees it: without
+    still(editor)
+    normals = editor.pixels().astype(int)
+    editor.click("hair-bald")
+    still(editor)
+    assert np.abs(editor.pixels().astype(int) - normals).max() == 0
+    editor.click("hair-long")
+    editor.click("look-shaded")
+    still(editor)
     shot(page, "shape")
+    editor.tab("expression")
+    editor.type_number("gaze_yaw_degrees", "30")
+    looking = seen_in_small(editor, haired, 0.3)
+    assert np.abs(looking - haired).mean() < 3, "the eyes alone have moved"
+    editor.tab("expression")
+    shot(page, "as_edited")
+    editor.tab("presets")
+    shot(page, "poses_as_edited")
+    editor.tab("shape")
+    editor.click("undo")
+    editor.click("undo")
+    editor.wait_values(lambda now: now["hair"] == "bald" and now["gaze_yaw_degrees"] == 0)
     offered = [k for k in range(1, 11) if editor.part(f"row-texture_{k}").is_visible()]
     assert offered == list(range(1, len(offered) + 1))
     editor.click("undo")

@@ -13,6 +13,7 @@ from caphuman_core.head.model.flame_files import FlameFiles, load_flame
 from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
 from caphuman_core.render.maps import render
+from caphuman_core.render.portrait import sampled
 from tools.stand_ins import face_synthetic
 
 STILL = dict.fromkeys(("yaw_degrees", "pitch_degrees", "roll_degrees", "x", "y", "jaw_degrees"), 0.0)
@@ -36,8 +37,14 @@ CASES = {
     "somebody else": ({"mode": "set", "yaw_degrees": -30.0, "neck_share": 0.6, "gaze_yaw_degrees": 20.0},
                       {"shape_1": 1.5, "shape_3": -1.0, "texture_1": 0.8, "texture_2": -0.5}, (256, 256)),
     "somebody else, moved": ({"x": 0.1, "y": 0.05, "roll_degrees": 20.0}, {"shape_1": 2.0, "shape_2": -2.0}, (256, 256)),
+    "short hair": ({"yaw_degrees": -30.0, "roll_degrees": 15.0, "neck_share": 0.5, "relight": True},
+                   {"shape_1": 1.0, "shape_6": 2.0}, (256, 256)),
+    "long hair from behind": ({"yaw_degrees": 150.0, "pitch_degrees": 10.0, "relight": True, "light_rim": 1.0}, {}, (200, 256)),
     "half outside": ({"x": 0.4, "y": 0.3, "scale": 2.0}, {}, (256, 256)),
 }
+
+
+HAIR = {"short hair": "short", "long hair from behind": "long"}
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +82,16 @@ def person(model, size):
 @pytest.mark.parametrize("case", CASES)
 def test_the_editor_shows_what_the_node_renders(bench, model, case):
     change, expressions, size = CASES[case]
-    values, head = {**NOTHING, **change}, person(model, size)
-    wanted = render(edited(head, model, {**values, **expressions}), model, *size)
-    shown = head_pictures.draw(bench, model, head, values, expressions, *size)
-    covered = wanted.mask[0].numpy() > 0
+    values, head, hair = {**NOTHING, **change}, person(model, size), HAIR.get(case, "bald")
+    made = edited(head, model, {**values, **expressions})
+    wanted, seen = render(made, model, *size), sampled(made, model, hair)
+    shown = head_pictures.draw(bench, model, head, values, expressions, *size, hair=hair)
+    covered = seen[3].numpy() > 0
     assert covered.sum() > 1000
     # A pixel centre within float32's rounding of a face's edge may fall on either side of it: a handful of a head's outline.
     assert (covered != (shown["shaded"][..., 3] > 0)).sum() <= 8
-    both = covered & (shown["shaded"][..., 3] > 0)
-    for name, picture in (("shaded", wanted.shaded[0]), ("normal", wanted.normal[0] * 0.5 + 0.5)):
+    for name, picture in (("shaded", seen[:3]), ("normal", wanted.normal[0] * 0.5 + 0.5)):
+        both = (covered if name == "shaded" else wanted.mask[0].numpy() > 0) & (shown[name][..., 3] > 0)
         there = picture.clamp(0, 1).permute(1, 2, 0).numpy()[both] * 255
         apart = np.abs(there - shown[name][both][:, :3])
         assert apart.mean() < 0.6, f"{name}: half a level comes from rounding to bytes"
@@ -91,7 +99,7 @@ def test_the_editor_shows_what_the_node_renders(bench, model, case):
         assert (apart.max(1) > 6).mean() < 0.004, name
     if case == "turned and moved":
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        node = (wanted.shaded[0].clamp(0, 1).permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+        node = (seen[:3].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
         pair = np.concatenate([node, shown["shaded"][..., :3]], 1)
         Image.fromarray(pair).save(SCREENSHOTS / f"node_and_editor_{model.name.split('.')[0]}.png")
 

@@ -78,7 +78,7 @@ def test_file_is_small_and_says_what_it_is(model: HeadModel) -> None:
     assert FILE.stat().st_size < 12_000_000
     with safe_open(str(FILE), framework="pt") as file:
         info = file.metadata()
-    assert info["format"] == "caphuman-head/1"
+    assert info["format"] == "caphuman-head/2"
     assert info["name"] == BUILT_IN == model.name
     assert info["licence"].startswith("CC0-1.0")
     assert "CC0" in FILE.with_suffix(".LICENSE.txt").read_text()

@@ -16,6 +16,7 @@ from caphuman_core.head.edit import editor_wire
 from caphuman_core.head.edit.edit import Edit, edit_head
 from caphuman_core.head.edit.recipes import EXPRESSIONS
 from caphuman_core.head.model.flame_files import load_flame
+from caphuman_core.head.model.hair import hair_cap, posed_hair
 from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.model.posing import pose_head
 from caphuman_core.head.model.reduced import rest_joints
@@ -127,12 +128,48 @@ def test_the_pivot_is_the_nodes_pivot(editor, model, head):
 def test_the_mesh_is_the_models(model):
     header, body = opened(editor_wire.mesh_message(model))
     uvs = np.frombuffer(body, "<f4", header["uvs"] * 2).reshape(-1, 2)
+    gloss = np.frombuffer(body, "<f4", header["vertices"], offset=uvs.nbytes)
     kind = "<u2" if header["index_bytes"] == 2 else "<u4"
-    indices = np.frombuffer(body, kind, offset=uvs.nbytes).reshape(2, -1, 3)
+    indices = np.frombuffer(body, kind, offset=uvs.nbytes + gloss.nbytes).reshape(2, -1, 3)
     assert header["fingerprint"] == model.fingerprint
+    assert np.array_equal(gloss, model.gloss.numpy())
     assert np.array_equal(uvs, model.uvs.numpy())
     assert np.array_equal(indices[0], model.faces.numpy())
     assert np.array_equal(indices[1], model.uv_faces.numpy())
+
+
+def test_hair_hangs_where_the_portrait_has_it(editor, model, head):
+    """What the browser makes of a cap and of the skull's turn: the vertices that `posed_hair` has, before the head's rotation."""
+    styles = opened(editor_wire.mesh_message(model))[0]["hair_styles"]
+    assert styles == (["short", "curly", "long"] if model.name == "built-in" else [])
+    turned = asked(head, turn=[30.0, 5.0, -10.0], neck=0.4, shape=[0.5, -1.0])
+    told, verts = vertices(editor, turned)
+    if model.name != "built-in":
+        assert told["skull"] is None
+        with pytest.raises(InputError, match="hair must be one of none on the head model 'FLAME'"):
+            editor_wire.hair_message(model, "short")
+        return
+    header, body = opened(editor_wire.hair_message(model, "curly"))
+    count, hung = header["vertices"], header["hung"]
+    sizes = {"offset": ("<f4", 3), "place": ("<f4", 2), "weights": ("<f4", hung), "anchors": ("<u2", hung)}
+    parts = {}
+    for name, (kind, width) in sizes.items():
+        parts[name] = torch.from_numpy(np.frombuffer(body, kind, count * width).reshape(count, width).astype(np.float32))
+        body = body[parts[name].numel() * int(kind[-1]):]
+    faces, along = np.frombuffer(body, "<u2", header["triangles"] * 3), np.frombuffer(body, "<u2", offset=header["triangles"] * 6)
+    cap = hair_cap(model, "curly")
+    assert np.array_equal(faces.reshape(-1, 3), cap.faces.numpy())
+    assert np.array_equal(along, cap.along.numpy())
+    torch.testing.assert_close(parts["place"], cap.place)
+    placed = (verts[parts["anchors"].long()] * parts["weights"][..., None]).sum(1) + parts["offset"] @ torch.tensor(told["skull"]).T
+    edit = Edit(yaw_degrees=30.0, pitch_degrees=5.0, roll_degrees=-10.0, neck_share=0.4, shape=(0.5, -1.0))
+    edited = edit_head(head, model, edit)
+    root, rotation = torch.tensor(told["root"]), matrix_from_axis_angle(edited.rotation_radians)[0]
+    wanted = posed_hair(cap, model, pose(edited, model).verts)[0]
+    torch.testing.assert_close((placed - root) @ rotation.T + root, wanted, atol=2e-5, rtol=0)
+    for wrong in ("bald", "mullet", "", "../short"):
+        with pytest.raises(InputError, match="hair must be one of"):
+            editor_wire.hair_message(model, wrong)
 
 
 def test_the_texture_is_the_heads(model, head):

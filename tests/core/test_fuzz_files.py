@@ -180,5 +180,5 @@ def test_textures_of_another_kind_are_named(tmp_path):
 
 def test_an_encoder_chosen_as_head_model_is_told_so(tmp_path):
     torch.save({"E_flame": {"a": torch.zeros(2)}}, tmp_path / "deca_model.tar")
-    with pytest.raises(InputError, match=r"deca_model\.tar' must be of format caphuman-head/1"):
+    with pytest.raises(InputError, match=r"deca_model\.tar' must be of format caphuman-head/1 or caphuman-head/2"):
         load_file(tmp_path / "deca_model.tar")

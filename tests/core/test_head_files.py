@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from caphuman_core.check import InputError
 from caphuman_core.files import weights
@@ -77,8 +78,32 @@ def test_a_missing_tensor_is_named(tensors):
 
 def test_a_file_of_another_format_is_refused(tmp_path):
     weights.write_safetensors(tmp_path / "a.safetensors", {"x": torch.zeros(1)}, {"format": "other"})
-    with pytest.raises(InputError, match=r"file 'a.safetensors' must be of format caphuman-head/1, but got other: convert"):
+    with pytest.raises(InputError, match=r"must be of format caphuman-head/1 or caphuman-head/2, but got other: convert"):
         load_file(tmp_path / "a.safetensors")
+
+
+def test_the_number_of_the_layout_says_whether_tensors_are_packed(tmp_path, tensors):
+    """Format 1 holds them whole, 2 may pack two of them; what is packed is never taken for whole, nor a newer one for ours."""
+    def load(held, kind):
+        save_file({name: value.contiguous() for name, value in held.items()}, tmp_path / "a.safetensors",
+                  {"format": kind, "fingerprint": "f"})
+        return load_file(tmp_path / "a.safetensors")
+    one, two = (load(tensors, kind) for kind in ("caphuman-head/1", "caphuman-head/2"))
+    scale = tensors["texture_basis"].abs().amax((1, 2, 3)).clamp(min=1e-6) / 127
+    whole = (tensors["texture_basis"] / scale[:, None, None, None]).round().to(torch.int8)
+    packed = {**tensors, "texture_basis": whole, "texture_scale": scale, "pose_basis": tensors["pose_basis"][:2],
+              "pose_rows": torch.tensor([3, 5])}
+    small = load(packed, "caphuman-head/2")
+    assert torch.equal(one.texture_basis, two.texture_basis)
+    torch.testing.assert_close(small.texture_basis, one.texture_basis, atol=float(scale.max()) * 0.51, rtol=0)
+    assert torch.equal(small.pose_basis[[3, 5]], one.pose_basis[:2])
+    assert not bool(small.pose_basis[[0, 1, 2, 4]].any())
+    with pytest.raises(InputError, match="must hold the tensors of format caphuman-head/1, but got pose_rows, texture_scale too"):
+        load(packed, "caphuman-head/1")
+    with pytest.raises(InputError, match="but got wrinkle_maps too"):
+        load({**tensors, "wrinkle_maps": scale}, "caphuman-head/2")
+    with pytest.raises(InputError, match=r"must be of format .* but got caphuman-head/3: update ComfyUI-CapHuman"):
+        load(tensors, "caphuman-head/3")
 
 
 # --- FLAME's files

@@ -188,8 +188,8 @@ def test_random_mixtures_fold_nothing_over(model: HeadModel) -> None:
         points = posed.landmarks3d
         lids += [points[:, [37, 38, 43, 44], 1] - points[:, [41, 40, 47, 46], 1]]
         lips += [points[:, [61, 62, 63], 1] - points[:, [67, 66, 65], 1]]
-    assert flips <= 3                                            # of 1.2 million: at the nostrils
-    assert float(torch.cat(lids).min()) > -0.0006
+    assert flips <= 1                                            # of 1.2 million: beside the inner corner of a closing eye
+    assert float(torch.cat(lids).min()) > 0
     assert float(torch.cat(lips).min()) > -0.0015                # pressed lips lie a little over each other
 
 
@@ -279,6 +279,7 @@ def test_previews_have_smooth_edges_and_hints_hard_ones(model: HeadModel) -> Non
     apart = (one.colour - drawn.shaded.clamp(0, 1)).abs().mean(1)[inner]
     assert float(apart.median()) < 0.02, "the same head"
     torch.testing.assert_close(preview(head, model, 160), one.colour)
+    assert not torch.equal(preview(head, model, 160, hair="long"), one.colour)
     white = preview(head, model, 160, torch.ones(1, 3, 160, 160))
     torch.testing.assert_close(white[:, :, 0, 0], torch.ones(1, 3))
     laid = overlay(torch.ones(1, 3, SIDE, SIDE), head, model)
@@ -345,7 +346,7 @@ def test_meshes_carry_hair_and_its_colour(model: HeadModel) -> None:
 
 # --- an independent reader
 
-# Named expression -> what MediaPipe's scores (ARKit names without side) must show as one of the two strongest changes.
+# Named expression -> what MediaPipe's scores (ARKit names, without side where both may answer) must show as the strongest change.
 READ_AS = {
     "smile": {"mouthSmile"}, "frown": {"mouthFrown"}, "brows_up": {"browOuterUp", "browInnerUp"}, "brows_down": {"browDown"},
     "blink_left": {"eyeBlinkLeft"}, "blink_right": {"eyeBlinkRight"}, "squint": {"eyeSquint"}, "mouth_open": {"jawOpen"},
@@ -353,14 +354,16 @@ READ_AS = {
     "wide_mouth": {"mouthStretch"}, "sneer": {"noseSneer", "mouthUpperUp"}, "cheek_puff": {"cheekPuff"}, "surprise": {"jawOpen"},
     "anger": {"browDown"}, "sadness": {"browInnerUp", "mouthFrown"}, "disgust": {"noseSneer", "mouthUpperUp"},
     "fear": {"browInnerUp", "eyeWide"}, "grin": {"mouthSmile", "mouthUpperUp"},
-    "laugh": {"mouthSmile", "jawOpen"}, "tongue_out": {"jawOpen"}, "smile_left": {"mouthSmile"}, "smile_right": {"mouthSmile"},
-    "brow_left": {"browOuterUp"}, "brow_right": {"browOuterUp"},
+    "laugh": {"mouthSmile", "jawOpen"}, "tongue_out": {"jawOpen"},
+    "smile_left": {"mouthSmileLeft"}, "smile_right": {"mouthSmileRight"},
+    "brow_left": {"browOuterUpLeft"}, "brow_right": {"browOuterUpRight"},
 }
-MISREAD = 3                  # of 26: MediaPipe's cheekPuff never answers, on photos neither
+# Of 26: fewer than 3 of 20. MediaPipe's cheekPuff never answers, on photos neither; an open mouth it may call a lowered lip.
+MISREAD = 3
 
 
-def test_an_independent_reader_reads_the_named_expressions(model: HeadModel) -> None:
-    """One person here; the maker of the page was judged with three."""
+@pytest.mark.parametrize("person", PEOPLE)
+def test_an_independent_reader_reads_the_named_expressions(model: HeadModel, person: dict[str, float]) -> None:
     from caphuman_core.face.detection import detect
     from caphuman_core.face.detectors.index import make_detector
     from tools.stand_ins.people import package
@@ -368,15 +371,15 @@ def test_an_independent_reader_reads_the_named_expressions(model: HeadModel) -> 
     assert set(READ_AS) == set(EXPRESSIONS)
 
     def scores(named: dict[str, float]) -> dict[str, float]:
-        picture = portrait(head_of(model, named, zoom=1.5), model, SIDE, SIDE).over(0.93)
+        picture = portrait(head_of(model, named, zoom=1.5, person=person), model, SIDE, SIDE).over(0.93)
         return dict(detect(detector, picture, max_faces=1).per_image[0][0].expression_scores or {})
 
     still = scores({})
     wrong = {}
     for name, wanted in READ_AS.items():
         now = scores({name: 1.0})
-        first = sorted(still, key=lambda action: still[action] - now.get(action, 0.0))[:2]
-        if not wanted & ({action.removesuffix("Left").removesuffix("Right") for action in first} | set(first)):
+        first = max(still, key=lambda action: now.get(action, 0.0) - still[action])
+        if not wanted & {first, first.removesuffix("Left").removesuffix("Right")}:
             wrong[name] = first
     assert len(wrong) <= MISREAD, wrong
 

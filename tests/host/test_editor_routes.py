@@ -54,6 +54,12 @@ def test_a_new_head_its_mesh_texture_and_vertices(routes, talk):
         known = {"If-None-Match": mesh.headers["ETag"]}
         again = await client.get(path(routes, "mesh"), params={"model": "built-in"}, headers=known)
         assert again.status == 304
+        hair = await client.get(path(routes, "hair"), params={"model": "built-in", "style": "short"})
+        assert (hair.status, len(await hair.read()) > 100_000) == (200, True)
+        assert hair.headers["ETag"] != mesh.headers["ETag"]
+        for style in ("bald", "mullet", ""):
+            refused = await client.get(path(routes, "hair"), params={"model": "built-in", "style": style})
+            assert (refused.status, "hair must be one of" in (await refused.json())["error"]) == (400, True)
         status, texture = await post(client, path(routes, "texture"), {"model": "built-in", "texture": head["texture"]})
         assert (status, len(texture) > 256 * 256 * 3) == (200, True)
         status, vertices = await post(client, path(routes, "vertices"), {**head, "expressions": {"smile": 1.0}})
@@ -286,6 +292,16 @@ def test_relight_does_what_relight_head_does(pack, host, call):
                    colour="#ff8800")
     assert torch.equal(lit.result[0].light, wanted.light)
     assert not torch.equal(plain.result[0].light, wanted.light)
+
+
+def test_hair_is_in_the_preview_and_not_in_the_head(pack, host):
+    bald, long = edited(pack, host), edited(pack, host, hair="long")
+    assert not torch.equal(bald.result[1], long.result[1])
+    assert torch.equal(bald.result[1], edited(pack, host, hair="bald").result[1])
+    for name, value in vars(bald.result[0]).items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, getattr(long.result[0], name)), name
+    assert bald.ui["caphuman_editor"] == long.ui["caphuman_editor"]
 
 
 def test_the_photo_is_behind_the_preview_and_changes_no_head(pack, host):

@@ -71,7 +71,7 @@ def write(tensors: dict[str, np.ndarray], actions: list[str], path: Path) -> Non
     import torch
     from safetensors.numpy import save_file
 
-    from caphuman_core.files.telltale import HEAD_MODEL_FORMAT
+    from caphuman_core.files.telltale import HEAD_MODEL_PACKED
     from caphuman_core.files.weights import fingerprint
     from caphuman_core.head.model.head_model import BUILT_IN
     stored = {}
@@ -86,7 +86,7 @@ def write(tensors: dict[str, np.ndarray], actions: list[str], path: Path) -> Non
     names = {"expression_names": json.dumps(actions), "identity_names": json.dumps(identity.NAMES),
              "texture_names": json.dumps(skin.NAMES)}
     mark = fingerprint({name: torch.from_numpy(array) for name, array in stored.items()})
-    save_file(stored, str(path), {"format": HEAD_MODEL_FORMAT, "name": BUILT_IN, "licence": LICENCE, "fingerprint": mark,
+    save_file(stored, str(path), {"format": HEAD_MODEL_PACKED, "name": BUILT_IN, "licence": LICENCE, "fingerprint": mark,
                                   "replaces": json.dumps(EARLIER), **names})
 
 

@@ -30,8 +30,8 @@ export class ExpressionPage {
     for (const name of EXPRESSIONS) this.#tiles[name].setAttribute("aria-pressed", values[name] !== 0);
   }
 
-  /** Draws the pictures for a HEAD. */
-  picture(head) {
-    return this.#thumbnails.show(head);
+  /** Draws the pictures for a HEAD with the editor's values. */
+  picture(head, values) {
+    return this.#thumbnails.show(head, values);
   }
 }

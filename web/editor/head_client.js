@@ -1,12 +1,12 @@
 /** What the view asks of the server. Meshes and textures are shared by all editors; of vertices the newest request wins. */
 import { api } from "../../../scripts/api.js";
 import { neckOf } from "./head_math.js";
-import { EXPRESSIONS, GAZE, SHAPE, TEXTURE, TURN } from "./pose_values.js";
+import { EXPRESSIONS, FIELDS, GAZE, SHAPE, TEXTURE, TURN } from "./pose_values.js";
 
 const PREFIX = "/caphuman/editor";
 const KEPT = 8;                      // meshes and textures remembered
 const FIRST_PAUSE = 250, LONGEST_PAUSE = 8000;       // milliseconds before a failed request is sent again
-const meshes = new Map(), textures = new Map();      // key -> promise
+const meshes = new Map(), textures = new Map(), caps = new Map();        // key -> promise
 
 /** A message of editor_wire.py: its JSON header, and a reader for the arrays behind it. */
 function opened(buffer) {
@@ -54,14 +54,28 @@ function remembered(map, key, make) {
   return promise;
 }
 
-/** { fingerprint, faces, uvFaces, uvs, vertices, names: { shape, texture } } of a HEAD's model. */
+const INDEX = { 2: Uint16Array, 4: Uint32Array };
+
+/** { fingerprint, faces, uvFaces, uvs, gloss, vertices, styles, names: { shape, texture } } of a HEAD's model; styles: of its hair. */
 export function meshOf(head) {
   return remembered(meshes, `${head.model} ${head.fingerprint}`, async () => {
     const { header, next } = await asked(`/mesh?${new URLSearchParams({ model: head.model })}`);
-    const Index = header.index_bytes === 4 ? Uint32Array : Uint16Array;
-    const uvs = next(Float32Array, header.uvs * 2), faces = next(Index, header.triangles * 3), uvFaces = next(Index, header.triangles * 3);
+    const Index = INDEX[header.index_bytes], uvs = next(Float32Array, header.uvs * 2), gloss = next(Float32Array, header.vertices);
+    const faces = next(Index, header.triangles * 3), uvFaces = next(Index, header.triangles * 3);
     const names = { shape: header.shape_names, texture: header.texture_names };
-    return { fingerprint: header.fingerprint, vertices: header.vertices, faces, uvFaces, uvs, names };
+    return { fingerprint: header.fingerprint, vertices: header.vertices, faces, uvFaces, uvs, gloss, styles: header.hair_styles, names };
+  });
+}
+
+/** A cap of hair as caphuman_core/head/model/hair.py has it, for a HEAD's model; null for none, and where the model has no such. */
+export async function hairOf(head, style) {
+  if (style === FIELDS.hair.start || !(await meshOf(head)).styles.includes(style)) return null;
+  return remembered(caps, `${head.model} ${head.fingerprint} ${style}`, async () => {
+    const { header, next } = await asked(`/hair?${new URLSearchParams({ model: head.model, style })}`);
+    const Index = INDEX[header.index_bytes], { vertices, triangles, hung, fingerprint } = header;
+    const offset = next(Float32Array, vertices * 3), place = next(Float32Array, vertices * 2), weights = next(Float32Array, vertices * hung);
+    const anchors = next(Index, vertices * hung), faces = next(Index, triangles * 3), along = next(Index, vertices);
+    return { fingerprint, vertices, hung, offset, place, weights, anchors, faces, along };
   });
 }
 

@@ -146,6 +146,13 @@ export function directional(azimuth, elevation, intensity, ambient, colour) {
   });
 }
 
+/** Where most of a light [9][3] comes from, a unit vector, and its strength by the mean of its colours, as portrait.main_light. */
+export function directionOf(light) {
+  const first = [1, 2, 3].map((k) => (light[k][0] + light[k][1] + light[k][2]) / 3 * CONSTANTS[1]);
+  const strength = Math.hypot(...first), size = Math.max(strength, 1e-6);
+  return { towards: first.map((value) => value / size), strength };
+}
+
 /** Light [9][3] turned by a rotation: a surface that turns along keeps its shading. */
 export function turnedLight(light, turn) {
   const out = light.map(() => [0, 0, 0]), back = transpose(turn);

@@ -2,7 +2,7 @@
 import { Backdrop } from "./backdrop.js";
 import { HOME, seen } from "./camera.js";
 import { around, suits, whole } from "./close_up.js";
-import { meshOf, NewestSource, shapeOf, textureCode, textureOf, verticesRequest } from "./head_client.js";
+import { hairOf, meshOf, NewestSource, shapeOf, textureCode, textureOf, verticesRequest } from "./head_client.js";
 import { placement } from "./head_math.js";
 import { paint, subject } from "./painter.js";
 import { measured, paintSize, screenSize } from "./sharpness.js";
@@ -33,7 +33,8 @@ export class HeadView {
   #mesh = null;
   #texture = null;
   #shape = null;
-  #subject = null;                   // of painter.js, made of the four above
+  #worn = null;                      // hair: { of, style, cap, busy }, cap null for none, of the fingerprint of its model
+  #subject = null;                   // of painter.js, made of the five above
   #asked = null;                     // what the last draw was asked for
   #shown = "";                       // what the canvas shows, in full quality
   #frame = 0;
@@ -77,6 +78,7 @@ export class HeadView {
       this.#shapes.want(verticesRequest(this.#head, values));
       const { model, fingerprint } = this.#head;
       this.#textures.want({ model, fingerprint, texture: textureCode(this.#head, values) });
+      this.#dress(this.#head, values.hair);
     }
     if (moves) this.#quickly();
     else this.#paint(held);
@@ -89,7 +91,7 @@ export class HeadView {
     this.#shapes.dispose();
     this.#textures.dispose();
     this.#backdrop.dispose();
-    this.#asked = this.#head = this.#subject = this.#shape = null;
+    this.#asked = this.#head = this.#subject = this.#shape = this.#worn = null;
   }
 
   async #load(head) {
@@ -105,6 +107,20 @@ export class HeadView {
       if (!error.status || error.status === 429) setTimeout(() => head === this.#head && this.#load(head), 2000);
     }
     this.onChange();
+    this.#later();
+  }
+
+  /** Gets the hair of a style; until it has come the head stays as it was. A server that does not answer is asked again with the next drawing. */
+  async #dress(head, style) {
+    const had = this.#worn?.of === head.fingerprint ? this.#worn : null;
+    if (had?.style === style) return;
+    const worn = { of: head.fingerprint, style, cap: had?.cap ?? null, busy: true };
+    this.#worn = worn;
+    const cap = await hairOf(head, style).catch(() => undefined);
+    if (worn !== this.#worn) return;
+    if (cap === undefined) worn.style = "";
+    else Object.assign(worn, { cap, busy: false });
+    this.#subject = null;
     this.#later();
   }
 
@@ -146,13 +162,24 @@ export class HeadView {
     if (!mesh || !shape || !head || !this.#texture || !this.#asked) return false;
     if (shape.fingerprint !== mesh.fingerprint || shape.vertices !== mesh.vertices) return false;
     if (!this.#subject) this.#shown = "";
-    this.#subject ??= subject(head, mesh, this.#texture, shape);
+    this.#subject ??= subject(head, mesh, this.#texture, shape, this.#hair());
     return true;
+  }
+
+  /** Whether everything that was asked for last has come. */
+  #current() {
+    return this.#shapes.current && this.#textures.current && !this.#worn?.busy;
+  }
+
+  /** The cap that the head wears, if it is one of the model that is shown. */
+  #hair() {
+    const cap = this.#worn?.cap;
+    return cap?.fingerprint === this.#mesh.fingerprint && this.#shape.skull ? cap : null;
   }
 
   #paint(quick) {
     if (!this.#ready()) return;
-    this.#canvas.setAttribute("aria-busy", String(!(this.#shapes.current && this.#textures.current)));
+    this.#canvas.setAttribute("aria-busy", String(!this.#current()));
     const { values } = this.#asked;
     this.place = placement(this.#head, this.#shape, values);
     this.#choosePart();
@@ -205,7 +232,7 @@ export class HeadView {
 
   #tell(drawMs, painted) {
     measured(drawMs, painted);
-    Object.assign(this.stats, { drawMs, triangles: this.#mesh.faces.length / 3, width: painted[0], height: painted[1] });
+    Object.assign(this.stats, { drawMs, triangles: this.#subject.faces.length / 3, width: painted[0], height: painted[1] });
     this.#canvas.dataset.drawn = Number(this.#canvas.dataset.drawn ?? 0) + 1;
     this.#canvas.dataset.painted = painted.join("x");
     this.#canvas.dataset.drawMs = drawMs.toFixed(2);

@@ -40,8 +40,8 @@ export class LightPage {
     for (const [name, tile] of Object.entries(this.#tiles)) tile.setAttribute("aria-pressed", isSetup(values, SETUPS[name]));
   }
 
-  /** Draws the pictures for a HEAD. */
-  picture(head) {
-    return this.#thumbnails.show(head);
+  /** Draws the pictures for a HEAD with the editor's values. */
+  picture(head, values) {
+    return this.#thumbnails.show(head, values);
   }
 }

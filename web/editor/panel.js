@@ -16,6 +16,7 @@ export class Panel {
   #boxes = {};
   #open = "";
   #head = null;
+  #values = null;
   #opened;
 
   /** @param {import("./actions.js").Actions} actions; @param {(name: string) => void} opened told which page is in front */
@@ -59,14 +60,15 @@ export class Panel {
     }
     this.#opened(name);
     this.#pages[name].opened?.();
-    this.#pages[name].picture?.(this.#head);
+    this.#pages[name].picture?.(this.#head, this.#values);
   }
 
-  /** @param {object} values the editor's; @param {(name: string) => boolean} linked; @param {object | null} head HEAD that the pictures show */
+  /** @param {object} values the editor's; @param {(name: string) => boolean} linked; @param {object | null} head HEAD that the pictures show, as edited */
   show(values, linked, head) {
     for (const page of Object.values(this.#pages)) page.show?.(values, linked);
     this.#head = head;
-    this.#pages[this.#open].picture?.(head);
+    this.#values = values;
+    this.#pages[this.#open].picture?.(head, values);
   }
 
   /** Follows presets that other editors store; the returned function ends it. */

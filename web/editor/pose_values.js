@@ -53,6 +53,7 @@ export const FIELDS = Object.freeze({
   neck_share: number(0, 1, 0.01),
   ...Object.fromEntries([...SHAPE, ...TEXTURE].map((name) => [name, number(-4, 4, 0.05)])),
   ...Object.fromEntries(APPENDED.map((name) => [name, amount()])),
+  hair: { kind: "choice", options: ["bald", "short", "curly", "long"], start: "bald" },
 });
 
 const THOUSANDTH = 1000;         // the widgets round to 0.001
@@ -122,6 +123,12 @@ export const VIEWS = Object.freeze({
 export function turnsTo(wanted, own) {
   return Object.fromEntries(TURN.map((name, i) => [name, bounded(name, rounded(wanted[i] - own[i]))]));
 }
+
+/** What a small picture shows of a person beside what it is about: who it is, and how they look and hold the neck. */
+const PERSONAL = [...SHAPE, ...TEXTURE, ...GAZE, "neck_share", "hair", "mode"];
+
+/** Those of the values that are of the person. */
+export const personal = (values) => Object.fromEntries(PERSONAL.map((name) => [name, values[name]]));
 
 /** Whether two sets of values are the same, name by name of the first. */
 export function same(a, b) {

@@ -11,7 +11,7 @@ import { HEAD, Thumbnails } from "./thumbnails.js";
 const FILE_NAME = "caphuman_presets.json";
 
 /** For its picture: wherever a preset puts the head, it is looked at there. */
-const inTheMiddle = (values) => ({ ...values, ...starts(PLACE), mode: "set", frame: false });
+const inTheMiddle = (values) => ({ ...values, ...starts(PLACE), frame: false });
 
 export class PresetPage {
   #actions;
@@ -20,6 +20,7 @@ export class PresetPage {
   #own = [];                         // { place, values } of the user's own
   #tiles;
   #head = null;
+  #values = null;
   #thumbnails = new Thumbnails(() => Object.entries(this.#tiles).map(([name, place]) => ({ place, values: POSES[name] })), HEAD);
   #ownThumbnails = new Thumbnails(() => this.#own, HEAD);
 
@@ -47,11 +48,12 @@ export class PresetPage {
     this.#load();
   }
 
-  /** Draws the pictures for a HEAD: those of the ready-made poses first. */
-  async picture(head) {
+  /** Draws the pictures for a HEAD with the editor's values: those of the ready-made poses first. */
+  async picture(head, values) {
     this.#head = head;
-    await this.#thumbnails.show(head);
-    await this.#ownThumbnails.show(head);
+    this.#values = values;
+    await this.#thumbnails.show(head, values);
+    await this.#ownThumbnails.show(head, values);
   }
 
   /** Reads the stored presets anew. */
@@ -71,7 +73,7 @@ export class PresetPage {
     this.#own = [];
     this.#list.replaceChildren(...presets.map((preset) => this.#row(preset)));
     this.#ownThumbnails.forget();
-    if (this.#list.checkVisibility?.()) this.#ownThumbnails.show(this.#head);
+    if (this.#list.checkVisibility?.()) this.#ownThumbnails.show(this.#head, this.#values);
     if (!presets.length) this.#list.append(el("p", { class: "caphuman-dim" }, TEXT.noPresets));
   }
 

@@ -2,6 +2,8 @@
  * A z-buffer in plain JavaScript, with the rules of caphuman_core/render: nearest face at each pixel centre, both windings, a centre on
  * an edge belongs to no face; normals interpolated and not renormalised, texture bilinear, light evaluated at each pixel.
  */
+import { sheen, tint } from "./hair.js";
+import { shine } from "./highlight.js";
 
 /** Area-weighted vertex normals, unit length. verts [V*3], faces [F*3] -> out [V*3], which is returned. */
 export function vertexNormals(verts, faces, out) {
@@ -116,19 +118,22 @@ export class Raster {
     }
   }
 
-  /** Albedo times light. mesh: faces, uvs, uvFaces; texture: { width, height, data RGB bytes, row 0 at v = 1 }; light: head_math.polynomial. */
-  paintShaded(mesh, texture, light, pixels) {
-    const { face, here } = this;
+  /**
+   * Albedo times light, highlights on top. light: head_math.polynomial, glow: of highlight.js.
+   * of: mesh: faces, uvs, uvFaces, gloss; texture: { width, height, data RGB bytes, row 0 at v = 1 }; faces: the mesh's and then the hair's; hair or null
+   */
+  paintShaded({ mesh, texture, faces, hair }, light, glow, pixels) {
+    const { face, here } = this, skin = mesh.faces.length;
     pixels.fill(0);
     for (let i = 0, at = 0; at < pixels.length; i++, at += 4) {
       if (face[i] < 0) continue;
-      this.#look(i, mesh.faces);
-      this.#skin(mesh, face[i], texture);
+      this.#look(i, faces);
+      const more = face[i] < skin ? this.#skin(mesh, face[i], texture, glow) : this.#strand(hair, faces, face[i], glow);
       const nx = here[NORMAL], ny = here[NORMAL + 1], nz = here[NORMAL + 2];
       for (let c = 0, k = 0; c < 3; c++, k += 9) {
         const shade = light[k] + nx * (light[k + 1] + light[k + 4] * ny + light[k + 5] * nz + light[k + 7] * nx)
           + ny * (light[k + 2] + light[k + 6] * nz - light[k + 7] * ny) + nz * (light[k + 3] + light[k + 8] * nz);
-        pixels[at + c] = here[SKIN + c] * shade;
+        pixels[at + c] = here[SKIN + c] * shade + more;
       }
       pixels[at + 3] = 255;
     }
@@ -146,8 +151,8 @@ export class Raster {
     here[NORMAL + 2] = n[a + 2] * wa + n[b + 2] * wb + n[c + 2] * wc;
   }
 
-  /** The texture's colour, bilinear, at the weights that are here -> here. */
-  #skin({ uvs, uvFaces }, f, { width, height, data }) {
+  /** The texture's colour, bilinear, at the weights that are here -> here; the highlight's levels are returned. */
+  #skin({ faces, gloss, uvs, uvFaces }, f, { width, height, data }, glow) {
     const { here } = this, a = uvFaces[f] * 2, b = uvFaces[f + 1] * 2, c = uvFaces[f + 2] * 2, wa = here[0], wb = here[1], wc = here[2];
     const u = (uvs[a] * wa + uvs[b] * wb + uvs[c] * wc) * width - 0.5;
     const v = (1 - (uvs[a + 1] * wa + uvs[b + 1] * wb + uvs[c + 1] * wc)) * height - 0.5;
@@ -158,5 +163,31 @@ export class Raster {
       const upper = data[p + k] + (data[q + k] - data[p + k]) * fu, lower = data[r + k] + (data[s + k] - data[r + k]) * fu;
       here[SKIN + k] = upper + (lower - upper) * fv;
     }
+    const wet = gloss[faces[f]] * wa + gloss[faces[f + 1]] * wb + gloss[faces[f + 2]] * wc;
+    return wet > 0 ? glow.strength * shine(this.#cosine(glow.half), wet) : 0;
   }
+
+  /** Between the normal that is here and a direction. */
+  #cosine([x, y, z]) {
+    const { here } = this, nx = here[NORMAL], ny = here[NORMAL + 1], nz = here[NORMAL + 2];
+    return (nx * x + ny * y + nz * z) / Math.sqrt(nx * nx + ny * ny + nz * nz);
+  }
+
+  /** The colour of hair at the weights that are here -> here; the levels of its sheen are returned. */
+  #strand({ place, strands, first }, faces, f, { own: [x, y, z], strength }) {
+    const { here } = this, a = faces[f] - first, b = faces[f + 1] - first, c = faces[f + 2] - first, wa = here[0], wb = here[1], wc = here[2];
+    tint(around(place[a * 2], place[b * 2], place[c * 2], here), place[a * 2 + 1] * wa + place[b * 2 + 1] * wb + place[c * 2 + 1] * wc, here, SKIN);
+    const sx = strands[a * 3] * wa + strands[b * 3] * wb + strands[c * 3] * wc;
+    const sy = strands[a * 3 + 1] * wa + strands[b * 3 + 1] * wb + strands[c * 3 + 1] * wc;
+    const sz = strands[a * 3 + 2] * wa + strands[b * 3 + 2] * wb + strands[c * 3 + 2] * wc;
+    const way = (sx * x + sy * y + sz * z) / Math.max(1e-12, Math.sqrt(sx * sx + sy * sy + sz * sz));
+    return sheen(way, here[NORMAL + 2], strength);
+  }
+}
+
+/** A place around the head between three, without the jump from 1 to 0. */
+function around(a, b, c, weights) {
+  const wraps = Math.max(a, b, c) - Math.min(a, b, c) > 0.5;
+  const mixed = (at) => (wraps && at < 0.5 ? at + 1 : at);
+  return mixed(a) * weights[0] + mixed(b) * weights[1] + mixed(c) * weights[2];
 }

@@ -1,5 +1,6 @@
 /** Rows of a page: sliders, checkboxes and lines of other controls, and which of them are linked. */
 import { el, marked } from "./dom.js";
+import { FIELDS } from "./pose_values.js";
 import { Slider } from "./slider.js";
 import { TEXT } from "./text.js";
 
@@ -33,7 +34,7 @@ export class Rows {
 
   /** A line around the control of a value. */
   line(name, ...content) {
-    this.#lines[name] = el(name === "mode" ? "div" : "label", { class: "caphuman-line", ...marked(`row-${name}`) }, ...content);
+    this.#lines[name] = el(FIELDS[name].kind === "choice" ? "div" : "label", { class: "caphuman-line", ...marked(`row-${name}`) }, ...content);
     return this.#lines[name];
   }
 

@@ -39,12 +39,14 @@ export const TEXT = said({
     laugh: "Laugh", tongue_out: "Tongue out", smile_left: "Smile left", smile_right: "Smile right", brow_left: "Brow left",
     brow_right: "Brow right", frame: "Frame every head that comes in", turn_light: "Light turns with the head", relight: "Relight",
     light_azimuth: "Azimuth", light_elevation: "Elevation", light_intensity: "Intensity", light_ambient: "Ambient", light_fill: "Fill", light_rim: "Rim",
-    light_colour: "Colour", gaze_yaw_degrees: "Gaze yaw", gaze_pitch_degrees: "Gaze pitch", gaze_convergence_degrees: "Converge", neck_share: "Neck",
+    light_colour: "Colour", gaze_yaw_degrees: "Gaze yaw", gaze_pitch_degrees: "Gaze pitch", gaze_convergence_degrees: "Converge", neck_share: "Neck", hair: "Hair",
     ...Object.fromEntries(SHAPE.map((name, k) => [name, say("Shape {number}", { number: k + 1 })])),
     ...Object.fromEntries(TEXTURE.map((name, k) => [name, say("Skin {number}", { number: k + 1 })])),
   },
   shapeLists: { shape: "Shape", texture: "Skin" },
   shapeReset: ["As it came", "Sets shape and skin back to the head that comes in"],
+  hair: { bald: "Bald", short: "Short", curly: "Curly", long: "Long" },
+  hairHint: "To recognise whom you pose: in this view and the preview; CapFace's hint stays bald, as it was trained",
   // What the built-in head calls its first directions, in words.
   directions: {
     gender: "Feminine", age: "Age", weight: "Weight", african: "African", asian: "Asian", 'head-scale-vert': "Head height",

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...check import require
+from ...check import fail, require
 from ...flow import Head
 from ...pixels import bytes_of
 from ...render.options import MAX_SIDE
+from ..model.hair import hair_cap, skull_turn, styles_of
 from ..model.head_model import HeadModel
 from ..model.posing import pose_head
 from ..model.reduced import rest_joints
@@ -57,8 +58,9 @@ def head_json(head: Head, model_name: str) -> dict[str, Any]:
 
 
 def mesh_message(model: HeadModel) -> bytes:
-    """Topology: uvs float32 [N, 2] (v up), faces and uv_faces [F, 3], uint16 or uint32 as `index_bytes` says.
+    """Topology: uvs float32 [N, 2] (v up), gloss float32 [V], faces and uv_faces [F, 3], uint16 or uint32 as `index_bytes` says.
 
+    hair_styles: those of HAIR_STYLES that `hair_message` answers.
     shape_names, texture_names: one for each of the first DIRECTIONS that the model has, "" where it has no name.
     """
     wide = max(model.template.shape[0], model.uvs.shape[0]) > 65536
@@ -66,13 +68,27 @@ def mesh_message(model: HeadModel) -> bytes:
     header = {"fingerprint": model.fingerprint, "vertices": model.template.shape[0], "uvs": model.uvs.shape[0],
               "triangles": model.faces.shape[0], "index_bytes": 4 if wide else 2,
               "shape_names": _first_names(model.identity_names, len(model.identity_basis)),
-              "texture_names": _first_names(model.texture_names, len(model.texture_basis))}
-    return _message(header, model.uvs.numpy().astype("<f4"), model.faces.numpy().astype(kind), model.uv_faces.numpy().astype(kind))
+              "texture_names": _first_names(model.texture_names, len(model.texture_basis)), "hair_styles": styles_of(model)}
+    floats = (value.numpy().astype("<f4") for value in (model.uvs, model.gloss))
+    return _message(header, *floats, model.faces.numpy().astype(kind), model.uv_faces.numpy().astype(kind))
 
 
 def _first_names(names: tuple[str, ...], count: int) -> list[str]:
     shown = min(DIRECTIONS, count)
     return [*names[:shown], *[""] * (shown - len(names))]
+
+
+def hair_message(model: HeadModel, style: str) -> bytes:
+    """A cap as `hair.HairCap` has it: offset, place and weights float32; anchors, faces and along as `index_bytes` says."""
+    cap = hair_cap(model, style)
+    if cap is None:
+        fail("hair", f"must be one of {', '.join(styles_of(model)) or 'none'} on the head model '{model.name}'", repr(style)[:40],
+             "choose bald, or the built-in head")
+    wide = len(model.template) > 65536
+    header = {"fingerprint": model.fingerprint, "vertices": len(cap.offset), "triangles": len(cap.faces),
+              "hung": cap.anchors.shape[1], "index_bytes": 4 if wide else 2}
+    return _message(header, *(value.numpy().astype("<f4") for value in (cap.offset, cap.place, cap.weights)),
+                    *(value.numpy().astype("<u4" if wide else "<u2") for value in (cap.anchors, cap.faces, cap.along)))
 
 
 def texture_message(model: HeadModel, request: dict[str, Any]) -> bytes:
@@ -89,7 +105,8 @@ def vertices_message(editor: EditorModel, request: dict[str, Any]) -> bytes:
     jaw_degrees, the angles of GAZE, neck (what is added to the share), turn (yaw, pitch, roll in degrees), expressions
     {name: amount} and shape (added to identity). Where the neck makes no part of the turn, rotation and turn may be left out.
     The header also carries root (what the global rotation turns about), pivot, pivot_root and eyes (see `_pivots`) of the edited
-    head and, in own, of the incoming one, and the points of HANDLES on the posed face, metres.
+    head and, in own, of the incoming one, the points of HANDLES on the posed face, metres, and skull, the rotation [3][3] of what
+    hair hangs on (None where the model has no hair).
     """
     model = editor.model
     own = numbers(request, "identity", model.identity_basis.shape[0])
@@ -107,6 +124,7 @@ def vertices_message(editor: EditorModel, request: dict[str, Any]) -> bytes:
     step = ((high - low) / LEVELS).clamp(min=1e-12)
     header = {"fingerprint": model.fingerprint, "vertices": len(verts), "low": low.tolist(), "step": step.tolist(),
               "root": root.tolist(), **pivots, "own": pivots if torch.equal(identity, own) else _pivots(model, own),
+              "skull": skull_turn(model, verts[None])[0].tolist() if styles_of(model) else None,
               "handles": {name: landmarks[list(points)].mean(0).tolist() for name, points in HANDLES.items()}}
     return _message(header, ((verts - low) / step).round().clamp(0, LEVELS).numpy().astype("<u2"))
 

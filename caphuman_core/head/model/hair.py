@@ -58,16 +58,27 @@ def _plain(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor.long()
 
 
+def styles_of(model: HeadModel) -> tuple[str, ...]:
+    """The names of HAIR_STYLES that a head model has caps for; "bald" is not among them."""
+    return tuple(style for style in HAIR_STYLES if hair_cap(model, style) is not None)
+
+
 def posed_hair(cap: HairCap, model: HeadModel, verts: Tensor) -> Tensor:
     """Where a cap is on a posed head: verts [B, V, 3] metres, world -> [B, N, 3]."""
     hung = (verts[:, cap.anchors] * cap.weights[..., None]).sum(2)
-    return hung + cap.offset @ _skull_turn(cap, model, verts).transpose(1, 2)
+    return hung + cap.offset @ skull_turn(model, verts).transpose(1, 2)
 
 
-def _skull_turn(cap: HairCap, model: HeadModel, verts: Tensor) -> Tensor:
+@lru_cache(maxsize=1)
+def _skull(model: HeadModel) -> Tensor:
+    """Vertices of the skull that hair of any style hangs on, [N]: one set, so that every style turns alike."""
+    hung = torch.unique(torch.cat([cap.anchors.flatten() for cap in _caps()[0].values()]))
+    return hung[model.skinning[hung, NECK] > 0.99]
+
+
+def skull_turn(model: HeadModel, verts: Tensor) -> Tensor:
     """Rotation [B, 3, 3] of the skull: the one that takes the template's skull nearest to the posed one (Kabsch)."""
-    skull = torch.unique(cap.anchors)
-    skull = skull[model.skinning[skull, NECK] > 0.99]
+    skull = _skull(model)
     rest = model.template[skull] - model.template[skull].mean(0)
     here = verts[:, skull] - verts[:, skull].mean(1, keepdim=True)
     u, _, vt = torch.linalg.svd(rest.T @ here)

@@ -1,6 +1,6 @@
 """The head model: a FLAME-style linear blend-skinned head, as one object and one .safetensors file.
 
-Layout of the file (format "caphuman-head/1"); J joints are root, neck, jaw, left eye, right eye:
+Layout of the file (format "caphuman-head/1" or "caphuman-head/2"); J joints are root, neck, jaw, left eye, right eye:
 
     template          [V, 3]   metres; x to the person's left, y up, z towards the viewer
     faces             [F, 3]   vertex indices
@@ -9,7 +9,6 @@ Layout of the file (format "caphuman-head/1"); J joints are root, neck, jaw, lef
     identity_basis    [I, V, 3]  metres per unit of code
     expression_basis  [E, V, 3]  metres per unit of code
     pose_basis        [(J-1)*9, V, 3]  per entry of (rotation - identity) of joints 1..J-1; absent: no correctives
-    pose_rows         [K]      where pose_basis holds only K of its directions: which ones; the others are zero (may be absent)
     joint_regressor   [J, V]
     parents           [J]      -1 for the root
     skinning          [V, J]   rows sum to 1
@@ -17,9 +16,15 @@ Layout of the file (format "caphuman-head/1"); J joints are root, neck, jaw, lef
     contour_faces     [79, 17], contour_weights [79, 17, 3]  the jaw contour by yaw (see `landmarks.py`)
     full_faces        [68], full_weights [68, 3]           68 fixed landmarks, contour included
     texture_mean      [3, H, W]     0..1, red first, row 0 at v = 1
-    texture_basis     [T, 3, H, W]  0..1 per unit of code; int8 where texture_scale is there
+    texture_basis     [T, 3, H, W]  0..1 per unit of code
     gloss             [V]      0 dull .. 1 wet, for highlights in previews (may be absent: dull)
-    texture_scale     [T]      what each direction of an int8 texture_basis is multiplied with (may be absent)
+
+In format 2 two tensors may be packed; a reader of format 1 alone would take them for whole, so the number tells them apart:
+
+    pose_rows         [K]      pose_basis holds only K of its directions, these; the others are zero
+    texture_scale     [T]      what each direction of an int8 texture_basis is multiplied with
+
+What a reader may leave out without a wrong result, like gloss, needs no new number.
 
 Metadata: format, name, fingerprint (of the original tensors), replaces (JSON list: fingerprints of earlier versions of this
 head, whose codes mean the same on it), expression_names, identity_names and texture_names (JSON lists, may be empty or shorter
@@ -35,7 +40,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...check import fail
-from ...files.telltale import HEAD_MODEL_FORMAT
+from ...files.telltale import HEAD_MODEL_FAMILY, HEAD_MODEL_PACKED, HEAD_MODEL_WHOLE
 from ...files.weights import fingerprint, read_metadata, read_state_dict
 from ..options import BUILT_IN
 
@@ -47,6 +52,7 @@ JOINTS = 5                               # root, neck, jaw, left eye, right eye
 NAMES = ("expression_names", "identity_names", "texture_names")
 _FLOATS = ("template", "uvs", "identity_basis", "expression_basis", "pose_basis", "joint_regressor", "skinning",
            "landmark_weights", "contour_weights", "full_weights", "texture_mean", "texture_basis", "gloss")
+PACKED = frozenset(("pose_rows", "texture_scale"))
 _INDICES = ("faces", "uv_faces", "parents", "landmark_faces", "contour_faces", "full_faces")
 
 
@@ -176,10 +182,16 @@ def load_file(path: str | Path, name: str | None = None) -> HeadModel:
     """Read a head model from one .safetensors file of the layout above."""
     path = Path(path)
     info = read_metadata(path, "head model")
-    if info.get("format") != HEAD_MODEL_FORMAT:
-        fail(f"head model file '{path.name}'", f"must be of format {HEAD_MODEL_FORMAT}", info.get("format", "another kind of file"),
+    kind = info.get("format", "another kind of file")
+    if kind not in (HEAD_MODEL_WHOLE, HEAD_MODEL_PACKED):
+        fail(f"head model file '{path.name}'", f"must be of format {HEAD_MODEL_WHOLE} or {HEAD_MODEL_PACKED}", kind,
+             "update ComfyUI-CapHuman" if kind.startswith(HEAD_MODEL_FAMILY) else
              "convert the original files with python -m caphuman_core.convert")
     tensors = read_state_dict(path, "head model")
+    strange = sorted(tensors.keys() - {*_FLOATS, *_INDICES, *(PACKED if kind == HEAD_MODEL_PACKED else ())})
+    if strange:
+        fail(f"head model file '{path.name}'", f"must hold the tensors of format {kind}", f"{', '.join(strange)[:80]} too",
+             "use the file as it was published")
     expression_names, identity_names, texture_names = (_names(info.get(key, "[]"), path, key) for key in NAMES)
     return from_tensors(tensors, name or info.get("name", path.stem), expression_names, identity_names, info.get("fingerprint"),
                         texture_names)
