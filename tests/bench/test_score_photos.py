@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,11 @@ PEOPLE = (IdentityEntry("man_a", "inputs/man_a_1.jpg", tuple(f"inputs/man_a_{i}.
 @pytest.fixture(scope="module")
 def dlib_there():
     package("face_recognition_models")
-    return pytest.importorskip("dlib", reason="the package dlib-bin is not installed")
+    dlib = pytest.importorskip("dlib", reason="the package dlib-bin is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("shape_predictor", "face_recognition_model_v1"):       # a hundred megabytes, read once for all tests
+            patch.setattr(dlib, name, cache(getattr(dlib, name)))
+        yield dlib
 
 
 @pytest.fixture(scope="module")
