@@ -34,6 +34,7 @@ DRAWINGS = 320
 LEAST = 12                   # views of a point
 FACING = 0.3                 # least normal z where a point is carried back: no silhouettes
 COUNT = 478
+MODES = 24                   # ways in which the points err together
 SHOWN = (("mouthSmileLeft", "mouthSmileRight"), ("browInnerUp",), ("browDownLeft", "browDownRight"), ("mouthPucker",))
 RIDGE = 0.02                 # keeps a point on the surface where the drawings say little
 
@@ -65,17 +66,18 @@ def main() -> None:
     triangles = np.flatnonzero(skin.numpy())
     face, weights = nearest_on_mesh(middles, model.template.double().numpy(), model.faces.numpy()[triangles])
     at_faces, weights = torch.tensor(triangles[face]), torch.tensor(weights).float()
-    offset, error = displaced(drawings, model, torch.tensor(numbers), at_faces, weights)
+    offset, modes, error = displaced(drawings, model, torch.tensor(numbers), at_faces, weights)
     print(f"{len(drawings)} drawings, {len(numbers)} points; off the surface, mm: median {1e3 * offset.norm(dim=1).median():.2f}, "
           f"most {1e3 * offset.norm(dim=1).max():.2f}; error, mm: median {1e3 * error.median():.2f}, most {1e3 * error.max():.2f}")
     save_file({"points": numbers.astype(np.int32), "faces": at_faces.numpy().astype(np.int32), "weights": weights.numpy(),
-               "offset_metres": offset.float().numpy(), "error_metres": error.float().numpy()}, str(DENSE_FILE),
+               "offset_metres": offset.float().numpy(), "error_modes_metres": modes.float().numpy(),
+               "error_metres": error.float().numpy()}, str(DENSE_FILE),
               {"format": "caphuman-points478/1", "head_model": model.fingerprint, "licence": "CC0-1.0"})
 
 
-def displaced(drawings: list[Drawing], model: HeadModel, numbers: Tensor, at_faces: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the detector has its points beside their places on the surface, in axes that turn with the head: [P, 3] metres, and
-    the error that is left, [P] metres by axis.
+def displaced(drawings: list[Drawing], model: HeadModel, numbers: Tensor, at_faces: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
+    """Where the detector has its points beside their places on the surface, in axes that turn with the head: [P, 3] metres; how the
+    points err together in the picture, [MODES, P, 2] metres at one standard deviation; and the error that is left, [P] metres.
 
     A network that was taught flat pictures has its own notion of how far a nose stands out; taken as the surface's, every
     turn of the head would come out a few degrees wrong.
@@ -94,8 +96,12 @@ def displaced(drawings: list[Drawing], model: HeadModel, numbers: Tensor, at_fac
         kept.append((rows, gap))
     ridge = RIDGE * gram.diagonal(dim1=1, dim2=2).mean() * torch.eye(3).double()
     offset = torch.linalg.solve(gram + ridge, slope)
-    errors = torch.stack([(gap - offset @ rows.T).norm(dim=1) / rows.norm() for rows, gap in kept])
-    return offset, errors.square().mean(0).sqrt()
+    errors = torch.stack([(gap - offset @ rows.T) / rows.norm() * 2 ** 0.5 for rows, gap in kept])      # [N, P, 2] metres
+    _, strength, modes = torch.linalg.svd(errors.flatten(1), full_matrices=False)
+    modes = (modes[:MODES] * strength[:MODES, None] / len(kept) ** 0.5).unflatten(1, (-1, 2))
+    flat = modes.flatten(1) / modes.flatten(1).norm(dim=1, keepdim=True)
+    left = errors.flatten(1) - errors.flatten(1) @ flat.T @ flat
+    return offset, modes, left.unflatten(1, (-1, 2)).square().mean((0, 2)).sqrt()
 
 
 def outer_skin(model: HeadModel) -> Tensor:

@@ -1,6 +1,7 @@
 """What a detector saw of one face, as a fit takes it: pixels, the places on the head they belong to, and how far to trust each."""
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,7 @@ EYE_METRES = 0.0634                      # between the eyes of an average head
 ALONG, ACROSS = 0.12, 0.04               # a jaw line's points: their error along the line, which nothing marks, and across it
 PUPIL_SIGMA = 0.012
 PIXEL_SIGMA = 0.3                        # pixels
+HUBER = 2.5
 PINNED_SIGMA = 0.004                     # a point that a hand has put there
 # The rim of MediaPipe's mesh: silhouette and hair line, no places of the head. The jaw line comes with the 68 points.
 OVAL = frozenset((10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150,
@@ -37,12 +39,14 @@ class Evidence:
     places: SurfacePoints                # of the P points whose place on the head does not change
     pixels: Tensor                       # [P, 2]
     weights: Tensor                      # [P, 2, 2]
+    modes: Tensor                        # [A, P, 2] pixels: ways in which a detector's points err together, at one deviation
     contour_pixels: Tensor               # [17, 2] the jaw line, which slides over the head as it turns; or [0, 2]
     contour_weights: Tensor              # [17, 2, 2]
     eye_pixels: float                    # distance of the eyes
     expression: bool                     # whether the points show mouth and brows
     gaze: bool                           # whether they show where the eyes look
     kind: str
+    huber: float = HUBER                 # whitened distance from which a point counts less and less
 
 
 def evidence_of(face: Face, model: HeadModel) -> Evidence | None:
@@ -53,17 +57,19 @@ def evidence_of(face: Face, model: HeadModel) -> Evidence | None:
     eye_pixels = _eye_pixels(five_from_68(points68))
     dense = None if face.points478 is None else _dense(model)
     if face.points478 is not None and dense is not None:
-        numbers, error, places = dense
+        numbers, error, modes, places = dense
         pixels, sigma, kind = face.points478.double().cpu()[numbers], DENSE_SHARE * error / EYE_METRES, DENSE
     else:
-        pixels, places, kind = points68[CONTOUR:], _inner(model), INNER
+        pixels, places, kind, modes = points68[CONTOUR:], inner_places(model), INNER, torch.zeros(0)
         sigma = torch.full((68 - CONTOUR,), SIGMA[INNER], dtype=torch.float64)
+    modes = modes * eye_pixels / EYE_METRES if kind == DENSE else torch.zeros(0, len(pixels), 2).double()
     irises = None if face.points478 is None or len(face.points478) < 478 else face.points478.double().cpu()[list(IRISES)]
     if irises is not None:
         places = _pupils_too(model, kind)
         pixels = torch.cat([pixels, irises])
         sigma = torch.cat([sigma, _pupil_sigmas(points68)])
-    return Evidence(places, pixels, _round(1 / _in_pixels(sigma, eye_pixels)), points68[:CONTOUR], _along_line(points68, eye_pixels),
+        modes = torch.cat([modes, modes.new_zeros(len(modes), 2, 2)], 1)
+    return Evidence(places, pixels, _round(1 / _in_pixels(sigma, eye_pixels)), modes, points68[:CONTOUR], _along_line(points68, eye_pixels),
                     eye_pixels, True, irises is not None, kind)
 
 
@@ -77,7 +83,7 @@ def pinned(points68: Tensor, pins: Mapping[int, tuple[float, float]], model: Hea
     weights = _round(1 / _in_pixels(sigma, eye_pixels))
     free = torch.tensor([number not in pins for number in range(CONTOUR)])
     contour = torch.where(free[:, None, None], _along_line(points68.double(), eye_pixels) / loose, weights[:CONTOUR])
-    return Evidence(_inner(model), points[CONTOUR:], weights[CONTOUR:], points[:CONTOUR], contour, eye_pixels, True, False, INNER)
+    return Evidence(inner_places(model), points[CONTOUR:], weights[CONTOUR:], torch.zeros(0, 51, 2).double(), points[:CONTOUR], contour, eye_pixels, True, False, INNER, math.inf)
 
 
 def _of_five(points5: Tensor, model: HeadModel) -> Evidence:
@@ -85,7 +91,7 @@ def _of_five(points5: Tensor, model: HeadModel) -> Evidence:
     eye_pixels = _eye_pixels(points)
     weights = _round(1 / _in_pixels(torch.full((5,), SIGMA[FIVE], dtype=torch.float64), eye_pixels))
     nothing = points.new_zeros(0, 2)
-    return Evidence(_five(model), points, weights, nothing, points.new_zeros(0, 2, 2), eye_pixels, False, False, FIVE)
+    return Evidence(_five(model), points, weights, torch.zeros(0, 5, 2).double(), nothing, points.new_zeros(0, 2, 2), eye_pixels, False, False, FIVE)
 
 
 def _eye_pixels(five: Tensor) -> float:
@@ -127,27 +133,30 @@ def _five(model: HeadModel) -> SurfacePoints:
 
 
 @lru_cache(maxsize=4)
-def _inner(model: HeadModel) -> SurfacePoints:
+def inner_places(model: HeadModel) -> SurfacePoints:
+    """The 51 landmarks that lie still on the head."""
     return surface_points(model, on_faces(model, model.landmark_faces, model.landmark_weights))
 
 
 @lru_cache(maxsize=4)
-def _dense(model: HeadModel) -> tuple[Tensor, Tensor, SurfacePoints] | None:
-    """Numbers of the 478 points that have a place on this head, the error to expect of each in metres, and the places."""
+def _dense(model: HeadModel) -> tuple[Tensor, Tensor, Tensor, SurfacePoints] | None:
+    """Numbers of the 478 points that have a place on this head, the error to expect of each
+    in metres, how they err together, and the places."""
     known = dense_places(model)
     if known is None:
         return None
     good = torch.tensor([number not in OVAL for number in known["points"].tolist()]) & (known["points"] < 468)
     good &= known["error_metres"] < MOST_ERROR_METRES
     places = surface_points(model, on_faces(model, known["faces"][good].long(), known["weights"][good]))
-    return known["points"][good].long(), known["error_metres"][good].double(), places.beside(known["offset_metres"][good])
+    return known["points"][good].long(), known["error_metres"][good].double(), \
+        known["error_modes_metres"][:, good].double(), places.beside(known["offset_metres"][good])
 
 
 @lru_cache(maxsize=4)
 def _pupils_too(model: HeadModel, kind: str) -> SurfacePoints:
     """The points of a kind, then both pupils, the left one first."""
     dense = _dense(model)
-    first = dense[2] if kind == DENSE and dense is not None else _inner(model)
+    first = dense[-1] if kind == DENSE and dense is not None else inner_places(model)
     return first.and_also(surface_points(model, pupil_corners(model)))
 
 

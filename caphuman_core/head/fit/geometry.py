@@ -20,8 +20,8 @@ from .evidence import Evidence, contour_places
 from .surface_points import Moved, Shape, SurfacePoints
 
 STEPS = 20
+FARTHEST = 1e6               # whitened distance
 GOOD_ENOUGH = 1e-4           # relative gain of a step below which nothing more is tried
-HUBER = 2.5                  # whitened distance from which a point counts less and less
 CODE_SIGMA, MOST_CODE = 1.0, 3.0
 EXPRESSION_SIGMA = 0.35
 HELD = {"jawOpen", "mouthClose", "tongueOut"}    # actions left out: the jaw joint does the first, the others need it open
@@ -32,6 +32,7 @@ GAZE_SIGMA_RADIANS = 0.3
 SQUINT_SIGMA_RADIANS = (0.06, 0.03)              # difference of the eyes: yaw, pitch
 PITCH_SIGMA = {False: 0.1, True: 0.5}            # sine; without mouth and brows a nod cannot be told from a smile or a long nose
 JAW_RANGE, GAZE_RANGE = ((0.0, -0.15, -0.15), (0.5, 0.15, 0.15)), 0.7
+MOST_ERROR = 4.0             # deviations
 POSE, JAW, GAZE = slice(0, 6), slice(6, 9), slice(9, 13)
 EXPRESSION = 13              # where a photo's own unknowns have their expression; the pose before: rotation 3, log scale, shift 2
 
@@ -44,10 +45,11 @@ class State:
     turn: Tensor             # [3, 3]
     log_scale: Tensor        # []
     shift: Tensor            # [2] metres
+    errors: Tensor           # [A] how much of each of the detector's common errors is in this photo's points
 
     def own(self) -> Tensor:
-        """What a photo has for itself and is bounded: jaw, gaze, expression."""
-        return torch.cat([self.shape.jaw, self.shape.gaze.flatten(), self.shape.expression])
+        """What a photo has for itself and is bounded: jaw, gaze, expression, the detector's errors."""
+        return torch.cat([self.shape.jaw, self.shape.gaze.flatten(), self.shape.expression, self.errors])
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,10 @@ class View:
     evidence: Evidence
     crop_to_picture: Tensor  # [3, 3]
     expected: State          # means of the priors
-    sigma: Tensor            # [7 + E] of jaw, gaze and expression about those means
-    free: Tensor             # [13 + E] bool: the unknowns that this photo can tell
-    low: Tensor              # [7 + E]
-    high: Tensor             # [7 + E]
+    sigma: Tensor            # [7 + E + A] of jaw, gaze, expression and errors about those means
+    free: Tensor             # [13 + E + A] bool: the unknowns that this photo can tell
+    low: Tensor              # [7 + E + A]
+    high: Tensor             # [7 + E + A]
 
 
 @dataclass(frozen=True)
@@ -68,16 +70,16 @@ class Linear:
     """Residuals at a state and their derivatives."""
 
     residuals: Tensor        # [R]
-    own: Tensor              # [R, 13 + E]
+    own: Tensor              # [R, 13 + E + A]
     identity: Tensor         # [R, I]
 
 
-def state_of(head: Head) -> State:
-    """A batch of one as a state."""
+def state_of(head: Head, errors: int = 0) -> State:
+    """A batch of one as a state, with so many kinds of errors of its detector, none of which is there yet."""
     shape = Shape(head.identity[0].double(), head.expression[0].double(), head.jaw_radians[0].double(),
                   head.gaze_radians[0].double())
     return State(shape, matrix_from_axis_angle(head.rotation_radians[0].double()), head.camera[0, 0].double().clamp(min=1e-6).log(),
-                 head.camera[0, 1:].double())
+                 head.camera[0, 1:].double(), torch.zeros(errors, dtype=torch.float64))
 
 
 def head_of(state: State, head: Head) -> Head:
@@ -97,13 +99,16 @@ def view_of(evidence: Evidence, head: Head, model: HeadModel, expected: State, e
     for i, name in enumerate(names[:count]):
         if name in HELD or name.startswith(LOOKS):
             expression[i] = HELD_SIGMA
-    sigma = torch.cat([torch.tensor(JAW_SIGMA_RADIANS).double(), torch.full((4,), GAZE_SIGMA_RADIANS).double(), expression])
-    free = torch.ones(EXPRESSION + count, dtype=torch.bool)
+    errors = len(evidence.modes)
+    sigma = torch.cat([torch.tensor(JAW_SIGMA_RADIANS).double(), torch.full((4,), GAZE_SIGMA_RADIANS).double(), expression,
+                       torch.ones(errors).double()])
+    free = torch.ones(EXPRESSION + count + errors, dtype=torch.bool)
     free[JAW] = free[EXPRESSION:] = evidence.expression
     free[GAZE] = evidence.gaze
     ends = (0.0, 1.0) if names else (-MOST_CODE, MOST_CODE)                # named actions run from none to full
-    low, high = (torch.cat([torch.tensor(jaw), torch.full((4,), gaze), torch.full((count,), end)]).double()
-                 for jaw, gaze, end in zip(JAW_RANGE, (-GAZE_RANGE, GAZE_RANGE), ends, strict=True))
+    low, high = (torch.cat([torch.tensor(jaw), torch.full((4,), gaze), torch.full((count,), end),
+                             torch.full((errors,), side * MOST_ERROR)]).double()
+                 for side, jaw, gaze, end in zip((-1, 1), JAW_RANGE, (-GAZE_RANGE, GAZE_RANGE), ends, strict=True))
     return View(evidence, head.crop_to_picture[0].double(), expected, sigma, free, low, high)
 
 
@@ -149,10 +154,24 @@ def pixel_distances(view: View, state: State, model: HeadModel) -> Tensor:
     return torch.cat(found)
 
 
+def with_errors(view: View, state: State, model: HeadModel) -> State:
+    """The state with the detector's common errors that explain most of what is left."""
+    state = replace(state, errors=view.evidence.modes.new_zeros(len(view.evidence.modes)))
+    for _ in range(3 if len(state.errors) else 0):
+        at, pixels, weights = _projected(view, state, model)[0]
+        apart = _apart(at, pixels, weights)
+        whiten = (view.evidence.huber / apart.norm(dim=1).clamp(min=1e-12)).clamp(max=1).sqrt()[:, None, None] * weights
+        rows = torch.einsum("pdc,apc->pda", whiten, view.evidence.modes).flatten(0, 1)
+        gap = _apart(at, view.evidence.pixels, whiten).flatten()
+        state = replace(state, errors=torch.linalg.solve(rows.T @ rows + torch.eye(rows.shape[1]).double(), rows.T @ gap))
+    return state
+
+
 def _own_cost(view: View, state: State, model: HeadModel) -> float:
     away = distances(view, state, model)
-    huber = torch.where(away < HUBER, away.square() / 2, HUBER * (away - HUBER / 2)).sum()
-    return float(huber + _priors(view, state)[0].square().sum() / 2)
+    limit = min(view.evidence.huber, FARTHEST)
+    misfit = torch.where(away < limit, away.square() / 2, limit * (away - limit / 2)).sum()
+    return float(misfit + _priors(view, state)[0].square().sum() / 2)
 
 
 def _apart(at: Tensor, pixels: Tensor, weights: Tensor) -> Tensor:
@@ -162,7 +181,7 @@ def _apart(at: Tensor, pixels: Tensor, weights: Tensor) -> Tensor:
 def _groups(view: View, state: State, model: HeadModel) -> list[tuple[SurfacePoints, Tensor, Tensor]]:
     """Places, pixels and weights: of the fixed points, then of the jaw line where it lies at this turn."""
     seen = view.evidence
-    groups = [(seen.places, seen.pixels, seen.weights)]
+    groups = [(seen.places, seen.pixels + torch.einsum("a,apc->pc", state.errors, seen.modes), seen.weights)]
     if len(seen.contour_pixels):
         row = int(contour_rows(state.turn[None])[0])
         groups.append((contour_places(model, row), seen.contour_pixels, seen.contour_weights))
@@ -203,7 +222,7 @@ def _linear_points(moved: Moved, pixels: Tensor, weights: Tensor, view: View, st
     turned = moved.points @ state.turn.mT
     at = to_pixels(turned + moved.root, state, view.crop_to_picture)
     apart = _apart(at, pixels, weights)
-    trust = (HUBER / apart.norm(dim=1).clamp(min=1e-12)).clamp(max=1).sqrt()
+    trust = (view.evidence.huber / apart.norm(dim=1).clamp(min=1e-12)).clamp(max=1).sqrt()
     whiten = (trust[:, None, None] * weights).mT                                            # [P, 2, 2], row vectors
     by_world = pixels_by_world(state, view.crop_to_picture) @ whiten                                                            # [P, 3, 2]
     count, known = len(at), len(state.shape.identity)
@@ -219,12 +238,14 @@ def _linear_points(moved: Moved, pixels: Tensor, weights: Tensor, view: View, st
         return torch.einsum("kpc,pcd->pdk", world, by_world).flatten(0, 1)
 
     by_codes = rows(codes)
-    own = torch.cat([rows(rotation), by_scale, by_shift, rows(angles), by_codes[:, known:]], 1)
+    modes = by_codes.new_zeros(2 * count, len(view.evidence.modes)) if pixels is view.evidence.contour_pixels else (
+        -torch.einsum("apc,pcd->pda", view.evidence.modes, whiten).flatten(0, 1))
+    own = torch.cat([rows(rotation), by_scale, by_shift, rows(angles), by_codes[:, known:], modes], 1)
     return Linear((trust[:, None] * apart).flatten(), own, by_codes[:, :known])
 
 
 def _priors(view: View, state: State) -> tuple[Tensor, Tensor]:
-    """Whitened distance from what is expected of a photo's own unknowns [Q], and its derivatives [Q, 13 + E]."""
+    """Whitened distance from what is expected of a photo's own unknowns [Q], and its derivatives [Q, 13 + E + A]."""
     own = state.own()
     about = (own - view.expected.own()) / view.sigma
     gaze = state.shape.gaze
@@ -264,7 +285,7 @@ def _step(views: Sequence[View], states: Sequence[State], lines: Sequence[Linear
 
 
 def _moving(view: View, state: State, slope: Tensor) -> Tensor:
-    """[13 + E] bool: unknowns that this photo tells and that are not pressed against their bounds."""
+    """[13 + E + A] bool: unknowns that this photo tells and that are not pressed against their bounds."""
     own, push = state.own(), slope[POSE.stop:]
     pressed = ((own <= view.low) & (push > 0)) | ((own >= view.high) & (push < 0))
     moving = view.free.clone()
@@ -281,5 +302,6 @@ def _hold(own: Tensor, mixed: Tensor, slope: Tensor, moving: Tensor) -> None:
 def _moved(view: View, state: State, step: Tensor, identity: Tensor) -> State:
     own = torch.minimum(torch.maximum(state.own() + step[POSE.stop:], view.low), view.high)
     own = torch.where(view.free[POSE.stop:], own, state.own())
-    shape = Shape((state.shape.identity + identity).clamp(-MOST_CODE, MOST_CODE), own[7:], own[:3], own[3:7].view(2, 2))
-    return State(shape, matrix_from_axis_angle(step[:3]) @ state.turn, state.log_scale + step[3], state.shift + step[4:6])
+    expression, errors = own[7:].split([len(state.shape.expression), len(state.errors)])
+    shape = Shape((state.shape.identity + identity).clamp(-MOST_CODE, MOST_CODE), expression, own[:3], own[3:7].view(2, 2))
+    return State(shape, matrix_from_axis_angle(step[:3]) @ state.turn, state.log_scale + step[3], state.shift + step[4:6], errors)

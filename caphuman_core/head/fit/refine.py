@@ -16,7 +16,7 @@ from ...flow import Face, Faces, Head
 from ...render.maps import require_same_model
 from ..model.head_model import HeadModel
 from .evidence import DENSE, FIVE, evidence_of
-from .geometry import HELD, LOOKS, State, View, head_of, pixel_distances, solve, state_of, total_cost, view_of
+from .geometry import HELD, LOOKS, State, View, head_of, pixel_distances, solve, state_of, total_cost, view_of, with_errors
 from .landmark_fit import require_one_face
 from .skin import Pixels, face_pixels, fit_skin, mean_error, photo_cost
 
@@ -95,7 +95,7 @@ def _photo(number: int, photos: Tensor, faces: Faces, head: Head, model: HeadMod
     evidence = evidence_of(found[0], model) if found and bool(one.present[0]) else None
     if evidence is None:
         return None
-    view = view_of(evidence, one, model, _expected(state_of(one), one, found[0], model))
+    view = view_of(evidence, one, model, _expected(state_of(one, len(evidence.modes)), one, found[0], model))
     mask = None if skin is None else skin[number if len(skin) > 1 else 0][None]
     return Photo(number, photos[number:number + 1], found[0], one, view, mask)
 
@@ -144,8 +144,8 @@ def _with_shape(group: list[Photo], model: HeadModel) -> list[Head]:
     """Pose, place, shape, expression, jaw and gaze by the landmarks."""
     starts = []
     for photo in group:
-        state = state_of(photo.head)
-        named = photo.view.free[-1] and bool(model.expression_names)
+        state = state_of(photo.head, len(photo.view.evidence.modes))
+        named = photo.view.evidence.expression and bool(model.expression_names)
         starts.append(replace(state, shape=replace(state.shape, expression=_without_looks(state.shape.expression, model)))
                       if named else state)
     found = solve([photo.view for photo in group], starts, model)
@@ -172,12 +172,12 @@ def _pixels(photo: Photo, head: Head, model: HeadModel) -> Pixels | None:
 
 
 def _told(photo: Photo, head: Head, model: HeadModel) -> Told:
-    state = state_of(head)
+    state = with_errors(photo.view, state_of(head), model)
     pixels = _pixels(photo, head, model)
     texture, lit = head.texture[0].double(), head.light[0].double()
     colours = None if pixels is None else mean_error(pixels, texture, lit)
     cost = total_cost([photo.view], [state], model) + (0.0 if pixels is None else photo_cost(pixels, texture, lit))
-    off = pixel_distances(photo.view, state, model).median() / photo.view.evidence.eye_pixels
+    off = pixel_distances(photo.view, replace(state, errors=0 * state.errors), model).median() / photo.view.evidence.eye_pixels
     return Told(cost, float(off), colours)
 
 

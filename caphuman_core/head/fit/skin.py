@@ -30,7 +30,7 @@ TEXTURE_SIGMA, MOST_TEXTURE = 1.0, 3.0
 TUKEY = 4.0                  # times the median residual: from there a pixel says nothing
 LEAST_SCALE = 0.02
 # Standard deviations of the light's three bands: of its brightness, and of each colour from it.
-BRIGHTNESS_SIGMA, COLOUR_SIGMA = (1.2, 0.5, 0.3), (0.3, 0.12, 0.06)
+BRIGHTNESS_SIGMA, COLOUR_SIGMA = (1.0, 0.3, 0.06), (0.3, 0.05, 0.02)
 BANDS = (0, 1, 1, 1, 2, 2, 2, 2, 2)      # of the nine terms
 BLACK, WHITE = 0.02, 0.98    # pixels beyond are cut off
 FOREHEAD_METRES = 0.028      # above the brows: hair begins there or later
@@ -79,7 +79,6 @@ def fit_skin(photos: Sequence[Pixels], textures: Sequence[Tensor], lights: Seque
              expected_texture: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Texture code [T] that the photos share and the light [9, 3] of each, from a start and about an expected code."""
     texture, lit = torch.stack(list(textures)).mean(0), list(lights)
-    expected_light = light.default_light().double()
     precision = _light_precision()
     for _ in range(ROUNDS):
         shared = torch.eye(len(texture)).double() / TEXTURE_SIGMA ** 2
@@ -88,7 +87,7 @@ def fit_skin(photos: Sequence[Pixels], textures: Sequence[Tensor], lights: Seque
         for pixels, one in zip(photos, lit, strict=True):
             own, mixed, both, own_slope, shared_slope = _system(pixels, texture, one)
             own = own + precision
-            own_slope = own_slope + precision @ (one - expected_light).flatten()
+            own_slope = own_slope + precision @ (one - _expected_light(one)).flatten()
             inner = torch.linalg.solve(own, torch.cat([mixed, own_slope[:, None]], 1))
             parts.append(inner)
             shared = shared + both - mixed.T @ inner[:, :-1]
@@ -126,6 +125,16 @@ def _system(pixels: Pixels, texture: Tensor, lit: Tensor) -> tuple[Tensor, Tenso
     both = (flat_texture * weight.repeat_interleave(3)) @ flat_texture.T
     far = residual.flatten()
     return own, flat @ flat_texture.T, both, flat @ far, (flat_texture * weight.repeat_interleave(3)) @ far
+
+
+def _expected_light(lit: Tensor) -> Tensor:
+    """What a light [9, 3] is pulled to: the usual brightness and main direction, and from there on the lobe of one distant source
+    where its own first terms point to. A face shows few normals, from which nine free terms make any light."""
+    expected = light.default_light().double()
+    towards = (lit[1:4] * light.CONSTANTS[1]).mean(1)
+    strength = towards.norm().clamp(min=1e-6)
+    expected[4:] = (2 * strength * light.lobe(towards / strength))[4:, None]
+    return expected
 
 
 def _light_precision() -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..model.head_model import HeadModel
-from ..model.lids import lid_amounts, lid_directions
+from ..model.lids import lid_directions, lid_rates
 from ..model.posing import eye_rotations
 from ..rotations import matrix_from_axis_angle
 
@@ -50,13 +50,14 @@ class Moved:
 class SurfacePoints:
     """P points of a head model's surface. The codes are identity, expression, then what the lids do for the gaze; float64."""
 
-    model: HeadModel
     rest: Tensor             # [P, 12] neutral place, by part, weighted with the part's share in the point
     codes: Tensor            # [K, P, 12] its change by each code
     correctives: Tensor      # [36, P, 12] by each entry of the rotations of joints 1..4 minus the identity
     share: Tensor            # [P, 4] of each part in the point
     joints: Tensor           # [4, 3] neutral root, jaw, left eye, right eye
     joint_codes: Tensor      # [K, 4, 3]
+    lid_angles: Tensor       # [L] which of the gaze's four angles asks for each of the last L codes
+    lid_signs: Tensor        # [L] amount by radian of it, where it is positive
 
     def and_also(self, others: SurfacePoints) -> SurfacePoints:
         """These points, then others of the same model."""
@@ -70,53 +71,47 @@ class SurfacePoints:
 
     def points(self, shape: Shape) -> tuple[Tensor, Tensor]:
         """Points against the root joint [P, 3] of a head that is not turned, and the root joint [3]."""
-        places, joints = self._linear(shape)
-        return self._turned(places, joints, shape.jaw, shape.gaze, shape.gaze)
+        points, root = self._turned(*self._linear(shape), shape.jaw[None], shape.gaze[None])
+        return points[0], root[0]
 
     def moved(self, shape: Shape) -> Moved:
         """Points and derivatives."""
-        places, joints = self._linear(shape)
-        points, root = self._turned(places, joints, shape.jaw, shape.gaze, shape.gaze)
+        angles = torch.cat([shape.jaw, shape.gaze.flatten()])
+        ahead = torch.cat([angles[None], angles + STEP * torch.eye(7, dtype=angles.dtype)])
+        points, root = self._turned(*self._linear(shape), ahead[:, :3], ahead[:, 3:].unflatten(1, (2, 2)))
         known = len(shape.identity) + len(shape.expression)
-        parts = _part_rotations(shape.jaw, shape.gaze)
+        parts = _part_rotations(shape.jaw[None], shape.gaze[None])[0]
         by_code = self.codes[:known] @ parts.mT.flatten(0, 1)
         stay = self.joint_codes[:known] - (parts @ self.joint_codes[:known, :, :, None]).squeeze(-1)
         stay[:, 0] = 0
         by_code += self.share @ stay - self.joint_codes[:known, :1]
-        angles = torch.cat([shape.jaw, shape.gaze.flatten()])
-        by_angle = []
-        for i in range(7):
-            ahead = angles.clone()
-            ahead[i] += STEP
-            gaze = ahead[3:].view(2, 2)
-            by_angle.append((self._turned(places, joints, ahead[:3], gaze, shape.gaze)[0] - points) / STEP)
-        return Moved(points, root, by_code, self.joint_codes[:known, 0], torch.stack(by_angle))
+        return Moved(points[0], root[0], by_code, self.joint_codes[:known, 0], (points[1:] - points[0]) / STEP)
 
     def _linear(self, shape: Shape) -> tuple[Tensor, Tensor]:
-        """Places [P, 12] by part and joints [4, 3] before anything turns."""
-        code = torch.cat([shape.identity, shape.expression, lid_amounts(self.model, shape.gaze[None])[0].to(shape.identity)])
-        places = self.rest + (code @ self.codes.flatten(1)).view_as(self.rest)
-        return places, self.joints + torch.einsum("k,kjc->jc", code, self.joint_codes)
+        """Places [P, 12] by part and joints [4, 3] before anything turns, the lids at rest."""
+        code = torch.cat([shape.identity, shape.expression])
+        places = self.rest + (code @ self.codes[:len(code)].flatten(1)).view_as(self.rest)
+        return places, self.joints + (code @ self.joint_codes[:len(code)].flatten(1)).view_as(self.joints)
 
-    def _turned(self, places: Tensor, joints: Tensor, jaw: Tensor, gaze: Tensor, lids_for: Tensor) -> tuple[Tensor, Tensor]:
-        """The points with jaw and eyes turned; `places` have the lids of the gaze `lids_for`."""
-        if gaze is not lids_for:
-            change = (lid_amounts(self.model, gaze[None]) - lid_amounts(self.model, lids_for[None]))[0].to(places)
-            start = len(self.codes) - len(change)
-            places = places + (change @ self.codes[start:].flatten(1)).view_as(places)
-            joints = joints + torch.einsum("k,kjc->jc", change, self.joint_codes[start:])
-        parts = _part_rotations(jaw, gaze)
-        eye = torch.eye(3, dtype=places.dtype)
-        feature = torch.cat([torch.zeros(9, dtype=places.dtype), (parts[1:] - eye).flatten()])
-        places = places + (feature @ self.correctives.flatten(1)).view_as(places)
+    def _turned(self, places: Tensor, joints: Tensor, jaw: Tensor, gaze: Tensor) -> tuple[Tensor, Tensor]:
+        """The points [S, P, 3] and the root joint [S, 3] at S turns of jaw [S, 3] and eyes [S, 2, 2]."""
+        parts = _part_rotations(jaw, gaze)                                                      # [S, 4, 3, 3]
+        bends = (parts[:, 1:] - torch.eye(3, dtype=places.dtype)).flatten(1) @ self.correctives[9:].flatten(1)
+        lids = self.lid_signs * gaze.flatten(1)[:, self.lid_angles]
+        lids = lids.clamp(min=0)
+        start = len(self.codes) - lids.shape[1]
+        bends = bends + lids @ self.codes[start:].flatten(1)
+        joints = joints + (lids @ self.joint_codes[start:].flatten(1)).unflatten(1, (4, 3))
         stay = joints - (parts @ joints[..., None]).squeeze(-1)
-        stay[0] = 0
-        return places @ parts.mT.flatten(0, 1) + self.share @ stay - joints[0], joints[0]
+        stay[:, 0] = 0
+        turned = (places + bends.unflatten(1, places.shape)) @ parts.mT.flatten(1, 2)
+        return turned + self.share @ stay - joints[:, :1], joints[:, 0]
 
 
 def _part_rotations(jaw: Tensor, gaze: Tensor) -> Tensor:
-    """Rotation of each part against the head, [4, 3, 3]."""
-    return torch.cat([torch.eye(3, dtype=jaw.dtype)[None], matrix_from_axis_angle(jaw)[None], eye_rotations(gaze)])
+    """Rotation of each part against the head, [S, 4, 3, 3]."""
+    still = torch.eye(3, dtype=jaw.dtype).expand(len(jaw), 1, 3, 3)
+    return torch.cat([still, matrix_from_axis_angle(jaw)[:, None], eye_rotations(gaze)], 1)
 
 
 def surface_points(model: HeadModel, corners: Corners) -> SurfacePoints:
@@ -124,7 +119,7 @@ def surface_points(model: HeadModel, corners: Corners) -> SurfacePoints:
     index, weights = corners[0], corners[1].double()
     by_part = torch.stack([model.skinning[:, list(joints)].sum(1) for joints in PARTS], 1).double()         # [V, 4]
     mix = weights[..., None] * by_part[index]                                                                # [P, n, 4]
-    lids = lid_directions(model)
+    lids, (angles, rates) = lid_directions(model), lid_rates(model)
     regressor = model.joint_regressor[[0, 2, 3, 4]].double()
 
     def gathered(directions: Tensor) -> Tensor:
@@ -133,9 +128,10 @@ def surface_points(model: HeadModel, corners: Corners) -> SurfacePoints:
 
     directions = (model.identity_basis, model.expression_basis, lids)
     return SurfacePoints(
-        model=model, rest=gathered(model.template[None])[0], codes=torch.cat([gathered(part) for part in directions]),
+        rest=gathered(model.template[None])[0], codes=torch.cat([gathered(part) for part in directions]),
         correctives=gathered(model.pose_basis), share=mix.sum(1), joints=regressor @ model.template.double(),
-        joint_codes=torch.cat([_joint_codes(regressor, part) for part in directions]))
+        joint_codes=torch.cat([_joint_codes(regressor, part) for part in directions]),
+        lid_angles=angles, lid_signs=rates)
 
 
 def _joint_codes(regressor: Tensor, directions: Tensor) -> Tensor:

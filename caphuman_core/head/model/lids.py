@@ -29,10 +29,15 @@ def lid_shift(
 
 def lid_amounts(model: HeadModel, gaze_radians: Tensor) -> Tensor:
     """How much of each of `lid_directions` the gaze [B, 2, 2] asks for -> [B, actions]."""
+    angles, rates = lid_rates(model)
+    return (gaze_radians.flatten(1)[:, angles] * rates.to(gaze_radians)).clamp(min=0)
+
+
+def lid_rates(model: HeadModel) -> tuple[Tensor, Tensor]:
+    """For each of `lid_directions` which of the gaze's four angles asks for it, and its amount by radian, where positive."""
     known = _known(model)
-    if not known:
-        return gaze_radians.new_zeros(len(gaze_radians), 0)
-    return torch.stack([(gaze_radians[:, eye, axis] * rate).clamp(min=0) for eye, _, axis, rate in known], 1)
+    return (torch.tensor([2 * eye + axis for eye, _, axis, _ in known], dtype=torch.long),
+            torch.tensor([rate for _, _, _, rate in known], dtype=torch.float64))
 
 
 def lid_directions(model: HeadModel) -> Tensor:
