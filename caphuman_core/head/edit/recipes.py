@@ -37,7 +37,7 @@ EXPRESSIONS: dict[str, Recipe] = {
     "jaw_right": Recipe({**_both(mouthFrown=0.3), "jawRight": 1.1, "mouthRight": 0.4}, (0.0, -8.0, 0.0)),
     "pucker": Recipe({"mouthPucker": 1.25, "mouthFunnel": 0.25}),
     "wide_mouth": Recipe(_both(mouthStretch=1.5, mouthLowerDown=0.35)),
-    "sneer": Recipe(_both(noseSneer=1.5, mouthUpperUp=1.4, mouthFrown=0.2)),
+    "sneer": Recipe(_both(noseSneer=1.5, mouthUpperUp=1.3, mouthFrown=0.2)),
     "cheek_puff": Recipe({"cheekPuff": 1.3}),
     "surprise": Recipe({**_both(browOuterUp=0.9, eyeWide=0.9), "browInnerUp": 1.0}, (17.0, 0.0, 0.0)),
     "anger": Recipe(_both(browDown=1.25, eyeSquint=0.45, noseSneer=0.6, mouthFrown=1.1, mouthPress=0.3)),
