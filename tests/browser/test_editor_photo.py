@@ -141,7 +141,8 @@ def test_points_are_drawn_to_where_they_are_in_the_photo(page):
     assert {name for name in values if values[name] != start[name]} == {"corrections"}
     page.wait(lambda: "caphuman-pinned" in point.get_attribute("class"))
     page.wait(lambda: np.abs(editor.pixels().astype(int) - before).max() > 30)
-    page.wait(lambda: abs(point.bounding_box()["x"] - box["x"] - 6) < 2 and abs(point.bounding_box()["y"] - box["y"] + 4) < 2)
+    there = {"x": box["x"] + 6, "y": box["y"] - 4}
+    page.wait(lambda: all(abs(point.bounding_box()[axis] - there[axis]) < 2 for axis in there))
     after = still(editor)
     page.screenshot(f"editor_points_{'vue' if page.vue else 'classic'}")
     page.queue_and_wait()                                               # the node makes the same of it

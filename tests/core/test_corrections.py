@@ -42,7 +42,8 @@ def apart(one, other, name):
     return torch.dist(torch.tensor(one[name]), torch.tensor(other[name]))
 
 
-@pytest.mark.parametrize("ways", [{"mouth_left": (5, -3)}, {"chin": (0, 6)}, {"eye_right_outer": (-3, 0), "brow_left_middle": (0, -4)}])
+@pytest.mark.parametrize("ways", [{"mouth_left": (5, -3)}, {"chin": (0, 6)},
+                                  {"eye_right_outer": (-3, 0), "brow_left_middle": (0, -4)}])
 def test_the_head_follows_and_keeps_the_rest(model, head, ways):
     before = handle_places(head, model)
     after = handle_places(edited(head, model, {"corrections": moved(before, **ways)}), model)

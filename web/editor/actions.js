@@ -143,7 +143,9 @@ export class Actions {
 
   /** Shows the landmarks, to be drawn to where they are in the photo, or hides them. */
   points() {
-    this.#state.pointed = !this.#state.pointed;
+    const on = !this.#state.pointed;
+    if (on) this.#state.closeUp = true;
+    this.#state.pointed = on;
   }
 
   /** Puts a landmark to a place in the picture, shares of its sides; null lets it go. */

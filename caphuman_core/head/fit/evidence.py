@@ -55,7 +55,7 @@ def evidence_of(face: Face, model: HeadModel) -> Evidence | None:
         return None if face.points5 is None else _of_five(face.points5, model)
     points68 = face.points68.double().cpu()
     eye_pixels = _eye_pixels(five_from_68(points68))
-    dense = None if face.points478 is None else _dense(model)
+    dense = None if face.points478 is None else dense_points(model)
     if face.points478 is not None and dense is not None:
         numbers, error, modes, places = dense
         pixels, sigma, kind = face.points478.double().cpu()[numbers], DENSE_SHARE * error / EYE_METRES, DENSE
@@ -64,13 +64,14 @@ def evidence_of(face: Face, model: HeadModel) -> Evidence | None:
         sigma = torch.full((68 - CONTOUR,), SIGMA[INNER], dtype=torch.float64)
     modes = modes * eye_pixels / EYE_METRES if kind == DENSE else torch.zeros(0, len(pixels), 2).double()
     irises = None if face.points478 is None or len(face.points478) < 478 else face.points478.double().cpu()[list(IRISES)]
-    if irises is not None:
-        places = _pupils_too(model, kind)
+    with_pupils = None if irises is None else _pupils_too(model, kind)
+    if irises is not None and with_pupils is not None:
+        places = with_pupils
         pixels = torch.cat([pixels, irises])
         sigma = torch.cat([sigma, _pupil_sigmas(points68)])
         modes = torch.cat([modes, modes.new_zeros(len(modes), 2, 2)], 1)
     return Evidence(places, pixels, _round(1 / _in_pixels(sigma, eye_pixels)), modes, points68[:CONTOUR], _along_line(points68, eye_pixels),
-                    eye_pixels, True, irises is not None, kind)
+                    eye_pixels, True, with_pupils is not None, kind)
 
 
 def pinned(points68: Tensor, pins: Mapping[int, tuple[float, float]], model: HeadModel, loose: float = 4.0) -> Evidence:
@@ -139,7 +140,7 @@ def inner_places(model: HeadModel) -> SurfacePoints:
 
 
 @lru_cache(maxsize=4)
-def _dense(model: HeadModel) -> tuple[Tensor, Tensor, Tensor, SurfacePoints] | None:
+def dense_points(model: HeadModel) -> tuple[Tensor, Tensor, Tensor, SurfacePoints] | None:
     """Numbers of the 478 points that have a place on this head, the error to expect of each
     in metres, how they err together, and the places."""
     known = dense_places(model)
@@ -153,11 +154,14 @@ def _dense(model: HeadModel) -> tuple[Tensor, Tensor, Tensor, SurfacePoints] | N
 
 
 @lru_cache(maxsize=4)
-def _pupils_too(model: HeadModel, kind: str) -> SurfacePoints:
-    """The points of a kind, then both pupils, the left one first."""
-    dense = _dense(model)
+def _pupils_too(model: HeadModel, kind: str) -> SurfacePoints | None:
+    """The points of a kind, then both pupils, the left one first; None where the head has no eyes that turn."""
+    pupils = pupil_corners(model)
+    if pupils is None:
+        return None
+    dense = dense_points(model)
     first = dense[-1] if kind == DENSE and dense is not None else inner_places(model)
-    return first.and_also(surface_points(model, pupil_corners(model)))
+    return first.and_also(surface_points(model, pupils))
 
 
 @lru_cache(maxsize=200)

@@ -22,24 +22,25 @@ from .skin import Pixels, face_pixels, fit_skin, mean_error, photo_cost
 
 
 @dataclass(frozen=True)
-class Refined:
-    """Heads in the order of the photos, and what became of each in one sentence."""
-
-    head: Head
-    notes: tuple[str, ...]
-
-    @property
-    def report(self) -> str:
-        return "\n".join(self.notes)
-
-
-@dataclass(frozen=True)
 class Told:
     """How well a head explains its photo."""
 
     cost: float              # half the squared misfit of points and pixels, and of the priors
     points: float            # median distance of the points, in eye distances
     colours: float | None    # mean difference of the colours, 0..1; None where too little of the face is seen
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Heads in the order of the photos, and what became of each in one sentence."""
+
+    head: Head
+    notes: tuple[str, ...]
+    told: tuple[tuple[Told, Told] | None, ...]       # how well each explained its photo before and after; None: it stayed as it was
+
+    @property
+    def report(self) -> str:
+        return "\n".join(self.notes)
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,15 @@ def refine_photos(
     _require_fitting(faces, head, model)
     known = [made for number in range(len(head)) if (made := _photo(number, photos, faces, head, model, skin)) is not None]
     heads, notes = [head[i] for i in range(len(head))], [_untold(faces, head, i) for i in range(len(head))]
+    told: list[tuple[Told, Told] | None] = [None] * len(head)
     done = len(head) - len(known)
     for group in ([known] if same_person and known else [[photo] for photo in known]):
-        for photo, better, note in zip(group, *_refined(group, model), strict=True):
+        for photo, (better, note, pair) in zip(group, _refined(group, model), strict=True):
             heads[photo.number], notes[photo.number] = better, f"Photo {photo.number + 1}: {note}"
+            told[photo.number] = pair
         done += len(group)
         step(done)
-    return Refined(Head.stack(heads), tuple(notes))
+    return Refined(Head.stack(heads), tuple(notes), tuple(told))
 
 
 def _require_fitting(faces: Faces, head: Head, model: HeadModel) -> None:
@@ -128,16 +131,19 @@ def _without_looks(expression: Tensor, model: HeadModel) -> Tensor:
     return kept
 
 
-def _refined(group: list[Photo], model: HeadModel) -> tuple[list[Head], list[str]]:
-    """The better heads of one person's photos, and what to say of each; the heads that came in where nothing is better."""
+def _refined(group: list[Photo], model: HeadModel) -> list[tuple[Head, str, tuple[Told, Told] | None]]:
+    """The better heads of one person's photos, what to say of each, and how well they explain them before and after; the heads
+    that came in where nothing is better."""
     heads = _with_skin(group, _with_shape(group, model), model)
     before = [_told(photo, photo.head, model) for photo in group]
     after = [_told(photo, head, model) for photo, head in zip(group, heads, strict=True)]
     costs = [sum(told.cost for told in side) for side in (before, after)]
     if not costs[1] < costs[0] or not all(map(_finite, heads)):
-        return [photo.head for photo in group], ["the head came back as it was, because no other one explains the photo better "
-                                                 f"(cost {costs[0]:.1f}, of the best one tried {costs[1]:.1f})."] * len(group)
-    return heads, [_note(photo, *pair) for photo, pair in zip(group, zip(before, after, strict=True), strict=True)]
+        why = (f"the head came back as it was, because no other one explains the photo better (cost {costs[0]:.1f}, of the best "
+               f"one tried {costs[1]:.1f}).")
+        return [(photo.head, why, None) for photo in group]
+    return [(head, _note(photo, *pair), pair)
+            for photo, head, pair in zip(group, heads, zip(before, after, strict=True), strict=True)]
 
 
 def _with_shape(group: list[Photo], model: HeadModel) -> list[Head]:

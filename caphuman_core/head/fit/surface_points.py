@@ -22,6 +22,7 @@ from ..rotations import matrix_from_axis_angle
 DENSE_FILE = Path(__file__).with_name("builtin_points478.safetensors")
 PARTS = ((0, 1), (2,), (3,), (4,))       # joints that move together: head and neck, jaw, left eye, right eye
 STEP = 1e-5                              # radians, of the numeric derivatives by jaw and gaze (float64)
+SMALLEST_AREA, SLACK = 1e-12, 1e-4        # square metres of a triangle; share outside that is rounding
 Corners = tuple[Tensor, Tensor]          # [P, n] vertices of each point and their weights, which sum to 1
 
 
@@ -157,22 +158,28 @@ def five_corners(model: HeadModel) -> Corners:
     return index, weights
 
 
-def pupil_corners(model: HeadModel) -> Corners:
-    """The foremost point of each eyeball's axis, the person's left eye first; where a straight look pierces it."""
-    index, weights = zip(*(_pierced(model, joint) for joint in (3, 4)), strict=True)
-    return torch.stack(index), torch.stack(weights)
+def pupil_corners(model: HeadModel) -> Corners | None:
+    """The foremost point of each eyeball's axis, where a straight look pierces it, the person's left eye first; None for a head
+    whose eyes are no balls of their own."""
+    found = [_pierced(model, joint) for joint in (3, 4)]
+    if found[0] is None or found[1] is None:
+        return None
+    return torch.stack([found[0][0], found[1][0]]), torch.stack([found[0][1], found[1][1]])
 
 
-def _pierced(model: HeadModel, joint: int) -> Corners:
+def _pierced(model: HeadModel, joint: int) -> Corners | None:
     """Corners [3] and weights of the frontmost point of an eyeball on the line through its joint towards the viewer."""
     centre = model.joint_regressor[joint] @ model.template
     ball = (model.skinning[:, joint] > 0.5)[model.faces].all(1).nonzero().squeeze(1)
     triangles = model.template[model.faces[ball]]                                                            # [F, 3, 3]
     a, b, c = (triangles[:, k, :2] - centre[:2] for k in range(3))
     area = _cross(b - a, c - a)
-    inside = torch.stack([_cross(b, c), _cross(c, a), _cross(a, b)], 1) / area.where(area.abs() > 1e-12, torch.ones_like(area))[:, None]
-    depth = (inside * triangles[..., 2]).sum(1).masked_fill((inside.amin(1) < -1e-4) | (area.abs() <= 1e-12), float("-inf"))
-    best = int(depth.argmax())
+    flat = area.abs() <= SMALLEST_AREA
+    inside = torch.stack([_cross(b, c), _cross(c, a), _cross(a, b)], 1) / area.masked_fill(flat, 1.0)[:, None]
+    pierced = ((inside.amin(1) > -SLACK) & ~flat).nonzero().squeeze(1)
+    if not len(pierced):
+        return None
+    best = pierced[(inside * triangles[..., 2]).sum(1)[pierced].argmax()]
     return model.faces[ball[best]], inside[best]
 
 
