@@ -121,8 +121,8 @@ class EditHead(io.ComfyNode):
                                tooltip="Hair of the editor's view and of the preview, on the built-in head, to recognise whom you "
                                        "pose. The head itself and CapFace's hint stay bald, as it was trained."),
                 io.String.Input("corrections", default="", optional=True,
-                                tooltip="Landmarks of the incoming head that were put elsewhere in its picture, as the editor writes "
-                                        "them; the first head of a batch follows them, before everything else is edited."),
+                                tooltip="Landmarks of the incoming head that were put elsewhere in its picture, as the editor "
+                                        "writes them; the first head of a batch follows them, before everything else is edited."),
             ],
             outputs=[
                 wires.Head.Output("head", display_name="head", tooltip="The edited head."),

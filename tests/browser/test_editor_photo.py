@@ -122,7 +122,7 @@ def test_a_head_that_fills_its_picture_has_a_close_up_too(page):
 
 
 def test_points_are_drawn_to_where_they_are_in_the_photo(page):
-    """The head follows when the hand lets go; the correction is a widget, undone like one, and a run makes the head that is shown."""
+    """The head follows when the hand lets go; the correction is a widget, undone like one; a run makes what is shown."""
     editor = open_editor(page, FITTED)
     page.queue_and_wait()
     page.wait(lambda: editor.root.get_attribute("data-head") == "fitted")

@@ -18,7 +18,7 @@ LONGEST = 4000               # letters of the text
 FAR = 2.0                    # how far from the picture's corner a point may lie, in its sides, as the pack lets heads lie outside
 
 
-def pins_of(text: str, width: int, height: int) -> dict[str, tuple[float, float]]:
+def pins_of(text: str, width: int, height: int) -> dict[int | str, tuple[float, float]]:
     """Name -> pixels of a picture, of the text; {} where nothing is corrected."""
     if not text.strip():
         return {}

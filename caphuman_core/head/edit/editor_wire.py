@@ -62,8 +62,8 @@ def head_of_json(model: HeadModel, request: dict[str, Any]) -> Head:
     """The head, a batch of one, that `head_json` told."""
     def rows(name: str, count: int, width: int) -> Tensor:
         given = request.get(name)
-        require(isinstance(given, list) and len(given) == count, name, f"must be {count} rows", type(given).__name__,
-                "send the head as it came")
+        if not isinstance(given, list) or len(given) != count:
+            fail(name, f"must be {count} rows", type(given).__name__, "send the head as it came")
         return torch.stack([numbers({name: row}, name, width, exactly=True) for row in given])[None]
     codes = {name: numbers(request, name, len(basis))[None] for name, basis in
              (("identity", model.identity_basis), ("expression", model.expression_basis), ("texture", model.texture_basis))}
