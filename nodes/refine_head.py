@@ -17,8 +17,8 @@ class RefineHead(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="CapHumanRefineHead", display_name="CapHuman Refine Head", category=CATEGORY,
-            description="Changes a fitted head until it explains the photo: shape, expression, jaw and gaze by every landmark there "
-                        "is, skin and light by the pixels. It never comes back worse than it came in.",
+            description="Changes a fitted head until it explains the photo: shape, expression, jaw and gaze by every landmark "
+                        "there is, skin and light by the pixels. It never comes back worse than it came in.",
             search_aliases=["refine head", "likeness", "improve fit", "skin texture", "gaze from photo", "photometric fit",
                             "3d face reconstruction"],
             inputs=[
@@ -27,8 +27,8 @@ class RefineHead(io.ComfyNode):
                 wires.Head.Input("head", tooltip="The head that was fitted to these faces, by landmarks or by DECA."),
                 wires.HeadModel.Input("head_model", tooltip="The head model it was fitted with."),
                 io.Mask.Input("skin", optional=True,
-                              tooltip="Which pixels are skin: the mask of CapHuman Parse Face, or one of yours. Left open: the head's "
-                                      "face region, without what differs from skin, such as hair, glasses and hands."),
+                              tooltip="Which pixels are skin: the mask of CapHuman Parse Face, or one of yours. Left open: the "
+                                      "head's face region, without what differs from skin, such as hair, glasses and hands."),
                 io.Boolean.Input("same_person", default=False, optional=True,
                                  tooltip="The photos of the batch show one person: one shape and one skin for all of them, pose, "
                                          "expression and light each its own."),

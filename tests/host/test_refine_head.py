@@ -98,4 +98,5 @@ def test_a_refined_head_refined_again_is_never_worse(call, fitted):
     once, _, _ = call("CapHumanRefineHead", **fitted)
     twice, _, report = call("CapHumanRefineHead", **{**fitted, "head": once})
     assert "came back as it was" in report or "now" in report
-    assert float((twice.identity - once.identity).abs().max()) < 1, "its own codes are what is expected"
+    moved = [float((after.identity - before.identity).norm()) for before, after in ((fitted["head"], once), (once, twice))]
+    assert moved[1] < 0.7 * moved[0], "its own codes are what is expected"
