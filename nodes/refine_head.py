@@ -44,6 +44,7 @@ class RefineHead(io.ComfyNode):
     def execute(cls, image, faces, head, head_model, skin=None, same_person=False) -> io.NodeOutput:
         from ..caphuman_core.head.fit.refine import refine_photos
         from ..caphuman_core.render.overlay import overlay
+        from ..caphuman_core.render.strip import noted
         require_photos_of(faces, image)
         if skin is not None:
             _require_mask_of(skin, image)
@@ -52,6 +53,9 @@ class RefineHead(io.ComfyNode):
         photo = host.rgb01(image).cpu().float().clamp(0, 1)
         refined = refine_photos(photo, faces, head, head_model, skin, same_person, done)
         drawn = overlay(photo, refined.head, head_model, lambda i: done(len(faces) + i))
+        for i, few in enumerate(refined.few_points):
+            if few:
+                drawn[i] = noted(drawn[i], "5 points only: mouth, brows and gaze were not seen")
         return io.NodeOutput(refined.head, host.to_image(drawn), refined.report)
 
 

@@ -37,6 +37,7 @@ class Refined:
     head: Head
     notes: tuple[str, ...]
     told: tuple[tuple[Told, Told] | None, ...]       # how well each explained its photo before and after; None: it stayed as it was
+    few_points: tuple[bool, ...]                     # where only five points were seen: mouth and brows are not told
 
     @property
     def report(self) -> str:
@@ -79,7 +80,8 @@ def refine_photos(
             told[photo.number] = pair
         done += len(group)
         step(done)
-    return Refined(Head.stack(heads), tuple(notes), tuple(told))
+    return Refined(Head.stack(heads), tuple(notes), tuple(told),
+                   tuple(bool(found) and found[0].points68 is None and found[0].points5 is not None for found in faces.per_image))
 
 
 def _require_fitting(faces: Faces, head: Head, model: HeadModel) -> None:
