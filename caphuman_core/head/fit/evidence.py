@@ -70,8 +70,8 @@ def evidence_of(face: Face, model: HeadModel) -> Evidence | None:
         pixels = torch.cat([pixels, irises])
         sigma = torch.cat([sigma, _pupil_sigmas(points68)])
         modes = torch.cat([modes, modes.new_zeros(len(modes), 2, 2)], 1)
-    return Evidence(places, pixels, _round(1 / _in_pixels(sigma, eye_pixels)), modes, points68[:CONTOUR], _along_line(points68, eye_pixels),
-                    eye_pixels, True, with_pupils is not None, kind)
+    return Evidence(places, pixels, _round(1 / _in_pixels(sigma, eye_pixels)), modes, points68[:CONTOUR],
+                    _along_line(points68, eye_pixels), eye_pixels, True, with_pupils is not None, kind)
 
 
 def pinned(points68: Tensor, pins: Mapping[int, tuple[float, float]], model: HeadModel, loose: float = 4.0) -> Evidence:
@@ -84,15 +84,16 @@ def pinned(points68: Tensor, pins: Mapping[int, tuple[float, float]], model: Hea
     weights = _round(1 / _in_pixels(sigma, eye_pixels))
     free = torch.tensor([number not in pins for number in range(CONTOUR)])
     contour = torch.where(free[:, None, None], _along_line(points68.double(), eye_pixels) / loose, weights[:CONTOUR])
-    return Evidence(inner_places(model), points[CONTOUR:], weights[CONTOUR:], torch.zeros(0, 51, 2).double(), points[:CONTOUR], contour, eye_pixels, True, False, INNER, math.inf)
+    return Evidence(inner_places(model), points[CONTOUR:], weights[CONTOUR:], points.new_zeros(0, 51, 2),
+                    points[:CONTOUR], contour, eye_pixels, True, False, INNER, math.inf)
 
 
 def _of_five(points5: Tensor, model: HeadModel) -> Evidence:
     points = points5.double().cpu()
     eye_pixels = _eye_pixels(points)
     weights = _round(1 / _in_pixels(torch.full((5,), SIGMA[FIVE], dtype=torch.float64), eye_pixels))
-    nothing = points.new_zeros(0, 2)
-    return Evidence(_five(model), points, weights, torch.zeros(0, 5, 2).double(), nothing, points.new_zeros(0, 2, 2), eye_pixels, False, False, FIVE)
+    return Evidence(_five(model), points, weights, points.new_zeros(0, 5, 2), points.new_zeros(0, 2), points.new_zeros(0, 2, 2),
+                    eye_pixels, False, False, FIVE)
 
 
 def _eye_pixels(five: Tensor) -> float:

@@ -224,7 +224,7 @@ def _linear_points(moved: Moved, pixels: Tensor, weights: Tensor, view: View, st
     apart = _apart(at, pixels, weights)
     trust = (view.evidence.huber / apart.norm(dim=1).clamp(min=1e-12)).clamp(max=1).sqrt()
     whiten = (trust[:, None, None] * weights).mT                                            # [P, 2, 2], row vectors
-    by_world = pixels_by_world(state, view.crop_to_picture) @ whiten                                                            # [P, 3, 2]
+    by_world = pixels_by_world(state, view.crop_to_picture) @ whiten                        # [P, 3, 2]
     count, known = len(at), len(state.shape.identity)
     rotation = torch.stack([torch.linalg.cross(axis.expand_as(turned), turned) for axis in torch.eye(3).double()])
     origin = view.crop_to_picture[:2, :2].sum(0) * (CROP_SIZE / 2) + view.crop_to_picture[2, :2]

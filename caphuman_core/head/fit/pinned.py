@@ -33,7 +33,8 @@ def refit(head: Head, model: HeadModel, pins: Mapping[int | str, tuple[float, fl
 
 def _number(name: int | str) -> int:
     number = HANDLES.get(name, -1) if isinstance(name, str) else name
-    require(0 <= number < 68, "pinned landmark", f"must be from 0 to 67 or one of {', '.join(HANDLES)}", repr(name), "choose one of them")
+    require(0 <= number < 68, "pinned landmark", f"must be from 0 to 67 or one of {', '.join(HANDLES)}", repr(name),
+            "choose one of them")
     return number
 
 

@@ -1,4 +1,4 @@
-"""From a fitted head to one that explains its photo: shape, expression, jaw, gaze and camera by landmarks, skin and light by pixels.
+"""From a fitted head to one that explains its photo: shape, expression, jaw, gaze, camera by landmarks, skin and light by pixels.
 
 What a view cannot tell stays where it was expected: at the mean of the head model, or, for a head whose skin was read from pixels
 before (DECA's, or one that was refined), at its own codes. A head never comes back worse than it came in.
@@ -37,6 +37,7 @@ class Refined:
     head: Head
     notes: tuple[str, ...]
     told: tuple[tuple[Told, Told] | None, ...]       # how well each explained its photo before and after; None: it stayed as it was
+    few_points: tuple[bool, ...]                     # where only five points were seen: mouth and brows are not told
 
     @property
     def report(self) -> str:
@@ -79,7 +80,8 @@ def refine_photos(
             told[photo.number] = pair
         done += len(group)
         step(done)
-    return Refined(Head.stack(heads), tuple(notes), tuple(told))
+    return Refined(Head.stack(heads), tuple(notes), tuple(told),
+                   tuple(bool(found) and found[0].points68 is None and found[0].points5 is not None for found in faces.per_image))
 
 
 def _require_fitting(faces: Faces, head: Head, model: HeadModel) -> None:
@@ -107,7 +109,8 @@ def _untold(faces: Faces, head: Head, number: int) -> str:
     """What is said of a photo without anything to refine by."""
     if not faces.per_image[number] or not bool(head.present[number]):
         return f"Photo {number + 1}: no face, nothing to refine."
-    return f"Photo {number + 1}: the head came back as it was, because its face has no points; connect a face detector that gives some."
+    return (f"Photo {number + 1}: the head came back as it was, because its face has no points; connect a face detector that gives "
+            "some.")
 
 
 def _expected(state: State, head: Head, face: Face, model: HeadModel) -> State:
@@ -115,8 +118,10 @@ def _expected(state: State, head: Head, face: Face, model: HeadModel) -> State:
     seen = bool(head.texture.any())
     scored = face.expression_scores is not None and bool(model.expression_names)
     shape = state.shape
-    expression = _without_looks(shape.expression, model) if seen or scored or face.points68 is None else torch.zeros_like(shape.expression)
-    jaw = shape.jaw if seen or scored or face.points68 is None else torch.zeros_like(shape.jaw)
+    if seen or scored or face.points68 is None:
+        expression, jaw = _without_looks(shape.expression, model), shape.jaw
+    else:
+        expression, jaw = torch.zeros_like(shape.expression), torch.zeros_like(shape.jaw)
     return replace(state, shape=replace(
         shape, identity=shape.identity if seen else torch.zeros_like(shape.identity), expression=expression, jaw=jaw,
         gaze=shape.gaze if seen else torch.zeros_like(shape.gaze)))

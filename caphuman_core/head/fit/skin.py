@@ -1,7 +1,7 @@
 """Skin and light of fitted heads from the photo's pixels: robust regularised least squares on texture code and light together.
 
-A pixel's colour is (mean + directions x texture code) x (terms of its normal x light): linear in either, so that Gauss-Newton on both
-takes a few small systems. What a pixel cannot be (hair, glasses, a hand, a shadow's edge) loses its weight by Tukey's rule.
+A pixel's colour is (mean + directions x texture code) x (terms of its normal x light): linear in either, so that Gauss-Newton on
+both takes a few small systems. What a pixel cannot be (hair, glasses, a hand, a shadow's edge) loses its weight by Tukey's rule.
 """
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Points on a head's surface as functions of codes, pose and gaze, with their derivatives.
 
-`pose_head` moves whole heads and torch differentiates it; a fit asks for a few hundred points and all derivatives a few dozen times.
-Here the skinned sum over the vertices of each point is taken once, by the part of the head that moves them, so that a point is
-linear in the codes and each part's rotation stands before the sum: the same numbers, a hundred times faster (a test compares).
-The neck is still: what it does never moves the face (`posing.split_turn`).
+`pose_head` moves whole heads and torch differentiates it; a fit asks for a few hundred points and all derivatives a few dozen
+times. Here the skinned sum over the vertices of each point is taken once, by the part of the head that moves them, so that a
+point is linear in the codes and each part's rotation stands before the sum: the same numbers, many times faster (a test
+compares). The neck is still: what it does never moves the face (`posing.split_turn`).
 """
 from __future__ import annotations
 
