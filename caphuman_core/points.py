@@ -12,6 +12,11 @@ RIGHT_EYE = tuple(range(36, 42))         # the person's right, the viewer's left
 LEFT_EYE = tuple(range(42, 48))
 NOSE_TIP = 30
 MOUTH_CORNERS = (48, 54)                 # viewer's left first
+# What a hand may take hold of, by name; left and right are the person's.
+HANDLES = {"chin": 8, "jaw_right": 4, "jaw_left": 12, "brow_right_outer": 17, "brow_right_middle": 19, "brow_right_inner": 21,
+           "brow_left_inner": 22, "brow_left_middle": 24, "brow_left_outer": 26, "nose_bridge": 27, "nose_tip": NOSE_TIP,
+           "nose_right": 31, "nose_base": 33, "nose_left": 35, "eye_right_outer": 36, "eye_right_inner": 39, "eye_left_inner": 42,
+           "eye_left_outer": 45, "mouth_right": 48, "lip_upper": 51, "mouth_left": 54, "lip_lower": 57}
 
 
 def five_from_68(points68: Tensor) -> Tensor:

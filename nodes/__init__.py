@@ -15,6 +15,7 @@ def all_nodes() -> list[type]:
         loaders,
         photo,
         pick_head,
+        refine_head,
         region,
         render,
         saved,
@@ -23,7 +24,8 @@ def all_nodes() -> list[type]:
     )
     from .capface import apply
     from .sockets import checked
-    nodes = [*loaders.NODES, *photo.NODES, *faces.NODES, *face_parsing.NODES, *identity.NODES, *fit_head.NODES, *edit_head.NODES,
+    nodes = [*loaders.NODES, *photo.NODES, *faces.NODES, *face_parsing.NODES, *identity.NODES, *fit_head.NODES, *refine_head.NODES,
+             *edit_head.NODES,
              *change_head.NODES, *pick_head.NODES, *saved.NODES, *sequence.NODES, *video.NODES, *region.NODES, *render.NODES,
              *apply.NODES, *doctor.NODES]
     return [checked(node) for node in nodes]

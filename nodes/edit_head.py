@@ -120,6 +120,9 @@ class EditHead(io.ComfyNode):
                 io.Combo.Input("hair", options=list(HAIR_STYLES), default=HAIR_STYLES[0], optional=True,
                                tooltip="Hair of the editor's view and of the preview, on the built-in head, to recognise whom you "
                                        "pose. The head itself and CapFace's hint stay bald, as it was trained."),
+                io.String.Input("corrections", default="", optional=True,
+                                tooltip="Landmarks of the incoming head that were put elsewhere in its picture, as the editor "
+                                        "writes them; the first head of a batch follows them, before everything else is edited."),
             ],
             outputs=[
                 wires.Head.Output("head", display_name="head", tooltip="The edited head."),

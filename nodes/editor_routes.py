@@ -5,6 +5,7 @@ GET  /caphuman/editor/mesh?model=NAME                             -> mesh (edito
 GET  /caphuman/editor/hair?model=NAME&style=STYLE                 -> cap of hair (editor_wire.hair_message), cacheable
 POST /caphuman/editor/texture   {model, texture}                  -> texture (editor_wire.texture_message)
 POST /caphuman/editor/amounts   {model, expression}                -> named amounts like it, as JSON
+POST /caphuman/editor/correct   {model, ...HEAD, corrections}      -> the corrected HEAD as JSON, and points, its landmarks' places
 POST /caphuman/editor/vertices  {model, identity, expression, ...} -> vertices (editor_wire.vertices_message)
 
 Answers follow from the request alone: nothing of one browser is kept for another. A model is named as in
@@ -178,6 +179,12 @@ def amounts(model: Any, request: dict[str, Any]) -> dict[str, Any]:
     return amounts_json(model, request)
 
 
+def correct(model: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """A head that follows landmarks which a hand has put elsewhere."""
+    from ..caphuman_core.head.edit.editor_wire import corrected_json
+    return corrected_json(model.model, request)
+
+
 async def read_json(request: web.Request) -> dict[str, Any]:
     """The request's JSON object, read no further than MAX_BODY."""
     body = b""
@@ -221,7 +228,7 @@ def make_handlers(editor: Editor) -> dict[tuple[str, str], Callable[[web.Request
     return {("POST", f"{PREFIX}/new_head"): posted(new_head), ("GET", f"{PREFIX}/mesh"): kept(lambda model, _: mesh(model)),
             ("GET", f"{PREFIX}/hair"): kept(hair),
             ("POST", f"{PREFIX}/texture"): posted(texture), ("POST", f"{PREFIX}/vertices"): posted(vertices),
-            ("POST", f"{PREFIX}/amounts"): posted(amounts)}
+            ("POST", f"{PREFIX}/amounts"): posted(amounts), ("POST", f"{PREFIX}/correct"): posted(correct)}
 
 
 def _explained(handle: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:

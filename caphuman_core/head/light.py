@@ -40,14 +40,18 @@ def directional(azimuth_degrees: float, elevation_degrees: float, intensity: flo
     azimuth, elevation = math.radians(azimuth_degrees), math.radians(elevation_degrees)
     direction = torch.tensor([math.sin(azimuth) * math.cos(elevation), math.sin(elevation),
                               math.cos(azimuth) * math.cos(elevation)], dtype=torch.float64)
-    constants = torch.tensor(CONSTANTS, dtype=torch.float64)
-    # max(0, cos) = 1/4 + cos/2 + 5/32 (3 cos^2 - 1) + ..., expanded in the (unnormalised) terms of `direction`
-    basis = terms(direction) / constants
-    lobe = torch.cat([torch.tensor([0.25]).double(), 0.5 * basis[1:4],
-                      5 / 32 * torch.cat([6 * basis[4:7], 1.5 * basis[7:8], 0.5 * basis[8:9]])])
-    grey = intensity * lobe / constants
+    grey = intensity * lobe(direction)
     grey[0] += ambient / CONSTANTS[0]
     return (grey[:, None] * torch.tensor(colour, dtype=torch.float64)).float()
+
+
+def lobe(direction: Tensor) -> Tensor:
+    """Coefficients [9] of the clamped cosine about a unit vector [3], to second order; float64."""
+    constants = torch.tensor(CONSTANTS, dtype=torch.float64)
+    # max(0, cos) = 1/4 + cos/2 + 5/32 (3 cos^2 - 1) + ..., expanded in the (unnormalised) terms of `direction`
+    basis = terms(direction.double()) / constants
+    return torch.cat([torch.tensor([0.25]).double(), 0.5 * basis[1:4],
+                      5 / 32 * torch.cat([6 * basis[4:7], 1.5 * basis[7:8], 0.5 * basis[8:9]])]) / constants
 
 
 def default_light() -> Tensor:

@@ -13,6 +13,7 @@ from .preview import preview
 GAP = 4                      # pixels between pictures
 PAPER = (32, 33, 36)
 INK = (232, 232, 232)
+BAND = 20                    # pixels, height of a note
 SIDE = 160                   # pixels of one frame's longer side
 
 
@@ -49,6 +50,16 @@ def strip(pictures: Sequence[Tensor], captions: Sequence[str]) -> Tensor:
         sheet.paste(image_of(picture), (left, 0))
         draw.text((left + 4, 2), caption, fill=INK)
     return photo_of(sheet)[None]
+
+
+def noted(picture: Tensor, words: str) -> Tensor:
+    """A picture [3, H, W] of 0..1 with words on a dark band along its lower edge, as far as they fit."""
+    from PIL import Image, ImageDraw
+    sheet = image_of(picture)
+    band = Image.new("RGB", (sheet.width, min(BAND, sheet.height)), PAPER)
+    ImageDraw.Draw(band).text((6, 4), words, fill=INK)
+    sheet.paste(band, (0, sheet.height - band.height))
+    return photo_of(sheet)
 
 
 def told(words: str) -> Tensor:

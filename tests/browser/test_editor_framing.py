@@ -10,7 +10,7 @@ from editor import GRAPH, Editor, open_editor
 
 TALL = {"width": 1400, "height": 1100}
 FIELDS = "(await import('/extensions/comfyui-caphuman/editor/pose_values.js')).FIELDS"
-KINDS = {"FLOAT": "number", "BOOLEAN": "flag", "COMBO": "choice", "COLOR": "colour"}
+KINDS = {"FLOAT": "number", "BOOLEAN": "flag", "COMBO": "choice", "COLOR": "colour", "STRING": "text"}
 
 
 @pytest.fixture(params=[False, True], ids=["classic", "vue"])

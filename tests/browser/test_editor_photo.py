@@ -119,3 +119,41 @@ def test_a_head_that_fills_its_picture_has_a_close_up_too(page):
     page.screenshot(f"editor_close_up_large_{'vue' if page.vue else 'classic'}")
     editor.click("close-up")
     page.wait(lambda: covered() == pytest.approx(whole, abs=0.002))
+
+
+def test_points_are_drawn_to_where_they_are_in_the_photo(page):
+    """The head follows when the hand lets go; the correction is a widget, undone like one; a run makes what is shown."""
+    editor = open_editor(page, FITTED)
+    page.queue_and_wait()
+    page.wait(lambda: editor.root.get_attribute("data-head") == "fitted")
+    editor.type_number("yaw_degrees", "15")
+    editor.click("points")
+    point = editor.part("point-mouth_left")
+    point.wait_for()
+    assert editor.part("points").get_attribute("aria-pressed") == "true"
+    start, before, box = editor.values(), still(editor), point.bounding_box()
+    mouse = page.page.mouse
+    mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    mouse.down()
+    mouse.move(box["x"] + box["width"] / 2 + 6, box["y"] + box["height"] / 2 - 4, steps=4)
+    mouse.up()
+    values = editor.wait_values(lambda now: now["corrections"])
+    assert {name for name in values if values[name] != start[name]} == {"corrections"}
+    page.wait(lambda: "caphuman-pinned" in point.get_attribute("class"))
+    page.wait(lambda: np.abs(editor.pixels().astype(int) - before).max() > 30)
+    there = {"x": box["x"] + 6, "y": box["y"] - 4}
+    page.wait(lambda: all(abs(point.bounding_box()[axis] - there[axis]) < 2 for axis in there))
+    after = still(editor)
+    page.screenshot(f"editor_points_{'vue' if page.vue else 'classic'}")
+    page.queue_and_wait()                                               # the node makes the same of it
+    assert np.abs(still(editor) - after).mean() < 0.5
+    editor.click("undo")
+    assert editor.wait_values(lambda now: not now["corrections"])["yaw_degrees"] == 15
+    page.wait(lambda: np.abs(editor.pixels().astype(int) - before).mean() < 0.5)
+    editor.click("redo")
+    editor.wait_values(lambda now: now["corrections"])
+    page.wait(lambda: "caphuman-pinned" in point.get_attribute("class"))
+    point.dblclick()
+    editor.wait_values(lambda now: not now["corrections"])
+    editor.click("points")
+    point.wait_for(state="hidden")

@@ -62,6 +62,12 @@ def test_a_new_head_its_mesh_texture_and_vertices(routes, talk):
             assert (refused.status, "hair must be one of" in (await refused.json())["error"]) == (400, True)
         status, texture = await post(client, path(routes, "texture"), {"model": "built-in", "texture": head["texture"]})
         assert (status, len(texture) > 256 * 256 * 3) == (200, True)
+        status, answer = await post(client, path(routes, "correct"), {**head, "corrections": '{"nose_tip": [0.52, 0.5]}'})
+        shown = json.loads(answer)
+        assert (status, shown["points"]["nose_tip"]) == (200, pytest.approx([0.52 * 320, 0.5 * 200], abs=1.5))
+        assert shown["identity"] != head["identity"]
+        status, answer = await post(client, path(routes, "correct"), {**head, "corrections": '{"ear": [0, 0]}'})
+        assert (status, "must hold known landmarks" in json.loads(answer)["error"]) == (400, True)
         status, vertices = await post(client, path(routes, "vertices"), {**head, "expressions": {"smile": 1.0}})
         assert (status, 10_000 < len(vertices) < 80_000) == (200, True)
     talk(talking)

@@ -43,7 +43,8 @@ DESIGN = {
                              "CONDITIONING CONDITIONING"),
 }
 # Beyond the table.
-EXTRA = {"CapHumanLoadPhoto": ("image", "IMAGE MASK"), "CapHumanLoadVideo": ("file", "VIDEO"),
+EXTRA = {"CapHumanRefineHead": ("image faces head head_model skin same_person", "CAPHUMAN_HEAD IMAGE STRING"),
+         "CapHumanLoadPhoto": ("image", "IMAGE MASK"), "CapHumanLoadVideo": ("file", "VIDEO"),
          "CapHumanPickHead": ("which head identity", "CAPHUMAN_HEAD CAPHUMAN_IDENTITY INT"),
          "CapHumanLoadCLIPVision": ("capface_name", "CLIP_VISION"), "CapHumanDoctor": ("checksums", "STRING STRING"),
          "CapHumanHeadInRegion": ("x y width height grow side head hint bounding_box mask segs index",

@@ -16,6 +16,7 @@ from caphuman_core.head.edit.relight import relight
 from caphuman_core.head.edit.transfer import blend, transfer
 from caphuman_core.head.fit.landmark_fit import fit_faces
 from caphuman_core.head.fit.photo_light import with_photo_light
+from caphuman_core.head.fit.refine import refine_photos
 from caphuman_core.head.model.head_model import HeadModel, load_builtin
 from caphuman_core.head.new import new_head
 from caphuman_core.head.region import around, head_in
@@ -117,6 +118,12 @@ def _fit() -> list[Tile]:
     return [("photo", picture("astronaut")), ("overlay", close_up(laid_over, found("astronaut")))]
 
 
+def _refined() -> list[Tile]:
+    head = refine_photos(photo("astronaut")[None], select(found("astronaut"), 0), fitted("astronaut"), model()).head
+    laid_over = overlay(photo("astronaut")[None], head, model())[0]
+    return [*_fit(), ("refined", close_up(laid_over, found("astronaut")))]
+
+
 def _edited() -> list[Tile]:
     edits = {"turned": Edit(yaw_degrees=35, pitch_degrees=8), "smile": Edit(expressions={"smile": 1.0}),
              "surprise": Edit(expressions={"surprise": 1.0}), "tilted": Edit(roll_degrees=15, jaw_degrees=12)}
@@ -165,7 +172,8 @@ def _rendered() -> list[Tile]:
 
 RESULTS: dict[str, Callable[[], list[Tile]]] = {
     "CapHumanDetectFaces": _detected, "CapHumanSelectFace": _selected, "CapHumanFacesFromLandmarks": _from_landmarks,
-    "CapHumanEncodeIdentity": _encoded, "CapHumanFitHeadLandmarks": _fit, "CapHumanDoctor": _examined,
+    "CapHumanEncodeIdentity": _encoded, "CapHumanFitHeadLandmarks": _fit, "CapHumanRefineHead": _refined,
+    "CapHumanDoctor": _examined,
     "CapHumanNewHead": lambda: [("head", shaded(_neutral()))], "CapHumanEditHead": _edited, "CapHumanRelightHead": _relit,
     "CapHumanTransferHead": _transferred, "CapHumanHeadInRegion": _in_region,
     "CapHumanBlendHeads": _blended, "CapHumanRenderHead": _rendered,

@@ -94,12 +94,17 @@ def picture(graph: Graph, title: str = "Picture", image: str = files.SECOND_SAMP
     return Photo(resized, faces, made, [[loaded, resized, made], [faces, shown]])
 
 
-def fitted(graph: Graph, seen: Photo, model: Node | None = None, title: str = "Fitted head over the photo") -> Fitted:
-    """Fit a head by landmarks; with `model`, of a head model that is already there."""
+def fitted(graph: Graph, seen: Photo, model: Node | None = None, title: str = "Fitted head over the photo",
+           refine: bool = False) -> Fitted:
+    """Fit a head by landmarks, and refine it; with `model`, of a head model that is already there."""
     made = model or graph.node("CapHumanLoadHeadModel")
     fit = graph.node("CapHumanFitHeadLandmarks", image=seen.image, faces=seen.faces, head_model=made)
-    shown = graph.node("PreviewImage", title, images=fit["overlay"])
-    return Fitted(fit, made, [[fit, shown] if model else [made, fit, shown]])
+    if not refine:
+        shown = graph.node("PreviewImage", title, images=fit["overlay"])
+        return Fitted(fit, made, [[fit, shown] if model else [made, fit, shown]])
+    better = graph.node("CapHumanRefineHead", image=seen.image, faces=seen.faces, head=fit, head_model=made)
+    shown = graph.node("PreviewImage", title, images=better["overlay"])
+    return Fitted(better, made, [[fit, better] if model else [made, fit, better], [shown]])
 
 
 def edited(graph: Graph, fit: Fitted, image: Socket | None = None, title: str | None = None, **inputs: Any) -> Node:

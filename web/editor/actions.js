@@ -7,10 +7,12 @@ import { fromAxisAngle, yawPitchRoll } from "./head_math.js";
 import { holdStill, runGraph, toast } from "./host.js";
 import { POSES } from "./looks.js";
 import { toggleNative } from "./native_widgets.js";
+import { pinsOf } from "./points.js";
 import { converted, portrait } from "./place_values.js";
 import { mirrored, PLACE, starts, TURN, turnsTo, VIEWS } from "./pose_values.js";
 import { TEXT } from "./text.js";
 
+const FINE = 1e5;                    // steps of a place, a share of the picture's side
 const ZOOM = 1.25;                   // of one key press
 
 export class Actions {
@@ -137,6 +139,21 @@ export class Actions {
   /** @param {boolean} on the photo alone is shown */
   compare(on) {
     this.#state.comparing = on;
+  }
+
+  /** Shows the landmarks, to be drawn to where they are in the photo, or hides them. */
+  points() {
+    const on = !this.#state.pointed;
+    if (on) this.#state.closeUp = true;
+    this.#state.pointed = on;
+  }
+
+  /** Puts a landmark to a place in the picture, shares of its sides; null lets it go. */
+  correct(name, place) {
+    const pins = { ...pinsOf(this.read().corrections) };
+    if (place) pins[name] = place.map((share) => Math.round(share * FINE) / FINE);
+    else delete pins[name];
+    this.put({ corrections: Object.keys(pins).length ? JSON.stringify(pins) : "" });
   }
 
   closeUp() {

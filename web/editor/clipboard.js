@@ -1,5 +1,6 @@
 /** Copy and paste of poses: the system's clipboard where the browser allows it, else a note of our own. */
 import { poseOf, poseText } from "./exchange.js";
+import { portable } from "./pose_values.js";
 
 const NOTE = "caphuman.pose";        // in localStorage: reaches other tabs of this server
 
@@ -19,7 +20,7 @@ function storeNote(text) {
 
 /** Puts a pose on the clipboard. With the data of a copy event no permission is needed. */
 export async function copyPose(values, data) {
-  const text = poseText(values);
+  const text = poseText(portable(values));
   storeNote(text);
   if (data) data.setData("text/plain", text);
   else await navigator.clipboard?.writeText?.(text).catch(() => {});

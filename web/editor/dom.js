@@ -32,6 +32,7 @@ const SHAPES = {
   paste: "M6 4H4v12h10V4h-2M6 2.5h6v3H6zM7 9h4M7 12h4",
   inputs: "M3 5h7M14 5h1M3 13h1M8 13h7M12 3v4M6 11v4",
   closeUp: "M3 6V3h3M12 3h3v3M15 12v3h-3M6 15H3v-3M9 5.5a3 3.5 0 1 0 0 7a3 3.5 0 0 0 0-7z",
+  points: "M4 5h2v2H4zM12 5h2v2h-2zM8 8.5h2v2H8zM5 13h2v2H5zM11 13h2v2h-2z",
   compare: "M9 2v14M3 4h6M3 14h6M3 4v10M12 4h3v10h-3",
   rename: "M3 15l1-4 8-8 3 3-8 8zM10.5 4.5l3 3",
   delete: "M3 5h12M7 5V3h4v2M5 5l1 10h6l1-10",

@@ -24,7 +24,9 @@
  *   caphuman-expression-NAME    picture of an expression; a click gives it in full or takes it away; data-pictured when it is drawn
  *   caphuman-handle-POINT       on the face while that tab is open: mouth_left mouth_right brow_left brow_right lid_left lid_right chin, and gaze
  *   caphuman-hair-STYLE         bald short curly long: hair in the view and the preview; aria-pressed
- *   caphuman-shape-reset        sets shape and skin back
+ *   caphuman-points             shows the landmarks, and the head as it comes in; aria-pressed
+ *   caphuman-point-NAME         one of them: points.py's HANDLES, chin, mouth_left, nose_tip ...
+ *   caphuman-shape-reset        sets shape, skin and corrections back
  *   caphuman-light-SETUP        picture of a set-up of light: daylight rembrandt butterfly loop split back rim high_key
  *   caphuman-look-POSE          picture of a ready-made pose: passport portrait warm_smile laugh over_shoulder thoughtful ...
  *   caphuman-preset-ID          ID: frontal three_quarter_left three_quarter_right profile_left profile_right looking_up looking_down

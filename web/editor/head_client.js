@@ -40,6 +40,11 @@ export async function amountsOf(head) {
   return (await answered("/amounts", { model: head.model, expression: head.expression })).json();
 }
 
+/** A HEAD after the request's corrections, with `points`: where its landmarks lie in its picture, pixels by name. */
+export async function correctedOf(request, signal) {
+  return { ...(await (await answered("/correct", request, signal)).json()), of: request };
+}
+
 function remembered(map, key, make) {
   const known = map.get(key);
   if (known) {

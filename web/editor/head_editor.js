@@ -61,6 +61,7 @@ export class HeadEditor {
     this.#frame = 0;
     this.#pose.drop();
     this.#focus.dispose();
+    this.#shown.rest();
     for (const end of this.#parts?.unfollow ?? []) end();
     this.#parts?.stage.dispose();
     this.#parts = null;
@@ -104,10 +105,10 @@ export class HeadEditor {
   }
 
   #draw() {
-    this.#shown.update();
+    const values = this.#values.read();
+    this.#shown.update(values.corrections, this.#state.pointed);
     placeSlots(this.#node);
     this.#pose.note();
-    const values = this.#values.read();
     this.#showControls(values);
     this.#parts.stage.draw(values, this.#shown, this.#state, this.#pose.open);
     this.#showNotice();
@@ -126,7 +127,7 @@ export class HeadEditor {
   #showNotice() {
     if (!this.#parts) return;
     const { stage } = this.#parts;
-    stage.tell(this.#shown.problem || stage.problem || this.#repaired || (this.#shown.head ? this.#smallFace() : TEXT.loading));
+    stage.tell(this.#shown.problem || this.#shown.refusal || stage.problem || this.#repaired || (this.#shown.head ? this.#smallFace() : TEXT.loading));
   }
 
   /** Takes note of what led to the head that the node has just been given. */

@@ -54,8 +54,10 @@ export const FIELDS = Object.freeze({
   ...Object.fromEntries([...SHAPE, ...TEXTURE].map((name) => [name, number(-4, 4, 0.05)])),
   ...Object.fromEntries(APPENDED.map((name) => [name, amount()])),
   hair: { kind: "choice", options: ["bald", "short", "curly", "long"], start: "bald" },
+  corrections: { kind: "text", start: "" },
 });
 
+const LONGEST = 4000;            // letters of a text
 const THOUSANDTH = 1000;         // the widgets round to 0.001
 const MIRRORED = ["yaw_degrees", "roll_degrees", "x", "light_azimuth", "gaze_yaw_degrees"];
 const SWAPPED = [["blink_left", "blink_right"], ["jaw_left", "jaw_right"], ["smile_left", "smile_right"],
@@ -67,6 +69,7 @@ export function fits(name, value) {
   if (field.kind === "number") return typeof value === "number" && value >= field.low && value <= field.high;
   if (field.kind === "flag") return typeof value === "boolean";
   if (field.kind === "choice") return field.options.includes(value);
+  if (field.kind === "text") return typeof value === "string" && value.length <= LONGEST;
   return typeof value === "string" && /^#[0-9a-f]{6}$/i.test(value);
 }
 
@@ -123,6 +126,12 @@ export const VIEWS = Object.freeze({
 export function turnsTo(wanted, own) {
   return Object.fromEntries(TURN.map((name, i) => [name, bounded(name, rounded(wanted[i] - own[i]))]));
 }
+
+/** What goes along to another head: everything but what a hand has corrected in this one's picture. */
+export const portable = (values) => Object.fromEntries(Object.entries(values).filter(([name]) => name !== "corrections"));
+
+/** The values that show the head as it comes in, in the hair that it wears. */
+export const asItCame = ({ hair }) => ({ ...starts(), hair });
 
 /** What a small picture shows of a person beside what it is about: who it is, and how they look and hold the neck. */
 const PERSONAL = [...SHAPE, ...TEXTURE, ...GAZE, "neck_share", "hair", "mode"];

@@ -3,7 +3,7 @@ import { button, el, icon, marked } from "./dom.js";
 import { LIMITS, presetsOf, presetsText, withName, withPreset } from "./exchange.js";
 import { toast } from "./host.js";
 import { POSES } from "./looks.js";
-import { PLACE, starts } from "./pose_values.js";
+import { PLACE, portable, starts } from "./pose_values.js";
 import { changePresets, onPresets, readPresets } from "./preset_store.js";
 import { TEXT } from "./text.js";
 import { HEAD, Thumbnails } from "./thumbnails.js";
@@ -88,7 +88,7 @@ export class PresetPage {
   }
 
   #save() {
-    const values = this.#actions.read(), row = el("div", { class: "caphuman-preset" });
+    const values = portable(this.#actions.read()), row = el("div", { class: "caphuman-preset" });
     this.#list.prepend(row);
     this.#ask(row, TEXT.newPresetName, (name) => changePresets((all) => withPreset(all, name, values)));
   }

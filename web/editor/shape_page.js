@@ -29,7 +29,7 @@ export class ShapePage {
     this.#hair = this.#rows.line("hair", el("span", {}, TEXT.values.hair), el("div", { class: "caphuman-group caphuman-segments", role: "group",
       "aria-label": TEXT.values.hair }, ...Object.values(this.#cuts)));
     this.content = [this.#hair, el("div", { class: "caphuman-two" }, ...columns),
-      el("div", { class: "caphuman-line" }, button("shape-reset", TEXT.shapeReset[1], () => actions.put(starts([...SHAPE, ...TEXTURE])), TEXT.shapeReset[0]))];
+      el("div", { class: "caphuman-line" }, button("shape-reset", TEXT.shapeReset[1], () => actions.put(starts([...SHAPE, ...TEXTURE, "corrections"])), TEXT.shapeReset[0]))];
   }
 
   show(values, linked) {

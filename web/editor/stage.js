@@ -5,7 +5,9 @@ import { Gestures } from "./gestures.js";
 import { Handles } from "./handles.js";
 import { HeadView } from "./head_view.js";
 import { keyTarget } from "./keys.js";
+import { Points } from "./points.js";
 import { PhotoTools } from "./photo_tools.js";
+import { asItCame } from "./pose_values.js";
 import { TEXT } from "./text.js";
 
 const NO_VIEW = Object.freeze({ problem: "", shape: null, place: null, part: null });
@@ -23,6 +25,9 @@ export class Stage {
   #badge;
   #handles;
   #handled = false;
+  #points;
+  #pointer;
+  #corrected = [null, ""];           // what Points.show was given last
 
   /** @param {import("./actions.js").Actions} actions; @param {() => void} changed told when something waited for has come, and after each drawing */
   constructor(actions, changed) {
@@ -31,15 +36,17 @@ export class Stage {
     this.#zoom = button("zoom", TEXT.resetCamera, () => actions.resetCamera());
     this.#photoTools = new PhotoTools(actions);
     this.#handles = new Handles(actions, this);
+    this.#points = new Points(actions, this);
+    this.#pointer = button("points", TEXT.points, () => actions.points(), icon("points"));
     this.#badge = button("badge", TEXT.badgeHint, () => actions.run());
-    this.element = el("div", { class: "caphuman-view", "data-capture-wheel": "true" }, this.#canvas, this.#handles.element, this.#keys,
-      this.#closeUp, this.#zoom, this.#badge, this.#photoTools.element, this.#notice);
+    this.element = el("div", { class: "caphuman-view", "data-capture-wheel": "true" }, this.#canvas, this.#handles.element, this.#points.element,
+      this.#keys, this.#closeUp, this.#pointer, this.#zoom, this.#badge, this.#photoTools.element, this.#notice);
     this.#canvas.addEventListener("focus", () => this.focus());
     this.#gestures = new Gestures(this.#canvas, actions, this);
     this.#view = new HeadView(this.#canvas);
     this.#view.onChange = changed;
     this.#view.onDrawn = () => {
-      this.#handles.show(this.#handled);
+      this.#lay();
       changed();
     };
   }
@@ -119,7 +126,15 @@ export class Stage {
     this.#view.setHead(shown.head);
     this.#view.setPhoto(shown.photo);
     const { look, closeUp, camera, comparing } = state;
-    this.#view.draw(values, { look: comparing ? "photo" : look, closeUp, camera, held, opacity: comparing ? 0 : state.opacity });
+    this.#corrected = state.pointed ? [shown.points, values.corrections] : [null, ""];
+    this.#view.draw(state.pointed ? asItCame(values) : values, { look: comparing ? "photo" : look, closeUp, camera, held, opacity: comparing ? 0 : state.opacity });
+    this.#lay();
+  }
+
+  /** Lays what a hand can take hold of over the view. */
+  #lay() {
+    this.#handles.show(this.#handled && !this.#corrected[0]);
+    this.#points.show(...this.#corrected);
   }
 
   /** @param {import("./view_state.js").ViewState} state; @param {boolean} photo is there; @param {string} badge what is to be known about the head */
@@ -128,6 +143,7 @@ export class Stage {
     this.#badge.textContent = badge;
     this.#badge.hidden = !badge;
     this.#closeUp.setAttribute("aria-pressed", state.closeUp);
+    this.#pointer.setAttribute("aria-pressed", state.pointed);
     this.#zoom.hidden = isHome(state.camera);
     this.#zoom.textContent = `${Number(state.camera.zoom.toPrecision(2))} ×`;
   }
@@ -135,7 +151,7 @@ export class Stage {
   /** Whether the points of the face are there to be taken hold of. */
   handle(on) {
     this.#handled = on;
-    this.#handles.show(on);
+    this.#lay();
   }
 
   /** One line over the view; hidden when empty. */

@@ -19,6 +19,8 @@ export const TEXT = said({
   compare: "Hold to see the photo alone (C)",
   resetCamera: "Zoom of the view: a click sets it back",
   closeUp: "Close-up of the head, or the whole picture (F)",
+  points: "Points of the face: shows the head as it comes in; draw a point to where it is in the photo, and the head follows",
+  pointHint: "Draw it to where it is in the photo; double-click lets it go",
   looks: { shaded: "Shaded", normal: "Normals", photo: "Photo" },
   lookHints: { shaded: "The head in its light", normal: "The directions of its surface, as CapFace sees them",
     photo: "The head over the photo; there after a run with a photo linked" },

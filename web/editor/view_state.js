@@ -7,6 +7,7 @@ export class ViewState {
   #memory;
   #changed;
   #comparing = false;
+  #pointed = false;
 
   /**
    * @param {import("./shown_head.js").ShownHead} shown
@@ -70,6 +71,17 @@ export class ViewState {
   set comparing(is) {
     if (is === this.#comparing) return;
     this.#comparing = is;
+    this.#changed();
+  }
+
+  /** Whether the landmarks are there to be corrected: the head is shown as it comes in. */
+  get pointed() {
+    return this.#pointed;
+  }
+
+  set pointed(is) {
+    if (is === this.#pointed) return;
+    this.#pointed = is;
     this.#changed();
   }
 

@@ -22,6 +22,7 @@ from ..model.reduced import rest_joints
 from ..model.texture import albedo_texture
 from ..pivot import EYES, JAW
 from ..rotations import matrix_from_axis_angle
+from .corrections import corrected, handle_places
 from .edit import expressed, neck_after, require_mode, turned_by
 from .expressions import Unit, amounts_like, expression_change, unit_expression
 from .gaze import gaze_after
@@ -55,6 +56,31 @@ def head_json(head: Head, model_name: str) -> dict[str, Any]:
                ("identity", "expression", "texture", "rotation_radians", "jaw_radians", "light", "camera", "crop_to_picture",
                 "gaze_radians", "neck_share")}
     return {"model": model_name, "fingerprint": head.model_fingerprint, "width": head.width, "height": head.height, **numbers}
+
+
+def head_of_json(model: HeadModel, request: dict[str, Any]) -> Head:
+    """The head, a batch of one, that `head_json` told."""
+    def rows(name: str, count: int, width: int) -> Tensor:
+        given = request.get(name)
+        if not isinstance(given, list) or len(given) != count:
+            fail(name, f"must be {count} rows", type(given).__name__, "send the head as it came")
+        return torch.stack([numbers({name: row}, name, width, exactly=True) for row in given])[None]
+    codes = {name: numbers(request, name, len(basis))[None] for name, basis in
+             (("identity", model.identity_basis), ("expression", model.expression_basis), ("texture", model.texture_basis))}
+    triples = {name: numbers(request, name, 3, exactly=True)[None] for name in ("rotation_radians", "jaw_radians", "camera")}
+    return Head(model_fingerprint=model.fingerprint, **codes, **triples, light=rows("light", 9, 3),
+                crop_to_picture=rows("crop_to_picture", 3, 3), gaze_radians=rows("gaze_radians", 2, 2),
+                width=picture_side("width", request.get("width")), height=picture_side("height", request.get("height")),
+                present=torch.ones(1, dtype=torch.bool),
+                neck_share=torch.tensor([number("neck_share", request.get("neck_share", 0.0))]).clamp(0, 1))
+
+
+def corrected_json(model: HeadModel, request: dict[str, Any]) -> dict[str, Any]:
+    """The head of a request after its `corrections`, as JSON, and `points`: where its landmarks lie in the picture, by name."""
+    text = request.get("corrections", "")
+    require(isinstance(text, str), "corrections", "must be a text", type(text).__name__, "send the widget's value")
+    head = corrected(head_of_json(model, request), model, text)
+    return {**head_json(head, request["model"]), "points": handle_places(head, model)}
 
 
 def mesh_message(model: HeadModel) -> bytes:

@@ -24,7 +24,8 @@ DIRECTIONS = 10                          # of shape, and of texture, that have a
 SHAPE = tuple(f"shape_{place}" for place in range(1, DIRECTIONS + 1))           # standard deviations on top of the head's own
 TEXTURE = tuple(f"texture_{place}" for place in range(1, DIRECTIONS + 1))
 NEUTRAL: dict[str, Any] = {**PLACE, **dict.fromkeys(EXPRESSIONS, 0.0), "mode": "add", "turn_light": False, "relight": False,
-                           **LIGHT, "frame": False, **GAZE, "neck_share": 0.0, **dict.fromkeys((*SHAPE, *TEXTURE), 0.0)}
+                           **LIGHT, "frame": False, **GAZE, "neck_share": 0.0, **dict.fromkeys((*SHAPE, *TEXTURE), 0.0),
+                           "corrections": ""}
 
 
 def edited(head: Head, model: HeadModel, values: Mapping[str, Any]) -> Head:
@@ -33,9 +34,11 @@ def edited(head: Head, model: HeadModel, values: Mapping[str, Any]) -> Head:
     Raises InputError for values outside their ranges and for a head of another model.
     """
     from ..light import rgb01_of
+    from .corrections import corrected
     from .edit import edit_head
     from .relight import Others, relight
     values = {**NEUTRAL, **values}
+    head = corrected(head, model, str(values["corrections"]))
     head = edit_head(head, model, edit_of(values), values["mode"], bool(values["turn_light"]), bool(values["frame"]))
     if not values["relight"]:
         return head

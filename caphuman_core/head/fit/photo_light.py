@@ -25,8 +25,8 @@ def with_photo_light(photo: Tensor, head: Head, model: HeadModel) -> Head:
 
 
 def _light_of(photo: Tensor, head: Head, model: HeadModel) -> Tensor:
-    low, high = _face_box(head, model)
-    close, picture = _zoom(photo, head, low, high)
+    low, high = face_box(head, model)
+    close, picture = zoom(photo, head, low, high)
     drawn = render(close, model, WORK_SIZE, WORK_SIZE)
     use = (drawn.mask[0] > 0) & (drawn.normal[0, 2] > FACING)
     start = head.light[0]
@@ -37,13 +37,14 @@ def _light_of(photo: Tensor, head: Head, model: HeadModel) -> Tensor:
     return torch.stack([_robust_ridge(terms * albedo[:, c:c + 1], wanted[:, c], start[:, c]) for c in range(3)], 1)
 
 
-def _face_box(head: Head, model: HeadModel) -> tuple[Tensor, Tensor]:
+def face_box(head: Head, model: HeadModel) -> tuple[Tensor, Tensor]:
+    """Top left and bottom right [2], pixels, of the landmarks of a batch of one."""
     points = camera.to_picture(head, pose(head, model).landmarks2d)[0, :, :2]
     return points.amin(0), points.amax(0)
 
 
-def _zoom(photo: Tensor, head: Head, low: Tensor, high: Tensor) -> tuple[Head, Tensor]:
-    """The head and the photo, cut to the square around the landmarks and resized to WORK_SIZE."""
+def zoom(photo: Tensor, head: Head, low: Tensor, high: Tensor) -> tuple[Head, Tensor]:
+    """The head and the photo [1, C, H, W], cut to the square around the landmarks and resized to WORK_SIZE."""
     side = float((high - low).max().clamp(min=4))
     corner = (low + high) / 2 - side / 2
     factor = WORK_SIZE / side

@@ -21,11 +21,31 @@ def lid_shift(
 ) -> Tensor:
     """What the gaze moves beside the eyeballs, which turn by their joints -> [B, V, 3] metres; zero where the model has no such
     actions."""
-    known = [entry for entry in _ACTIONS if entry[1] in model.expression_names]
-    if not known:
+    amounts, moved = lid_amounts(model, gaze_radians), lid_directions(model).to(gaze_radians)
+    if not len(moved):
         return gaze_radians.new_zeros(1, 1, 3)
-    amounts = torch.stack([(gaze_radians[:, eye, axis] * rate).clamp(min=0) for eye, _, axis, rate in known], 1)
-    rows = torch.tensor([model.expression_names.index(name) for _, name, _, _ in known])
-    beside = 1 - model.skinning[:, LEFT_EYE:].sum(1).to(gaze_radians)                        # [V]
-    moved = model.expression_basis[rows].to(gaze_radians)                                    # [actions, V, 3]
-    return (amounts @ moved.flatten(1)).unflatten(1, moved.shape[1:]) * beside[:, None]
+    return (amounts @ moved.flatten(1)).unflatten(1, moved.shape[1:])
+
+
+def lid_amounts(model: HeadModel, gaze_radians: Tensor) -> Tensor:
+    """How much of each of `lid_directions` the gaze [B, 2, 2] asks for -> [B, actions]."""
+    angles, rates = lid_rates(model)
+    return (gaze_radians.flatten(1)[:, angles] * rates.to(gaze_radians)).clamp(min=0)
+
+
+def lid_rates(model: HeadModel) -> tuple[Tensor, Tensor]:
+    """For each of `lid_directions` which of the gaze's four angles asks for it, and its amount by radian, where positive."""
+    known = _known(model)
+    return (torch.tensor([2 * eye + axis for eye, _, axis, _ in known], dtype=torch.long),
+            torch.tensor([rate for _, _, _, rate in known], dtype=torch.float64))
+
+
+def lid_directions(model: HeadModel) -> Tensor:
+    """What each action of the eyes does to everything but the eyeballs -> [actions, V, 3] metres."""
+    rows = torch.tensor([model.expression_names.index(name) for _, name, _, _ in _known(model)], dtype=torch.long)
+    beside = 1 - model.skinning[:, LEFT_EYE:].sum(1)                                         # [V]
+    return model.expression_basis[rows] * beside[:, None]
+
+
+def _known(model: HeadModel) -> list[tuple[int, str, int, float]]:
+    return [entry for entry in _ACTIONS if entry[1] in model.expression_names]

@@ -10,7 +10,8 @@ HOW = """
 # A portrait from one photo
 
 1. Choose a **photo**. With several faces in it the largest is taken; *Face taken* says so.
-2. The face is found and a 3D head is fitted to it.
+2. The face is found and a 3D head is fitted to it; **Refine Head** makes it look like the person. With the detector *mediapipe*
+it sees mouth and brows too.
 3. **Edit Head** turns it, opens its mouth, makes it smile.
 4. Its normals, albedo and shading tell **CapFace** how the head is to stand in the picture; the photo tells it who.
 5. The sampler draws the person anew, as the **prompt** says.
@@ -23,7 +24,7 @@ def build(workflow: Workflow) -> None:
     """Describe the graph."""
     stages.explained(workflow, HOW, files.BASIC)
     photo = stages.photo(workflow)
-    head = stages.fitted(workflow, photo)
+    head = stages.fitted(workflow, photo, refine=True)
     edit = stages.edited(workflow, head, photo.image, yaw_degrees=20.0, smile=0.5)
     drawn = stages.drawn(workflow, edit, head.model)
     who = stages.who(workflow, photo)
