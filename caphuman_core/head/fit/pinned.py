@@ -14,7 +14,7 @@ from ..model.landmarks import contour_rows
 from .evidence import contour_places, inner_places, pinned
 from .geometry import State, head_of, solve, state_of, to_pixels, view_of
 
-STEPS = 6                    # a refit is to be there when the hand lets go
+STEPS = 4                    # a refit is to be there when the hand lets go
 
 
 def refit(head: Head, model: HeadModel, pins: Mapping[int | str, tuple[float, float]]) -> Head:
