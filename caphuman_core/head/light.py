@@ -38,9 +38,9 @@ def directional(azimuth_degrees: float, elevation_degrees: float, intensity: flo
     faces it has shading ambient + intensity, one that faces away about ambient.
     """
     azimuth, elevation = math.radians(azimuth_degrees), math.radians(elevation_degrees)
-    direction = torch.tensor([[math.sin(azimuth) * math.cos(elevation), math.sin(elevation),
-                               math.cos(azimuth) * math.cos(elevation)]], dtype=torch.float64)
-    grey = intensity * lobe(direction[0])
+    direction = torch.tensor([math.sin(azimuth) * math.cos(elevation), math.sin(elevation),
+                              math.cos(azimuth) * math.cos(elevation)], dtype=torch.float64)
+    grey = intensity * lobe(direction)
     grey[0] += ambient / CONSTANTS[0]
     return (grey[:, None] * torch.tensor(colour, dtype=torch.float64)).float()
 

@@ -258,12 +258,15 @@ def group_is_gone(leader: int, patience: float = 20.0) -> bool:
 def test_children_never_outlive_us(tmp_path, ending):
     script = tmp_path / "child.py"
     script.write_text(CHILD, encoding="utf-8")
-    wait = "time.sleep(3); " if ending != "time.sleep(120)" else ""       # let the child start its own child
+    wait = "sys.stdin.readline(); " if ending != "time.sleep(120)" else ""       # until the child has started its own child
     code = PARENT.format(script=str(script), ending=wait + ending)
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                          cwd=ROOT) as parent:
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          text=True, cwd=ROOT) as parent:
         leader = int(parent.stdout.readline())
-        if not wait:
+        if wait:
+            parent.stdin.write("\n")
+            parent.stdin.flush()
+        else:
             parent.kill()                       # no chance to clean up
         assert group_is_gone(leader)
 
