@@ -23,7 +23,7 @@ def refit(head: Head, model: HeadModel, pins: Mapping[int | str, tuple[float, fl
     """
     numbers = {_number(name): place for name, place in pins.items()}
     for number, place in numbers.items():
-        require(all(map(math.isfinite, place)), f"pinned landmark {number}", "must lie at finite pixels", place, "drag it again")
+        require(all(map(math.isfinite, place)), f"pinned landmark {number}", "must lie at finite pixels", place, "move it again")
     if not numbers:
         return head
     state = state_of(head)
