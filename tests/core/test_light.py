@@ -157,13 +157,13 @@ def test_photos_without_a_head_keep_its_light_and_places(model, head):
 
 def test_a_photo_is_cut_to_the_square_around_the_face(model, head):
     """160 pixels across the longer side of the landmarks, in photo and head alike."""
-    low, high = photo_light._face_box(head, model)
+    low, high = photo_light.face_box(head, model)
     points = camera.to_picture(head, pose(head, model).landmarks2d)[0, :, :2]
     assert torch.equal(low, points.amin(0))
     assert torch.equal(high, points.amax(0))
     x, y = torch.meshgrid(torch.arange(96.0), torch.arange(80.0), indexing="xy")
     low, high = torch.tensor([20.0, 30.0]), torch.tensor([60.0, 50.0])
-    close, picture = photo_light._zoom(torch.stack([x, y, x])[None], head, low, high)
+    close, picture = photo_light.zoom(torch.stack([x, y, x])[None], head, low, high)
     assert picture.shape == (1, 3, 160, 160)
     # the square goes from (20, 20) to (60, 60): 4 pixels of it are one of the photo, whose values are those of pixels' middles
     torch.testing.assert_close(picture[0, 0, 80, :], 20 + (torch.arange(160) + 0.5) / 4 - 0.5, atol=1e-3, rtol=0)

@@ -14,7 +14,7 @@ from ..model.landmarks import contour_rows
 from .evidence import contour_places, inner_places, pinned
 from .geometry import State, head_of, solve, state_of, to_pixels, view_of
 
-STEPS = 6                    # a refit is to be there when the hand lets go
+STEPS = 4                    # a refit is to be there when the hand lets go
 
 
 def refit(head: Head, model: HeadModel, pins: Mapping[int | str, tuple[float, float]]) -> Head:
@@ -23,7 +23,7 @@ def refit(head: Head, model: HeadModel, pins: Mapping[int | str, tuple[float, fl
     """
     numbers = {_number(name): place for name, place in pins.items()}
     for number, place in numbers.items():
-        require(all(map(math.isfinite, place)), f"pinned landmark {number}", "must lie at finite pixels", place, "drag it again")
+        require(all(map(math.isfinite, place)), f"pinned landmark {number}", "must lie at finite pixels", place, "move it again")
     if not numbers:
         return head
     state = state_of(head)
