@@ -1,0 +1,82 @@
+"""The stages in their order. Each goes on where it was killed, and says at its end that it is done."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from .album import LICENCE, draw_album
+from .autoencoder import FILE, AutoencoderLesson, finish_autoencoder, open_autoencoder
+from .base import BaseLesson
+from .latents import PHOTO, encode_album, open_latents
+from .narrow import write_narrow
+from .training import Plan, learn, learnt
+from .work import Work
+
+NARROW_BASE = "narrow-sd15.safetensors"          # of the stages `base` and `style`
+
+
+def draw_pictures(work: Work) -> bool:
+    """Portraits of the recipe's people."""
+    recipe = work.recipe.pictures
+    draw_album(work.folder, recipe, work.model, work.every(20, "people drawn", recipe.people))
+    work.done("pictures", pictures=recipe.people * recipe.each, licence=LICENCE)
+    return True
+
+
+def train_autoencoder(work: Work) -> bool:
+    """Pictures to latents and back."""
+    place, settings = work.place("autoencoder"), work.recipe.autoencoder
+    lesson = AutoencoderLesson(work.recipe, work.album)
+    outcome = learn(place, lesson, Plan(settings.steps, settings.lr, settings.batch), work.recipe.looks, work.told(settings), work.say)
+    if outcome.done:
+        finish_autoencoder(place, learnt(place), work.album)
+        work.done("autoencoder", steps=outcome.step)
+    return outcome.done
+
+
+def encode_pictures(work: Work) -> bool:
+    """All pictures as latents, in both styles."""
+    autoencoder = open_autoencoder(work.place("autoencoder"))
+    for style in (PHOTO, work.recipe.pictures.style):
+        encode_album(work.place("latents"), work.album, autoencoder, style,
+                     work.every(64, f"latents of {style} pictures", len(work.album)))
+    work.done("latents")
+    return True
+
+
+def train_base(work: Work) -> bool:
+    """Captions to pictures."""
+    return _learn_base(work, "base", PHOTO)
+
+
+def train_style(work: Work) -> bool:
+    """The base model, taught the second style."""
+    return _learn_base(work, "style", work.recipe.pictures.style)
+
+
+def _learn_base(work: Work, stage: str, style: str) -> bool:
+    place, settings = work.place(stage), work.recipe.base if stage == "base" else work.recipe.style
+    autoencoder = open_autoencoder(work.place("autoencoder"))
+    start = learnt(work.place("base")) if stage == "style" else None
+    lesson = BaseLesson(work.recipe, stage, work.album.captions, open_latents(work.place("latents"), style), autoencoder,
+                        settings.batch, start)
+    outcome = learn(place, lesson, Plan(settings.steps, settings.lr, settings.batch), work.recipe.looks,
+                    work.told(work.recipe.autoencoder, work.recipe.base, settings), work.say)
+    if outcome.done:
+        write_narrow(place / NARROW_BASE, learnt(place), dict(autoencoder.state_dict()), work.recipe.pictures.seed, stage)
+        work.done(stage, steps=outcome.step)
+    return outcome.done
+
+
+STAGES: dict[str, Callable[[Work], bool]] = {
+    "pictures": draw_pictures, "autoencoder": train_autoencoder, "latents": encode_pictures, "base": train_base,
+    "style": train_style}
+
+
+def carry_out(work: Work, names: Sequence[str]) -> bool:
+    """Stages one after the other, those that are done passed over. False: somebody stopped it (Ctrl-C, SIGTERM)."""
+    for name in names:
+        if not work.is_done(name):
+            work.say(f"--- {name}")
+            if not STAGES[name](work):
+                return False
+    return True
