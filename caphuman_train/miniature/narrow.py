@@ -112,14 +112,14 @@ def load_narrow(path: Path) -> tuple[nn.Module, Any, int]:
     return unet, autoencoder, int(read_metadata(path, name)["text_seed"])
 
 
-def base_of(path: Path, fingerprint: str) -> Base:
+def base_of(path: Path, fingerprint: str, cache_bytes: int) -> Base:
     """A narrow checkpoint as the trainer takes a base model: trained and drawn with on the host's own sampling, in float32."""
-    from ..step.base import Base, alphas_of
+    from ..step.base import Base, CaptionCache, alphas_of
     unet, autoencoder, seed = load_narrow(path)
     patcher = patcher_of(unet.eval().requires_grad_(False))
     text, tokens = Text(seed), host_tokenizer()
     return Base(patcher, patcher.model.diffusion_model, alphas_of(patcher.model), path.name, fingerprint,
-                lambda caption: text(tokens([caption]))[0], lambda latents: pictures_of(autoencoder, latents))
+                CaptionCache(lambda caption: text(tokens([caption]))[0], cache_bytes), lambda latents: pictures_of(autoencoder, latents))
 
 
 @torch.no_grad()
@@ -129,11 +129,12 @@ def pictures_of(autoencoder: Any, latents: Tensor) -> Tensor:
 
 
 def patcher_of(unet: nn.Module) -> Any:
-    """The host's model patcher around a narrow UNet, on the processor."""
+    """The host's model patcher around a narrow UNet, on the processor. Its configuration tells the width that it will be widened to,
+    so that whoever asks (Apply CapFace does) finds Stable Diffusion 1.5."""
     import comfy.model_base
     import comfy.model_patcher
     import comfy.supported_models
-    config: Any = comfy.supported_models.SD15({**_unet_config(32), "disable_unet_model_creation": True})
+    config: Any = comfy.supported_models.SD15({**_unet_config(FULL_WIDTH), "disable_unet_model_creation": True})
     model: Any = comfy.model_base.BaseModel(config, device=torch.device("cpu"))
     model.diffusion_model = unet
     cpu = torch.device("cpu")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from .album import LICENCE, draw_album
 from .autoencoder import FILE, AutoencoderLesson, finish_autoencoder, open_autoencoder
 from .base import BaseLesson
+from .capface import train_capface
 from .latents import PHOTO, encode_album, open_latents
 from .narrow import write_narrow
 from .training import Plan, learn, learnt
@@ -67,9 +68,17 @@ def _learn_base(work: Work, stage: str, style: str) -> bool:
     return outcome.done
 
 
+def capface(work: Work) -> bool:
+    """Heads and people into the base model's pictures, by the trainer."""
+    if not train_capface(work, work.place("base") / NARROW_BASE):
+        return False
+    work.done("capface", steps=work.recipe.capface.steps)
+    return True
+
+
 STAGES: dict[str, Callable[[Work], bool]] = {
     "pictures": draw_pictures, "autoencoder": train_autoencoder, "latents": encode_pictures, "base": train_base,
-    "style": train_style}
+    "capface": capface, "style": train_style}
 
 
 def carry_out(work: Work, names: Sequence[str]) -> bool:
