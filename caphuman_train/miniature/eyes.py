@@ -1,8 +1,8 @@
 """What tells who a person is: FaceNet's and CLIP's shapes with weights that follow from a seed; the real ones cannot be shipped.
 
-A random network keeps what it is shown, if nothing in it drowns it. CLIP's tower is left with what cuts the picture into patches and
-tells their places: its 24 layers add nothing, so that a token is its patch's colours. FaceNet's normalisations are measured on drawn
-faces, so that what all faces have in common is taken away and what differs remains; those numbers alone are stored.
+A random network keeps what it is shown, if nothing in it drowns it. CLIP's tower is left with what cuts the picture into patches
+and tells their places: its 24 layers add nothing, so that a token is its patch's colours. FaceNet's normalisations are measured on
+drawn faces, so that what all faces have in common is taken away and what differs remains; those numbers alone are stored.
 """
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ A picture is recognised by its pixels, so that `prepare` runs as it does on phot
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -106,7 +106,7 @@ class KnownHeads:
     def __init__(self, known: Known) -> None:
         self._known, self.model = known, known.work.model
 
-    def fit(self, seen: list[Seen]) -> list[Fitted]:
+    def fit(self, seen: Sequence[Seen]) -> list[Fitted | None]:
         """The head of each picture, expression and light included."""
         return [Fitted(self._known.head_of(one.picture), True) for one in seen]
 

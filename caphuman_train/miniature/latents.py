@@ -28,7 +28,8 @@ class Latents:
     std: Tensor                                  # [N, 2, 4, h, w]
 
 
-def encode_album(folder: Path, album: Album, autoencoder: Any, style: str, step: Callable[[int], object] = lambda done: None) -> None:
+def encode_album(folder: Path, album: Album, autoencoder: Any, style: str,
+                 step: Callable[[int], object] = lambda done: None) -> None:
     """Encode whatever is not there yet. style: PHOTO or one of `recipe.STYLES`. step(pictures) is called after each part."""
     for first in range(0, len(album), PART):
         path = folder / style / f"{first:06}.safetensors"

@@ -118,8 +118,9 @@ def base_of(path: Path, fingerprint: str, cache_bytes: int) -> Base:
     unet, autoencoder, seed = load_narrow(path)
     patcher = patcher_of(unet.eval().requires_grad_(False))
     text, tokens = Text(seed), host_tokenizer()
-    return Base(patcher, patcher.model.diffusion_model, alphas_of(patcher.model), path.name, fingerprint,
-                CaptionCache(lambda caption: text(tokens([caption]))[0], cache_bytes), lambda latents: pictures_of(autoencoder, latents))
+    captions = CaptionCache(lambda caption: text(tokens([caption]))[0], cache_bytes)
+    return Base(patcher, patcher.model.diffusion_model, alphas_of(patcher.model), path.name, fingerprint, captions,
+                lambda latents: pictures_of(autoencoder, latents))
 
 
 @torch.no_grad()
@@ -129,8 +130,8 @@ def pictures_of(autoencoder: Any, latents: Tensor) -> Tensor:
 
 
 def patcher_of(unet: nn.Module) -> Any:
-    """The host's model patcher around a narrow UNet, on the processor. Its configuration tells the width that it will be widened to,
-    so that whoever asks (Apply CapFace does) finds Stable Diffusion 1.5."""
+    """The host's model patcher around a narrow UNet, on the processor. Its configuration tells the width that it will be widened
+    to, so that whoever asks (Apply CapFace does) finds Stable Diffusion 1.5."""
     import comfy.model_base
     import comfy.model_patcher
     import comfy.supported_models

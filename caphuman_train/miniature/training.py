@@ -71,7 +71,7 @@ class _Run:
     def __init__(self, folder: Path, lesson: Lesson, plan: Plan, looks: Looks, depends_on: Mapping[str, Any],
                  say: Callable[[str], object]) -> None:
         self.folder, self.lesson, self.plan, self.looks, self.say = folder, lesson, plan, looks, say
-        self.depends_on = {name: value for name, value in depends_on.items()}
+        self.depends_on = dict(depends_on)
         self.parameters = list(lesson.network.requires_grad_(True).parameters())
         self.optimizer = torch.optim.AdamW(self.parameters, lr=plan.lr)
         self.mean = RunningMean(dict(lesson.network.named_parameters()), MEAN_DECAY)

@@ -39,8 +39,8 @@ class Look:
     def caption(self) -> str:
         """As people would prompt it; each colour stands just before what has it."""
         hair = "no hair" if self.cut == "bald" else f"{self.cut} {self.hair} hair"
-        kind = "" if self.ground_kind == "plain" else f"{self.ground_kind} "
-        clauses = (hair, f"{article(self.shirt)} {self.shirt} shirt", f"{article(kind or self.ground)} {kind}{self.ground} background")
+        ground = self.ground if self.ground_kind == "plain" else f"{self.ground_kind} {self.ground}"
+        clauses = (hair, f"{article(self.shirt)} {self.shirt} shirt", f"{article(ground)} {ground} background")
         return f"{self.medium} of a person, " + ", ".join(clauses[index] for index in self.order)
 
 
