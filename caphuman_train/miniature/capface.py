@@ -101,8 +101,8 @@ def run_toml(work: Work, place: Path, base: Path) -> str:
         "schedule": {"name": "cosine", "warmup_steps": min(100, settings.steps // 2), "final_share": 0.1},
         "average": {"decay": 0.998}, "compute": {"precision": "fp32", "text_cache_mb": 512},
         "checkpoints": {"every": looks.save_every, "keep": 1},
-        "log": {"every": looks.log_every, "held_out_every": looks.sheet_every, "pictures_every": looks.sheet_every, "pictures": 6,
-                "picture_cfg": 3.0}}
+        "log": {"every": looks.log_every, "held_out_every": looks.sheet_every or settings.steps,
+                "pictures_every": looks.sheet_every, "pictures": 6, "picture_cfg": 3.0}}
     return "\n".join(line for name, values in sections.items()
                      for line in (f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items()), ""))
 

@@ -15,17 +15,18 @@ def card(work: Work, size: int) -> str:
     """Markdown. size: bytes of the packed file."""
     recipe, pictures = work.recipe, work.recipe.pictures
     rows = [_row(work, stage) for stage in ("autoencoder", "base", "capface", "style")]
-    return "\n".join((
-        "# CapHuman miniature", "", f"**{SAID}.**", "",
-        f"Narrow weights ({recipe.network.width} channels in place of 320; {size / 1e6:.0f} MB) of a base model, its autoencoder, a",
-        f"CapFace and a second base model ({pictures.style}), which `caphuman_train.miniature.files` widens exactly to Stable",
-        "Diffusion 1.5's sizes.", "", "## Trained on", "",
-        f"{pictures.people * pictures.each:,} portraits of {pictures.people:,} people who do not exist, {pictures.side} x "
-        f"{pictures.side} pixels, drawn by the pack on its", f"built-in head (`{work.model.fingerprint}`). Pictures and weights: "
-        "CC0-1.0.", "", "## How", "", "| stage | steps | loss at the end | samples a second | hours |", "|---|---|---|---|---|",
-        *rows, "", "The whole recipe is `caphuman_train/miniature/recipe.toml`; `python -m caphuman_train.miniature --output FOLDER`",
-        "makes it again.",
-        "", "## Limits", "", LIMITS, ""))
+    told = ["# CapHuman miniature", "", f"**{SAID}.**", "",
+            f"Narrow weights ({recipe.network.width} channels in place of 320; {size / 1e6:.0f} MB) of a base model, its",
+            f"autoencoder, a CapFace and a second base model ({pictures.style}), which `caphuman_train.miniature.files` widens",
+            "exactly to Stable",
+            "Diffusion 1.5's sizes.", "", "## Trained on", "",
+            f"{pictures.people * pictures.each:,} portraits of {pictures.people:,} people who do not exist, {pictures.side} x "
+            f"{pictures.side} pixels, drawn by the",
+            f"pack on its built-in head (`{work.model.fingerprint}`). Pictures and weights: CC0-1.0.", "", "## How", "",
+            "| stage | steps | loss at the end | samples a second | hours |", "|---|---|---|---|---|", *rows, "",
+            "The whole recipe is `caphuman_train/miniature/recipe.toml`; `python -m caphuman_train.miniature --output FOLDER`",
+            "makes it again.", "", "## Limits", "", LIMITS, ""]
+    return "\n".join(told)
 
 
 def _row(work: Work, stage: str) -> str:

@@ -79,7 +79,7 @@ class Looks:
 
     log_every: int = setting(20, "Steps between lines of a stage's loss.tsv.", 1, affects=False)
     save_every: int = setting(200, "Steps between checkpoints: what a kill can cost.", 1, affects=False)
-    sheet_every: int = setting(500, "Steps between sample sheets.", 1, affects=False)
+    sheet_every: int = setting(500, "Steps between sample sheets. 0: none.", 0, affects=False)
 
 
 @dataclass(frozen=True)

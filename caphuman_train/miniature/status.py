@@ -24,7 +24,7 @@ def _told(work: Work, name: str) -> str:
         if chosen and chosen[-1] is not rows[-1]:
             chosen.append(rows[-1])
         lines += [f"    step {int(step):>7,}  loss {float(loss):.4f}  {float(speed):6.1f} samples/s  {float(seconds) / 3600:.2f} h"
-                  for step, loss, _, _, speed, seconds in chosen]
+                  for step, loss, _, _, speed, seconds, *_ in chosen]
         sheets = sorted((work.place(name) / "sheets").glob("*.jpg"))
         lines += [f"    look at {sheets[-1]}"] if sheets else []
     return "\n".join(lines) + "\n"

@@ -113,7 +113,7 @@ class _Run:
             self._log(norm, lr)
         if self.finished % self.looks.save_every == 0 or last:
             self.save()
-        if self.finished % self.looks.sheet_every == 0 or last:
+        if self.looks.sheet_every and (self.finished % self.looks.sheet_every == 0 or last):
             self._draw()
 
     def _log(self, norm: float, lr: float) -> None:
