@@ -21,6 +21,7 @@ from .styles import styled
 FILE = "autoencoder.safetensors"
 EDGES = 0.5                                      # weight of the differences of neighbouring pixels beside the pixels themselves
 SHOWN = 8                                        # pictures of a sheet
+CERTAIN = -6.0                                   # log variance of latents at the start: at 0 noise drowns them, and nothing is learnt
 MEASURED = 256                                   # pictures that the latents' mean and deviation come from
 
 
@@ -31,6 +32,8 @@ class AutoencoderLesson:
         self.recipe, self.album = recipe, album
         self.network: Any = make_autoencoder()
         initialise(self.network, recipe.pictures.seed)
+        with torch.no_grad():
+            self.network.quant_conv.bias[4:] = CERTAIN
 
     def loss(self, step: int) -> Tensor:
         """Of pixels and edges, and a little of the latents' divergence from a normal distribution."""
