@@ -21,7 +21,7 @@ from .styles import styled
 FILE = "autoencoder.safetensors"
 EDGES = 0.5                                      # weight of the differences of neighbouring pixels beside the pixels themselves
 SHOWN = 8                                        # pictures of a sheet
-CERTAIN = -6.0                                   # log variance of latents at the start: at 0 noise drowns them, and nothing is learnt
+CERTAIN = -6.0                                   # log variance of latents at the start: at 0 their noise drowns all that is learnt
 MEASURED = 256                                   # pictures that the latents' mean and deviation come from
 
 
