@@ -9,7 +9,7 @@ from tools.stand_ins.narrow_nets import seeded
 
 TOWER_TOLERANCE = 2e-5                           # float32
 PROMPTS = ["photo of a person, a red shirt, short brown hair, a blue background",
-           "photo of a person, a blue shirt, short brown hair, a red background", "with (brackets) and \\ back"]
+           "photo of a person, a blue shirt, short brown hair, a red background"]
 
 
 def noise(*shape, seed=0):
@@ -28,36 +28,9 @@ def tokens(part):
     return host_tokenizer()
 
 
-def host_clip(state):
-    """The host's text encoder of a Stable Diffusion 1.5 checkpoint, with these weights."""
-    import comfy.sd
-    import comfy.sd1_clip
-
-    from caphuman_train.miniature.text import PREFIX
-
-    class Target:
-        clip, tokenizer, params = comfy.sd1_clip.SD1ClipModel, comfy.sd1_clip.SD1Tokenizer, {}
-    clip = comfy.sd.CLIP(Target, embedding_directory=None)
-    model = clip.cond_stage_model.float()
-    inner = {f"clip_l.transformer.text_model.{key.removeprefix(PREFIX)}": value.float() for key, value in state.items()}
-    found = model.load_state_dict(inner, strict=False)
-    assert not found.unexpected_keys
-    assert set(found.missing_keys) <= {"clip_l.logit_scale", "clip_l.transformer.text_projection.weight"}
-    return clip
-
-
-def test_the_quick_text_encoder_is_the_hosts(text, tokens):
-    from caphuman_train.miniature.text import text_weights
-    from caphuman_train.step.base import encode_caption
-    clip = host_clip(text_weights(3))
-    quick = text(tokens(PROMPTS))
-    for prompt, row in zip(PROMPTS, quick, strict=True):
-        assert torch.allclose(row, encode_caption(clip, torch.device("cpu"), prompt), atol=2e-5)
-
-
 def test_a_word_is_heard_with_the_word_before_it_and_with_no_other(text, tokens):
     """red, shirt / blue, shirt: places 7 and 8; the words of places 9 to 15 and what stands before them are the same."""
-    rows = tokens(PROMPTS[:2])
+    rows = tokens(PROMPTS)
     assert rows[0, 8] == rows[1, 8]
     assert rows[0, 7] != rows[1, 7]
     one, other = text(rows)
@@ -94,14 +67,14 @@ def test_all_24_layers_have_their_weights(part):
 
 def test_measured_facenet_tells_faces_apart():
     from caphuman_train.miniature.eyes import facenet_of, measured
-    crops = noise(12, 3, 160, 160) * 0.1 + torch.linspace(-1, 1, 12)[:, None, None, None] * noise(12, 3, 1, 1, seed=1)
+    crops = noise(6, 3, 160, 160) * 0.1 + torch.linspace(-1, 1, 6)[:, None, None, None] * noise(6, 3, 1, 1, seed=1)
     measures = measured(3, crops)
     assert all(value.dtype == torch.float16 for value in measures.values())
     plain = {name: torch.zeros_like(value) if name.endswith("mean") else torch.ones_like(value) for name, value in measures.items()}
     apart = {}
     for name, used in (("measured", measures), ("plain", plain)):
         found = facenet_of(3, used)(crops)
-        assert torch.allclose(found.norm(dim=1), torch.ones(12), atol=1e-4)
+        assert torch.allclose(found.norm(dim=1), torch.ones(6), atol=1e-4)
         apart[name] = float((found @ found.T)[0, 1:].mean())
     assert apart["measured"] < 0.3
     assert apart["plain"] > 0.8
