@@ -1,7 +1,7 @@
 """Stage: the autoencoder, from the drawn pictures and a share of them in the second style."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,15 @@ MEASURED = 256                                   # pictures that the latents' me
 class AutoencoderLesson:
     """Pictures through a narrow place and back."""
 
-    def __init__(self, recipe: Recipe, album: Album) -> None:
+    def __init__(self, recipe: Recipe, album: Album, start: Mapping[str, Tensor] | None = None) -> None:
+        """start: weights to go on from; None: none."""
         self.recipe, self.album = recipe, album
         self.network: Any = make_autoencoder()
         initialise(self.network, recipe.pictures.seed)
         with torch.no_grad():
             self.network.quant_conv.bias[4:] = CERTAIN
+        if start is not None:
+            self.network.load_state_dict(start)
 
     def loss(self, step: int) -> Tensor:
         """Of pixels and edges, and a little of the latents' divergence from a normal distribution."""

@@ -91,9 +91,10 @@ def _train(work: Work, place: Path, base: Path) -> bool:
 def run_toml(work: Work, place: Path, base: Path) -> str:
     """The trainer's settings."""
     settings, looks, pictures = work.recipe.capface, work.recipe.looks, work.recipe.pictures
+    earlier = work.earlier("capface")
     sections: dict[str, dict[str, Any]] = {
         "run": {"folder": str(place / "run"), "seed": pictures.seed, "steps": settings.steps},
-        "start": {"base": str(base)},
+        "start": {"base": str(base), "capface": "" if earlier is None else str(earlier / EXPORTED)},
         "data": {"shards": str(place / "shards"), "held_out": settings.held_out, "flip_probability": 0.5, "workers": 0},
         "batch": {"size": settings.batch, "accumulate": 1},
         "loss": {name: asdict(settings)[name] for name in ("text_dropout", "identity_dropout", "soft_gate_steps")},

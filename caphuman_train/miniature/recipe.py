@@ -24,6 +24,11 @@ class Pictures:
 
 
 @dataclass(frozen=True)
+class Start:
+    folder: str = setting("", "The output of an earlier miniature whose weights all stages go on from, at a larger size say.")
+
+
+@dataclass(frozen=True)
 class Network:
     width: int = setting(32, "Channels of the UNet's first level, in place of 320.", 32, 320)
 
@@ -87,6 +92,7 @@ class Recipe:
     """A whole recipe.toml; each section is a table of it."""
 
     pictures: Pictures = field(default_factory=Pictures)
+    start: Start = field(default_factory=Start)
     network: Network = field(default_factory=Network)
     autoencoder: Autoencoder = field(default_factory=Autoencoder)
     base: Base = field(default_factory=Base)

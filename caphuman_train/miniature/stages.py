@@ -36,7 +36,8 @@ def draw_pictures(work: Work) -> bool:
 def train_autoencoder(work: Work) -> bool:
     """Pictures to latents and back."""
     place, settings = work.place("autoencoder"), work.recipe.autoencoder
-    lesson = AutoencoderLesson(work.recipe, work.album)
+    earlier = work.earlier("autoencoder")
+    lesson = AutoencoderLesson(work.recipe, work.album, None if earlier is None else learnt(earlier))
     plan = Plan(settings.steps, settings.lr, settings.batch)
     outcome = learn(place, lesson, plan, work.recipe.looks, work.told(settings), work.say)
     if outcome.done:
@@ -68,7 +69,8 @@ def train_style(work: Work) -> bool:
 def _learn_base(work: Work, stage: str, style: str) -> bool:
     place, settings = work.place(stage), work.recipe.base if stage == "base" else work.recipe.style
     autoencoder = open_autoencoder(work.place("autoencoder"))
-    start = learnt(work.place("base")) if stage == "style" else None
+    source = work.place("base") if stage == "style" else work.earlier("base")
+    start = None if source is None else learnt(source)
     lesson = BaseLesson(work.recipe, stage, work.album.captions, open_latents(work.place("latents"), style), autoencoder,
                         settings.batch, start)
     outcome = learn(place, lesson, Plan(settings.steps, settings.lr, settings.batch), work.recipe.looks,

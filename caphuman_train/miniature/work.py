@@ -39,8 +39,12 @@ class Work:
 
     def told(self, *sections: Any) -> dict[str, Any]:
         """Settings that a stage's result depends on: the pictures', the network's, and its own."""
-        return {**told(self.recipe.pictures, self.recipe.network, *sections),
-                "head model": self.model.fingerprint}
+        begun = (self.recipe.start,) if self.recipe.start.folder else ()
+        return {**told(self.recipe.pictures, self.recipe.network, *begun, *sections), "head model": self.model.fingerprint}
+
+    def earlier(self, stage: str) -> Path | None:
+        """The same stage of the miniature that this one goes on from; None: it begins anew."""
+        return Path(self.recipe.start.folder) / stage if self.recipe.start.folder else None
 
     @cached_property
     def model(self) -> HeadModel:

@@ -131,6 +131,31 @@ def test_an_album_is_drawn_once_and_found_again_by_its_pixels(part, recipe, head
     assert 0.02 < face.float().mean() < 0.6
 
 
+def test_stages_go_on_from_an_earlier_miniature(part, recipe, tmp_path):
+    from caphuman_train.miniature.album import Album
+    from caphuman_train.miniature.autoencoder import AutoencoderLesson
+    from caphuman_train.miniature.capface import run_toml
+    from caphuman_train.miniature.recipe import Start
+    from caphuman_train.miniature.work import Work
+    from caphuman_train.train.toml_file import read_settings
+    folders = "", str(tmp_path / "old")
+    new, larger = (Work(tmp_path, replace(recipe, start=Start(folder)), lambda line: None) for folder in folders)
+    assert new.earlier("base") is None
+    assert larger.earlier("base") == tmp_path / "old" / "base"
+    assert larger.told().items() - new.told().items() == {("start.folder", str(tmp_path / "old"))}
+    for work, wanted in ((new, ""), (larger, str(tmp_path / "old" / "capface" / "capface.safetensors"))):
+        for file in filter(None, (wanted, str(tmp_path / "base"))):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).touch()
+        (tmp_path / "place" / "shards").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "run.toml").write_text(run_toml(work, tmp_path / "place", tmp_path / "base"))
+        assert read_settings(tmp_path / "run.toml").start.capface == wanted
+    album = Album(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), [""])
+    start = {name: value + 1 for name, value in AutoencoderLesson(recipe, album).network.state_dict().items()}
+    begun = AutoencoderLesson(recipe, album, start).network.state_dict()
+    assert all(torch.equal(begun[name], value) for name, value in start.items())
+
+
 def test_the_whole_chain(part, recipe, tmp_path, capsys):
     """From nothing to one small file; then nothing is done twice, and the file is the trainer's CapFace and the two UNets."""
     from caphuman_core.capface.keys import read_capface
