@@ -86,6 +86,16 @@ def test_a_word_changes_its_own_part_of_the_picture(plain, head_model):
     assert not hair[:4, :4].any()
 
 
+def test_long_hair_hangs_over_the_shirt_and_the_chin_is_before_it(plain, head_model):
+    black, white = (drawn(plain, head_model, cut="long", hair=colour) for colour in ("black", "white"))
+    red, blue = (drawn(plain, head_model, cut="bald", shirt=colour) for colour in ("red", "blue"))
+    assert (differs(black, white) & differs(red, blue)).sum() > 10                          # hair, where a bald one's shirt is
+    nod = replace(plain, head=plain.head.replace(rotation_radians=torch.tensor([[0.5, 0.0, 0.0]]), neck_share=torch.ones(1)))
+    one, other = (drawn(nod, head_model, shirt=colour) for colour in ("red", "blue"))
+    assert one.face.any()
+    assert (differs(one, other) & one.face).sum() <= 0.05 * one.face.sum()
+
+
 def test_a_grey_photo_has_no_colours(plain, head_model):
     picture = drawn(plain, head_model, medium="grey photo").picture
     assert torch.equal(picture[0], picture[1])
