@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FORMAT = "caphuman-narrow-sd15/1"
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
 FULL_WIDTH, FULL_VAE_WIDTH = 320, 128            # of Stable Diffusion 1.5
+GROUPS = 32                                      # of Stable Diffusion's norms
 VAE_WIDTH = 32                                   # of every miniature's autoencoder
 SCALE = 0.18215                                  # latents times this are what the UNet sees
 ZERO_AT_START = (".proj_out", ".out_layers.3", "out.2")     # last layers of blocks: each block starts as nothing
@@ -45,13 +46,21 @@ def _unet_config(width: int) -> dict[str, Any]:
 
 
 def make_autoencoder(width: int = VAE_WIDTH) -> Any:
-    """The host's AutoencoderKL of Stable Diffusion 1.5; weights yet to be set."""
+    """The host's AutoencoderKL of Stable Diffusion 1.5; weights yet to be set.
+
+    Narrow ones have fewer groups in their norms, of as many channels as the full one's: a norm of one channel by itself would take
+    away how bright the whole picture is, just before it is drawn. (`widen` says why the UNet cannot have that.)
+    """
     from caphuman_train.host import part
     part()
     from comfy.ldm.models.autoencoder import AutoencoderKL
-    return AutoencoderKL(ddconfig={"double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3,
+    made = AutoencoderKL(ddconfig={"double_z": True, "z_channels": 4, "resolution": 256, "in_channels": 3, "out_ch": 3,
                                    "ch": width, "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_resolutions": [],
                                    "dropout": 0.0}, embed_dim=4)
+    for layer in made.modules():
+        if isinstance(layer, nn.GroupNorm):
+            layer.num_groups = GROUPS * width // FULL_VAE_WIDTH
+    return made
 
 
 @torch.no_grad()

@@ -99,6 +99,13 @@ def test_levelled_latents_have_mean_0_and_deviation_1_and_decode_to_the_same(par
     assert torch.allclose(seen.std((0, 2, 3)), torch.ones(4), atol=1e-3)
 
 
+def test_the_autoencoders_norms_let_the_whole_pictures_brightness_through(part):
+    from caphuman_train.miniature.narrow import make_autoencoder
+    norms = [layer for layer in make_autoencoder().modules() if isinstance(layer, torch.nn.GroupNorm)]
+    sizes = {layer.num_channels // layer.num_groups for layer in norms}
+    assert sizes == {4, 8, 16}                               # as in Stable Diffusion's
+
+
 def test_a_wider_unet_finds_the_same_noise(part):
     """Tolerance: float32 sums in another order, some 4e-6 at a deviation of 0.6."""
     from caphuman_train.miniature.narrow import make_unet
@@ -137,7 +144,7 @@ def test_a_wider_autoencoder_has_the_same_latents_and_pictures(part):
     from caphuman_train.miniature.narrow import decoded, make_autoencoder, posterior
     from caphuman_train.miniature.widen import autoencoder_shapes, widened
     narrow, wide = seeded(make_autoencoder(32), 1), make_autoencoder(64)
-    wide.load_state_dict(widened(narrow.state_dict(), autoencoder_shapes(64)))
+    wide.load_state_dict(widened(narrow.state_dict(), autoencoder_shapes(64), whole=True))
     with torch.no_grad():
         pictures, latents = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0)), noise(1, 4, 4, 6)
         seen = [torch.cat(posterior(network, pictures), 1) for network in (narrow, wide)]
