@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from caphuman_core.check import InputError
 from caphuman_core.files.weights import load_strict, read_metadata, read_state_dict, strip_prefix, write_safetensors
 
 from .text import Text, host_tokenizer
@@ -100,8 +101,11 @@ def encoded(autoencoder: Any, pictures: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def is_narrow(path: Path) -> bool:
-    """Whether a file is one of `write_narrow`."""
-    return path.suffix == ".safetensors" and path.is_file() and read_metadata(path, "base checkpoint").get("format") == FORMAT
+    """Whether a file is one of `write_narrow`; False for damaged files too, of which others say what is wrong."""
+    try:
+        return path.is_file() and read_metadata(path, "base checkpoint").get("format") == FORMAT
+    except InputError:
+        return False
 
 
 def write_narrow(path: Path, unet: Mapping[str, Tensor], autoencoder: Mapping[str, Tensor], text_seed: int, about: str) -> None:
