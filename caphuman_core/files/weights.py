@@ -163,11 +163,13 @@ def _some(keys: list[str], most: int = 6) -> str:
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
-    """16 hex digits that identify named tensors by their names, shapes, types and bytes."""
+    """16 hex digits that identify named tensors by their names, shapes, types and bytes; bfloat16 as float32, numpy has none."""
     import numpy as np
+    import torch
     digest = hashlib.sha256()
     for key in sorted(tensors):
-        array = np.ascontiguousarray(tensors[key].detach().cpu().numpy())
+        tensor = tensors[key].detach().cpu()
+        array = np.ascontiguousarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy())
         digest.update(f"{key}:{array.dtype}:{array.shape};".encode())
         digest.update(array.data)
     return digest.hexdigest()[:16]

@@ -38,11 +38,11 @@ def directional(azimuth_degrees: float, elevation_degrees: float, intensity: flo
     faces it has shading ambient + intensity, one that faces away about ambient.
     """
     azimuth, elevation = math.radians(azimuth_degrees), math.radians(elevation_degrees)
-    direction = torch.tensor([[math.sin(azimuth) * math.cos(elevation), math.sin(elevation),
-                               math.cos(azimuth) * math.cos(elevation)]], dtype=torch.float64)
+    direction = torch.tensor([math.sin(azimuth) * math.cos(elevation), math.sin(elevation),
+                              math.cos(azimuth) * math.cos(elevation)], dtype=torch.float64)
     constants = torch.tensor(CONSTANTS, dtype=torch.float64)
     # max(0, cos) = 1/4 + cos/2 + 5/32 (3 cos^2 - 1) + ..., expanded in the (unnormalised) terms of `direction`
-    basis = terms(direction)[0] / constants
+    basis = terms(direction) / constants
     lobe = torch.cat([torch.tensor([0.25]).double(), 0.5 * basis[1:4],
                       5 / 32 * torch.cat([6 * basis[4:7], 1.5 * basis[7:8], 0.5 * basis[8:9]])])
     grey = intensity * lobe / constants

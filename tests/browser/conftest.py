@@ -1,7 +1,7 @@
 """Browser tests: this pack in the real frontend, in a headless Chromium, against a real server.
 
-One server and one browser for all of them; each page has a fresh profile. A page that logs an error, throws, or gets an
-HTTP error fails its test (frontend.HARMLESS names what a fresh profile says by itself). Pictures lie in .test-output/screenshots.
+One server and one browser for all of them; pages that a test left clean are used again. A page that logs an error, throws, or
+gets an HTTP error fails its test (frontend.HARMLESS names what a fresh profile says by itself). Pictures: .test-output/screenshots.
 """
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from frontend import Frontend
+from frontend import Frontend, key_of
 
 from tools.devkit import browser, places, server
 from tools.stand_ins import untrained_weights
@@ -21,6 +21,7 @@ ROOT = places.ROOT
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync", "--enable-unsafe-swiftshader",
              "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+KEPT = 2                                                 # pages between tests: one in each rendering mode
 FAILED = pytest.StashKey[bool]()
 
 
@@ -67,25 +68,49 @@ def pytest_runtest_makereport(item):
     item.stash[FAILED] = item.stash.get(FAILED, False) or outcome.get_result().failed
 
 
+@pytest.fixture(scope="session")
+def waiting():
+    """Cleared pages by their key: to open a page takes longer than most tests."""
+    pages: dict[str, Frontend] = {}
+    yield pages
+    for page in pages.values():
+        page.context.close()
+
+
 @pytest.fixture
-def open_page(url, chromium, request):
-    """open_page(vue, settings=None, **context) -> Frontend: a ready page with an empty graph, in a profile of its own.
+def open_page(url, chromium, waiting, request):
+    """open_page(vue, settings=None, fresh=False, **context) -> Frontend: a ready page with an empty graph.
 
     settings: of the frontend, by name. context: options of playwright's new_context (viewport, device_scale_factor,
-    has_touch ...). At the end of the test the pages must have had nothing to complain about.
+    has_touch ...). A page that a test left clean serves the next one that asks for its like; fresh: a profile of its own, for
+    tests of what a page stores, holds, or has replaced. At the end of the test the pages must have had nothing to complain about.
     """
     opened: list[Frontend] = []
 
-    def _open(vue: bool, settings: dict | None = None, **context) -> Frontend:
-        opened.append(Frontend(chromium, url, vue, settings or {}, context))
-        opened[-1].load()
-        return opened[-1]
+    def _open(vue: bool, settings: dict | None = None, fresh: bool = False, **context) -> Frontend:
+        page = None if fresh else waiting.pop(key_of(vue, settings or {}, context), None)
+        if page:
+            page.resume()
+        else:
+            page = Frontend(chromium, url, vue, settings or {}, context)
+            page.worn = fresh
+            page.load()
+        opened.append(page)
+        return page
     yield _open
-    for number, frontend in enumerate(opened):
-        if request.node.stash.get(FAILED, False):
-            frontend.screenshot(f"failed_{re.sub(r'[^A-Za-z0-9]+', '_', request.node.name)}_{number}")
-        frontend.context.close()
-    assert [complaint for frontend in opened for complaint in frontend.complaints] == []
+    failed = request.node.stash.get(FAILED, False)
+    for number, page in enumerate(opened):
+        if failed:
+            page.screenshot(f"failed_{re.sub(r'[^A-Za-z0-9]+', '_', request.node.name)}_{number}")
+    complaints = [complaint for page in opened for complaint in page.complaints]
+    for page in opened:
+        if failed or complaints or page.key in waiting or not page.clear():
+            page.context.close()
+        else:
+            waiting[page.key] = page
+    while len(waiting) > KEPT:
+        waiting.pop(next(iter(waiting))).context.close()
+    assert complaints == []
 
 
 @pytest.fixture(params=[False, True], ids=["classic", "vue"])

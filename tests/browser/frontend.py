@@ -49,6 +49,19 @@ DROP = """([text, name]) => {
     const about = { dataTransfer: data, bubbles: true, cancelable: true, ...middle };
     for (const kind of ['dragenter', 'dragover', 'drop']) canvas.dispatchEvent(new DragEvent(kind, about));
 }"""
+CLEAR = """async () => {
+    const { command, workflow } = app.extensionManager;
+    app.canvas.deselectAll();
+    await command.execute('Comfy.NewBlankWorkflow');
+    for (const each of [...workflow.openWorkflows])
+        if (each !== workflow.activeWorkflow) await workflow.closeWorkflow(each);
+    localStorage.removeItem('caphuman.pose');
+    Object.assign(app.canvas.ds, { scale: 1, offset: [0, 0] });
+    window.__events.length = 0;
+    return app.graph.nodes.length === 0 && workflow.openWorkflows.length === 1
+        && ![...document.querySelectorAll('[role=dialog], .p-toast-message, .p-contextmenu, .litecontextmenu, .side-bar-panel')]
+            .some((each) => each.checkVisibility());
+}"""
 STORE = "document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s.get('missingNodesError')"
 _serial = itertools.count(1)
 
@@ -62,6 +75,11 @@ class Run:
     error: dict | None = None
 
 
+def key_of(vue: bool, settings: dict[str, Any], context: dict[str, Any]) -> str:
+    """Equal for pages that are opened alike."""
+    return json.dumps([vue, settings, context], sort_keys=True)
+
+
 class Frontend:
     """One page of the frontend in its own browser profile."""
 
@@ -70,6 +88,7 @@ class Frontend:
         self.complaints: list[str] = []
         self.canvas_clicks = 0
         self._forgiven = list(HARMLESS)
+        self.key, self.worn = key_of(vue, settings, context), False         # worn: not to be used by another test
         self.context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **context})
         self.context.set_default_timeout(PATIENCE * 1000)
         self.page: Page = self.context.new_page()
@@ -91,12 +110,28 @@ class Frontend:
 
     def load(self) -> None:
         """Open the frontend with this page's settings and wait until it can be used."""
-        self.post("/api/settings", {**SETTINGS, "Comfy.VueNodes.Enabled": self.vue, **self.settings})
+        self._settle({})
         self.page.goto(self.url, wait_until="domcontentloaded")
         self.wait_ready()
         if not {**SETTINGS, **self.settings}["Comfy.TutorialCompleted"]:
             self.page.locator("[role=dialog]").first.wait_for()
             self.close_dialogs()
+
+    def _settle(self, known: dict[str, Any]) -> None:
+        """Settings of the server's one user: what another page has asked for is put right before this one loads (again)."""
+        self.post("/api/settings", {**SETTINGS, "Comfy.VueNodes.Enabled": self.vue, **self.settings, **known})
+
+    def clear(self) -> bool:
+        """Make the page as good as new for the next test; whether that was possible."""
+        self.page.mouse.move(700, 5)
+        self.close_dialogs()
+        return not self.worn and self.page.evaluate(CLEAR)
+
+    def resume(self) -> None:
+        """A page that was cleared begins a test: what was said in the meantime is not of that test."""
+        self._settle({"Comfy.TutorialCompleted": True})     # reloaded, it opens no dialog again
+        self.complaints.clear()
+        self._forgiven = list(HARMLESS)
 
     def wait_ready(self) -> None:
         """Until the page has started (also after a reload); from here on, events of prompts are recorded."""
@@ -118,6 +153,7 @@ class Frontend:
 
     def switch_mode(self, vue: bool) -> None:
         """Turn Vue nodes on or off in the running page."""
+        self.worn = True
         self.page.evaluate("(on) => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)", vue)
         self.page.wait_for_function("(on) => !!LiteGraph.vueNodesMode === on", arg=vue)
         self.vue = vue

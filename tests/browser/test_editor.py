@@ -77,7 +77,7 @@ def test_a_pose_by_hand_reaches_the_picture(page, name):
 
 
 def test_the_state_is_the_widgets_and_survives_a_reload(open_page, vue, name):
-    page = open_page(vue, {"Comfy.Workflow.Persist": True}, viewport=TALL)
+    page = open_page(vue, {"Comfy.Workflow.Persist": True}, fresh=True, viewport=TALL)
     editor = open_editor(page)
     editor.drag(0.2, 0.1)
     editor.tab("light")

@@ -4,7 +4,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from editor import GRAPH, Editor, open_editor
-from frontend import PATIENCE
 from heap import Heap
 
 TALL = {"width": 1400, "height": 1100}
@@ -28,7 +27,7 @@ def wait_views(page, heap: Heap, count: int) -> None:
     """Until just so many views are left: one that waits for an answer of the server lives until that has come,
     and the frontend holds the node that was hovered last until the mouse moves elsewhere."""
     page.page.mouse.move(1300, 1000)
-    page.wait(lambda: heap.count(VIEWS) == count, lambda: f"{heap.count(VIEWS)} views, not {count}", 4 * PATIENCE)
+    page.wait(lambda: heap.count(VIEWS) == count, lambda: f"{heap.count(VIEWS)} views, not {count}\n{heap.holders('HeadView')}")
 
 
 def alive(editor: Editor) -> None:
@@ -40,7 +39,7 @@ def alive(editor: Editor) -> None:
 
 
 def test_live_switching_of_the_mode_leaves_no_dead_view(open_page):
-    page = open_page(False, viewport=TALL)
+    page = open_page(False, fresh=True, viewport=TALL)
     editor = open_editor(page)
     heap = Heap(page)
     alive(editor)
@@ -56,7 +55,7 @@ def test_live_switching_of_the_mode_leaves_no_dead_view(open_page):
 
 
 def test_twenty_editors_live_and_leave_nothing(open_page, vue):
-    page = open_page(vue, viewport=TALL)
+    page = open_page(vue, fresh=True, viewport=TALL)
     editor = open_editor(page)
     heap = Heap(page)
     wait_views(page, heap, 1)
@@ -94,7 +93,7 @@ def test_twenty_editors_live_and_leave_nothing(open_page, vue):
 
 
 def test_deleting_copying_and_undoing_leaves_nothing(open_page, vue):
-    page = open_page(vue, viewport=TALL)
+    page = open_page(vue, fresh=True, viewport=TALL)
     editor = open_editor(page)
     heap = Heap(page)
     page.click_canvas()                                     # the keys go to the graph

@@ -145,7 +145,7 @@ def test_a_fitted_head_lies_over_its_photo(open_page):
 
 def test_after_a_reload_an_unchanged_run_shows_the_fitted_head_again(open_page):
     """Nothing is computed anew then, and the host would visit no node; one that looks into it gets nobody's head before."""
-    page = open_page(False, {"Comfy.Workflow.Persist": True}, viewport=TALL)
+    page = open_page(False, {"Comfy.Workflow.Persist": True}, fresh=True, viewport=TALL)
     graph = posed()
     graph["3"]["inputs"]["roll_degrees"] = -11.0
     editor = open_editor(page, graph)

@@ -33,7 +33,7 @@ def test_a_dropped_file_opens_exports_and_runs(browser_page, url):
 
 def test_an_unknown_node_would_be_seen(open_page):
     """The test of the test: the check for missing nodes finds one."""
-    page = open_page(False)
+    page = open_page(False, fresh=True)
     page.forgive(r"api\.comfy\.org/comfy-nodes")        # the frontend asks its registry who makes that node
     page.load_api(RENDER)
     graph = json.loads(json.dumps(page.export_workflow()).replace("CapHumanNewHead", "CapHumanOfTomorrow"))

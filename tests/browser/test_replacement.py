@@ -13,6 +13,7 @@ RETIRED = json.loads(Path(__file__).with_name("retired_node.json").read_text(enc
 def test_a_retired_node_is_replaced_with_its_values_and_links(browser_page):
     page = browser_page.page
     browser_page.forgive("Content Security Policy")          # the frontend asks a registry for the missing node's pack
+    browser_page.worn = True
     browser_page.context.route("**/node_replacements", lambda route: route.fulfill(
         json={RETIRED["entry"]["old_id"]: [RETIRED["host"]]}))
     browser_page.reload()

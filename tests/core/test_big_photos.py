@@ -49,7 +49,7 @@ def textured(megapixels: float, seed: int = 0) -> torch.Tensor:
     return (eight_bit(plain).to(torch.int16) + noise).clamp(0, 255).to(torch.uint8)
 
 
-@pytest.mark.parametrize("megapixels", [4, 12, 48])
+@pytest.mark.parametrize("megapixels", [4, 48])
 def test_a_photo_without_a_face_costs_a_bounded_search(detector, proposed, megapixels):
     heard = []
     found = detect(detector, textured(megapixels), if_none="skip", search=Search(heed=lambda: heard.append(len(proposed))))
@@ -120,10 +120,11 @@ def overlap(one: torch.Tensor, other: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("turns", range(4))
 def test_a_large_photo_is_turned_and_padded_as_a_small_one_is(detector, turns):
-    """A face that lies on its side, and one that fills the frame, in twelve megapixels: the small photo's points, scaled."""
+    """A face that lies on its side, and one that fills the frame, in six megapixels, which are reduced: the small photo's points,
+    scaled."""
     whole = golden_photo("astronaut")
     for small in (whole, whole[:, 72:162, 191:257]):                           # the second one cuts the face
-        factor = (12 * MEGA / (small.shape[1] * small.shape[2])) ** 0.5
+        factor = (6 * MEGA / (small.shape[1] * small.shape[2])) ** 0.5
         large = interpolate(small[None], scale_factor=factor, mode="bilinear")
         known = detect(detector, torch.rot90(small, turns, (1, 2))[None], max_faces=1).per_image[0][0]
         found = detect(detector, torch.rot90(large, turns, (2, 3)), max_faces=1).per_image[0][0]
@@ -209,12 +210,12 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="optional: ru_maxrss has other units elsewhere")
-@pytest.mark.parametrize(("megapixels", "most"), [(12, 700), (48, 2000)])
-def test_a_large_photo_needs_little_memory_beside_itself(megapixels, most):
+def test_a_large_photo_needs_little_memory_beside_itself():
+    """Twelve megapixels, 144 MB as float32: 700 MB more, in all eight views."""
     places = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
-    told = subprocess.run([sys.executable, "-c", CHILD, str(megapixels)], env={**os.environ, "PYTHONPATH": places},
+    told = subprocess.run([sys.executable, "-c", CHILD, "12"], env={**os.environ, "PYTHONPATH": places},
                           capture_output=True, text=True, check=True)
-    assert float(told.stdout) < most
+    assert float(told.stdout) < 700
 
 
 def test_a_photo_s_faces_share_one_look_of_the_parser():

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from caphuman_core.capface import frames, keys, layout, mask, schedule
+from caphuman_core.capface.about import About, about_of, read_about
 from caphuman_core.check import InputError
+from caphuman_core.files.weights import write_safetensors
 from tools.stand_ins import detfill, diffusion_nets
 
 
@@ -173,3 +175,102 @@ def test_converted_file_holds_capface_alone(tmp_path, prefix, monkeypatch):
     written = convert(job, tmp_path / "out")
     state = keys.read_capface(written)
     assert set(state) == set(layout.parameter_shapes())
+
+
+# --- what a file tells of itself
+
+ABOUT = About(head_model="built-in", base_model="sd15.safetensors", steps="12000", licences='{"CC0-1.0": 3, "": 2}')
+
+
+def test_what_a_file_tells_goes_into_its_header_and_comes_back():
+    header = ABOUT.metadata()
+    assert header == {"format": "caphuman-capface/1", "head_model": "built-in", "base_model": "sd15.safetensors", "steps": "12000",
+                      "licences": '{"CC0-1.0": 3, "": 2}'}
+    assert about_of({**header, "strange": "x"}) == ABOUT
+    assert about_of({**header, "steps": 5}).steps == "5"
+    assert about_of({**header, "format": "pt"}) == About()
+    assert (ABOUT.known, About().known) == (True, False)
+
+
+def test_what_a_file_tells_is_shown_in_lines():
+    assert ABOUT.shown() == "head model: built-in;\ntrained: 12,000 steps for sd15.safetensors;\nphotos: CC0-1.0 (3), unknown (2)"
+    assert About().shown() == "head model: not told"
+    assert About(steps="many", base_model="b").shown() == "head model: not told;\ntrained: for b"
+    assert About(steps="3", licences="{").shown() == "head model: not told;\ntrained: 3 steps;\nphotos: "
+    assert About(licences="[1]").shown().endswith("photos: ")
+    assert About(head_model="a\n" + "b" * 58).shown() == "head model: a?" + "b" * 58
+    assert About(head_model="b" * 61).shown() == "head model: " + "b" * 60 + "..."
+
+
+def test_a_file_s_own_words_are_read(tmp_path):
+    write_safetensors(tmp_path / "a.safetensors", {}, ABOUT.metadata())
+    assert read_about(tmp_path / "a.safetensors") == ABOUT
+    torch.save({}, tmp_path / "a.ckpt")
+    assert read_about(tmp_path / "a.ckpt") == About()
+
+
+# --- keys
+
+@pytest.mark.parametrize(("change", "got"), [
+    (lambda s: {**s, "control_model.input_hint_block.0.weight": torch.zeros(16, 3, 3, 3)},
+     "an ordinary ControlNet (a 3-channel hint): load that"),
+    (lambda s: {"controlnet_cond_embedding.conv_in.weight": torch.zeros(1)},
+     "an ordinary ControlNet (diffusers keys): load that one with"),
+    (lambda s: {k: v for k, v in s.items() if "mask_predict" not in k and "linear" not in k},
+     "an ordinary ControlNet (a 9-channel hint): load"),
+    (lambda s: {"first_stage_model.x": torch.zeros(1)},
+     "a Stable Diffusion checkpoint without CapFace: put CapHuman's caphuman.ckpt"),
+    (lambda s: {"b": torch.zeros(1), "a": torch.zeros(1)}, "2 other tensors such as 'b': put CapHuman's"), (lambda s: {},
+                                                                                                            "0 other tensors: put"),
+    (lambda s: {**s, **{f"x{i}": torch.zeros(1) for i in range(6)}}, "unknown: x0, x1, x2, x3, x4, x5: put"),
+    (lambda s: {**s, **{f"x{i}": torch.zeros(1) for i in range(8)}}, "unknown: x0, x1, x2, x3, x4, x5 and 2 more: put"),
+    (lambda s: {**s, "time_embed.0.bias": torch.zeros(1), "zero_convs.0.0.bias": torch.zeros(1)},
+     "given twice: time_embed.0.bias, zero_convs.0.0.bias: put"),
+    (lambda s: {**s, "id_linear.bias": torch.zeros(768, dtype=torch.int64)}, "not of a float type: id_linear.bias: put")])
+def test_each_other_file_is_told_for_what_it_is(tmp_path, change, got):
+    with pytest.raises(InputError) as error:
+        keys.read_capface(_save(tmp_path / "x.ckpt", change(_tiny("control_model."))))
+    assert str(error.value).startswith("CapFace file 'x.ckpt' must hold ")
+    assert f"but got {got}" in str(error.value)
+
+
+@pytest.mark.parametrize(("left", "right"), [("mask_predict.0.weight", "id_linear.weight"), ("id_linear.weight",
+                                                                                             "mask_predict.0.weight")])
+def test_part_of_a_capface_is_no_ordinary_controlnet(tmp_path, left, right):
+    """Whether it is whole is asked later, against the network."""
+    state = {"control_model.input_hint_block.0.weight": torch.zeros(16, 9, 3, 3),
+             left if "linear" in left else f"control_model.{left}": torch.ones(1)}
+    assert set(keys.read_capface(_save(tmp_path / "x.ckpt", state))) == {"input_hint_block.0.weight", left}
+    assert right not in state
+
+
+def test_blocks_of_capface_are_known_with_and_without_the_prefix():
+    for key in ("control_model.anything", "id_linear.weight", "img_linear.bias", "time_embed.0.weight", "input_blocks.1.0.x",
+                "zero_convs.0.0.x",
+                "input_hint_block.0.weight", "middle_block.0.x", "middle_block_out.0.x", "mask_predict.0.weight"):
+        assert keys.is_capface_key(key)
+    for key in ("model.x", "x.id_linear.weight", "output_blocks.0.x", "label_emb.0"):
+        assert not keys.is_capface_key(key)
+    assert keys.plain_key("control_model.a.control_model.b") == "a.control_model.b"
+
+
+# --- strength
+
+def test_points_are_read_in_any_order_and_each_refusal_says_why():
+    assert schedule.parse_schedule("1: 0; 0: 1,\n\n 25%:0.5").points == ((0.0, 1.0), (0.25, 0.5), (1.0, 0.0))
+    assert schedule.parse_schedule("0:1", "ease in").easing == "ease in"
+    for text, words in (("0: 1, 0%: 2", "must name each position once, but got 0 twice: remove"), ("0.5 1",
+                                                                                                   "but got '0.5 1': write for"),
+                        ("-1%: 1", "but got '-1%: 1'"), ("100.5%: 1", "positions from 0 to 1, or from 0% to 100%, but got"),
+                        (": 1", "but got ': 1'")):
+        with pytest.raises(InputError, match=f"strength_schedule .*{words}"):
+            schedule.parse_schedule(text)
+    with pytest.raises(InputError, match=r"easing must be one of linear, ease in, .*, hold, but got 'wobble': choose"):
+        schedule.parse_schedule("", "wobble")
+    with pytest.raises(InputError, match=r"^mine must be numbers with commas between them, one for each frame, but got 'x': write"):
+        schedule.parse_values("x", "mine")
+    plan = schedule.parse_schedule("0.2: 1, 0.6: 3, 0.8: 5", "ease in")
+    assert [plan.at(at) for at in (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 1.0)] == pytest.approx([1, 1, 1.5, 3, 3.5, 5, 5])
+    held = schedule.parse_schedule("0: 1, 0.5: 2", "hold")
+    assert [held.at(at) for at in (0.49, 0.5)] == [1, 2]
+    assert schedule.strengths(2.0, plan, (), 0.4, [0, 5]) == pytest.approx([3.0, 3.0])

@@ -20,8 +20,8 @@ def test_a_refusal_says_name_rule_what_came_and_the_fix():
                                              ("a\nb\x1b[31m", "a?b?[31m")])
 def test_what_came_fits_on_a_line(came, shown):
     with pytest.raises(InputError) as caught:
-        fail("a", "must be short", came, "cut it")
-    assert str(caught.value) == f"a must be short, but got {shown}: cut it."
+        fail("a", "must be short", came, "type less")
+    assert str(caught.value) == f"a must be short, but got {shown}: type less."
 
 
 def picture(*shape):

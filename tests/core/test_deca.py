@@ -53,3 +53,51 @@ def test_encoder_is_golden():
 def test_a_file_of_another_network_is_refused():
     with pytest.raises(InputError, match="must be DECA's encoder"):
         deca.build_encoder({"conv1.weight": torch.zeros(1)}, "head fitter file 'x.tar'")
+
+
+# --- by hand
+
+def test_a_photo_one_pixel_wide_or_high_is_squashed_and_cropped_too():
+    row = torch.linspace(0, 1, 3).expand(3, 1, 3)
+    squashed = deca.released_square(row, 4)
+    assert squashed.shape == (3, 4, 4)
+    assert torch.equal(squashed[:, 0], squashed[:, 3]), "every row is the one there is"
+    assert torch.equal(deca.released_square(row.transpose(1, 2), 4), squashed.transpose(1, 2))
+    assert deca._mirror(torch.tensor([-3, 0, 5]), 1).tolist() == [0, 0, 0]
+    assert deca._mirror(torch.arange(-4, 8), 3).tolist() == [0, 1, 2, 1, 0, 1, 2, 1, 0, 1, 2, 1]
+    crop = deca.crop_around(torch.full((3, 1, 40), 0.5), torch.tensor([0.0, 0.0]), torch.tensor([20.0, 20.0]))
+    assert float(crop.image.max()) == pytest.approx(0.5, abs=1e-6)
+
+
+def test_eight_bits_of_a_square_are_cut_and_not_rounded():
+    photo = torch.tensor([0.0, 100.4, 100.6, 255.0]).view(1, 2, 2).expand(3, 2, 2) / 255
+    assert set((deca.released_square(photo, 2)[0] * 255).round().flatten().tolist()) <= {0.0, 99.0, 100.0, 101.0, 254.0, 255.0}
+    step = deca.released_square(torch.tensor([[0.0, 1.0]]).expand(3, 1, 2), 4)[0, 0] * 255
+    assert step.round().tolist() == [63, 63, 191, 191], "63.75 and 191.25; borders are mirrored about the last sample"
+
+
+def test_shrinking_blurs_by_half_of_what_is_beyond_one_along_that_axis_only():
+    """A white column of 12, shrunk to 4 of them: a Gaussian of (3 - 1) / 2 = 1 pixel, sampled at the cells' middles."""
+    photo = torch.zeros(3, 4, 12)
+    photo[:, :, 4] = 1
+    weights = torch.exp(-0.5 * torch.arange(-4.0, 5) ** 2)
+    weights /= weights.sum()
+    found = deca.released_square(photo, 4)[0]
+    wanted = [float(weights[4 + offset]) if abs(offset) <= 4 else 0.0 for offset in (3, 0, 3, 6)]     # middles at 1, 4, 7, 10
+    assert (found * 255).round().tolist() == [[int(255 * share) for share in wanted]] * 4
+    assert torch.equal(deca.released_square(photo.transpose(1, 2), 4)[0], found.T)
+
+
+def test_keys_of_the_encoder_are_read_and_no_others():
+    for key, ours in (("E_flame.encoder.conv1.weight", True), ("encoder.conv1.weight", True), ("layers.0.bias", True),
+                      ("E_detail.encoder.conv1.weight", False), ("D_detail.l1.weight", False), ("optimizer", False)):
+        assert deca.is_encoder_key(key) == ours
+
+
+def test_a_crop_s_way_to_the_photo_and_back_is_one():
+    crop = deca.crop_around(torch.zeros(3, 60, 80), torch.tensor([10.0, 20.0]), torch.tensor([50.0, 40.0]))
+    size = int(30 * 1.1 * 1.25)
+    corner = crop.to_crop @ torch.tensor([30 - size / 2, 30 - size / 2, 1.0], dtype=torch.float64)
+    torch.testing.assert_close(corner, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
+    there = torch.tensor([17.0, 33.0, 1.0])
+    torch.testing.assert_close((crop.to_crop @ there.double()).float() @ deca.placing_of(crop), there, atol=1e-4, rtol=0)

@@ -258,12 +258,15 @@ def group_is_gone(leader: int, patience: float = 20.0) -> bool:
 def test_children_never_outlive_us(tmp_path, ending):
     script = tmp_path / "child.py"
     script.write_text(CHILD, encoding="utf-8")
-    wait = "time.sleep(3); " if ending != "time.sleep(120)" else ""       # let the child start its own child
+    wait = "sys.stdin.readline(); " if ending != "time.sleep(120)" else ""       # until the child has started its own child
     code = PARENT.format(script=str(script), ending=wait + ending)
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                          cwd=ROOT) as parent:
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          text=True, cwd=ROOT) as parent:
         leader = int(parent.stdout.readline())
-        if not wait:
+        if wait:
+            parent.stdin.write("\n")
+            parent.stdin.flush()
+        else:
             parent.kill()                       # no chance to clean up
         assert group_is_gone(leader)
 
@@ -297,9 +300,9 @@ def test_a_missing_browser_fails_its_part_in_one_sentence(scratch, monkeypatch, 
         raise places.Failure("the browser tests need a Chromium, but none was found: install one.")
     monkeypatch.setattr(browser, "ready", missing)
     monkeypatch.setattr(suite, "TEST_OUTPUT", scratch / "out")
-    assert suite._part("browser", scratch, []) == suite.Outcome(1, {"failed": 1})
-    with suite._beside(scratch, []) as finish:
-        assert finish() == suite.Outcome(1, {"failed": 1})
+    assert suite._part(scratch, "browser", []) == suite.Outcome(1, {"failed": 1})
+    (scratch / "out").mkdir()
+    assert list(suite._two_at_a_time(scratch, {"browser": []})) == [suite.Outcome(1, {"failed": 1})]
     first, second = capsys.readouterr().err.splitlines()
     assert first == second
     assert one_sentence(first)
@@ -311,7 +314,7 @@ WAITS = AWAITED + "def test_b():\n    while not MARK.exists():\n        time.sle
 
 @pytest.mark.parametrize(("waiting", "code", "sum_of_all"), [(WAITS, 0, "2 passed, 0 failed, 0 skipped"),
                                                              ("def test_b(): assert False\n", 1, "1 passed, 1 failed, 0 skipped")])
-def test_the_browser_runs_beside_the_others_and_counts(scratch, monkeypatch, capfd, waiting, code, sum_of_all):
+def test_two_parts_run_at_a_time_and_both_count(scratch, monkeypatch, capfd, waiting, code, sum_of_all):
     """The browser's test waits for what the core's test does: one after the other, they would wait for ever."""
     for name, text in (("core", AWAITED + "def test_a(): MARK.touch()\n"), ("browser", waiting)):
         (scratch / "tests" / name).mkdir(parents=True)
@@ -328,7 +331,7 @@ def test_the_browser_runs_beside_the_others_and_counts(scratch, monkeypatch, cap
     assert suite.run(scratch, []) == code
     said = capfd.readouterr().out.splitlines()
     assert said[-1] == sum_of_all
-    assert said.index("core tests") < said.index("browser tests") < len(said) - 2       # its output is shown whole, at the end
+    assert {"core tests", "browser tests"} <= set(said)         # above what each said, which is shown whole when it has ended
 
 
 # --- the browser of the browser tests

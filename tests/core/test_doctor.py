@@ -8,12 +8,14 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from caphuman_core import doctor as command
+from caphuman_core.check import InputError
 from caphuman_core.files import doctor, host_folders
 from caphuman_core.files.catalogue import CATALOGUE, by_key, downloads, known_checksum
 from caphuman_core.files.recognising import peek
@@ -258,3 +260,244 @@ def test_pickles_with_many_opcodes_are_left(tmp_path):
     path = tmp_path / "many.pkl"
     path.write_bytes(pickle.dumps(list(range(1_200_000)), protocol=0))
     assert "exhaust" in peek(path).problem
+
+
+# --- its sentences, one by one
+
+@pytest.fixture
+def packages(monkeypatch):
+    """packages(torch="2.9") -> the doctor sees these and OpenCV, and MTCNN's weights nowhere."""
+    def installed(**versions):
+        known = {name.replace("_", "-"): version for name, version in versions.items()}
+        monkeypatch.setattr(doctor, "_version", known.get)
+    monkeypatch.setattr(doctor.opencv, "installed_builds", lambda: ["opencv-python 5.0"])
+    monkeypatch.setattr(doctor, "_mtcnn_of_package", list)
+    installed(torch="2.9", numpy="2.0", pillow="12", safetensors="0.6", tqdm="4.67")
+    return installed
+
+
+def filled(root, *keys):
+    """Folders in which a file stands for each of these entries."""
+    folders = place(root)
+    for key in keys:
+        folder = folders[by_key(key).directory][0]
+        folder.mkdir(exist_ok=True)
+        for name in by_key(key).names if key == "mtcnn" else [f"{key}.safetensors"]:
+            if key == "mtcnn":
+                torch.save({"prelu1.weight": one()}, folder / name)
+            else:
+                save_file(TELLING[key], str(folder / name))
+    return folders
+
+
+NEEDED = ("sd15", "capface", "clip_vision", "facenet", "mtcnn")
+
+
+@pytest.mark.parametrize(("there", "sentence"), [
+    (NEEDED[:3],
+     "get 20180402-114759-vggface2.pt from the releases of facenet-pytorch (https://github.com/timesler/facenet-pytorch), or "
+                 "py-feat/facenet on Hugging Face, and put it into models/facenet; then run this again. 1 more after that."),
+    (NEEDED[:4], "pip install --no-deps facenet-pytorch with ComfyUI's own Python; then run this again."),
+    (NEEDED,
+     "all that the main graph needs is there: open the template Your first portrait. For CapHuman's full quality get FLAME's "
+             "files after registration at flame.is.tue.mpg.de."),
+])
+def test_the_next_step_is_the_first_that_is_missing_and_how_many_follow(tmp_path, packages, there, sentence):
+    folders = filled(tmp_path, *there)
+    assert doctor.next_line(doctor.report(folders)) == f"Next: {sentence}"
+
+
+def test_packages_come_before_files_and_files_that_cannot_be_read_last(tmp_path, packages):
+    folders = filled(tmp_path, *NEEDED)
+    (tmp_path / "flame").mkdir()
+    (tmp_path / "flame" / "broken.pkl").write_bytes(b"")
+    assert doctor.next_step(doctor.examine(folders),
+                            folders) == ("flame/broken.pkl cannot be read: download it again or remove it.")
+    packages(torch="2.9", numpy="2.0", pillow="12")
+    assert doctor.next_step([], folders) == "pip install safetensors tqdm with ComfyUI's own Python; then run this again."
+    packages(numpy="2.0", pillow="12", safetensors="0.6")
+    assert doctor.next_step([], folders) == "this Python has no torch, tqdm: run this again with ComfyUI's own Python."
+
+
+def test_with_all_of_flame_nothing_is_left_to_do(tmp_path, packages, flame_folder):
+    folders = filled(tmp_path, *NEEDED)
+    (tmp_path / "flame").mkdir()
+    for path in flame_folder.iterdir():
+        (tmp_path / "flame" / path.name).write_bytes(path.read_bytes())
+    assert doctor.next_step(doctor.examine(folders), folders) == (
+        "all that the main graph needs is there: open the template Your first portrait.")
+
+
+def test_a_file_is_there_or_is_told_with_what_it_is_for_where_to_get_it_and_its_licence(tmp_path, packages):
+    folders = filled(tmp_path, "facenet")
+    found = doctor.examine(folders)
+    flame = tmp_path / "flame"
+    assert doctor._entry_lines(by_key("flame"), found, folders, False) == [
+        "[-] FLAME head model: not there, optional (the head that CapFace was trained with; the built-in head takes its place)",
+        "      get generic_model.pkl from FLAME (https://flame.is.tue.mpg.de), after registration; its owners ask you to register",
+        f"      licence: its owners', non-commercial; put it into {flame}"]
+    capface = by_key("capface")
+    assert doctor._entry_lines(capface, found, {}, False) == [
+        "[ ] CapFace: missing, needed (puts the person and the head into the picture)",
+        "      get caphuman.ckpt from CapHuman's page on Hugging Face "
+        "(https://huggingface.co/VamosC/CapHuman/resolve/main/caphuman.ckpt)",
+        f"      licence: its owners', non-commercial; put it into {Path('models', 'capface')}"]
+    assert doctor._source(by_key("mtcnn")) == (
+        "pip install --no-deps facenet-pytorch with ComfyUI's own Python, or get pnet.pt, rnet.pt, onet.pt from facenet-pytorch's "
+        "wheel; where that is installed (pip install --no-deps facenet-pytorch), nothing is to be copied")
+    (line,) = doctor._entry_lines(by_key("facenet"), found, folders, False)
+    assert line == ("[x] FaceNet (VGGFace2): facenet/facenet.safetensors, recognised as FaceNet, 0.0 MB, checksum not looked at "
+                    "(ask for checksums)")
+
+
+@pytest.mark.parametrize(("count", "more"), [(6, []), (7, ["      and 1 more"]), (9, ["      and 3 more"])])
+def test_six_files_of_a_kind_are_listed_and_the_others_counted(tmp_path, packages, count, more):
+    folders = place(tmp_path)
+    for folder in ("facenet", "capface"):
+        (tmp_path / folder).mkdir()
+        for number in range(count):
+            save_file(TELLING["facenet"], str(tmp_path / folder / f"{number}.safetensors"))
+    lines = doctor._entry_lines(by_key("facenet"), doctor.examine(folders), folders, False)
+    assert [line.split(",")[0] for line in lines[:6]] == [f"[x] FaceNet (VGGFace2): facenet/{n}.safetensors" for n in range(6)]
+    assert lines[6:] == more
+    strays = doctor._entry_lines(by_key("facenet"), doctor.examine({"capface": folders["capface"]}), folders, False)
+    assert strays[1:7] == [f"      capface/{n}.safetensors is one, but lies where no loader looks for it: move it"
+                           for n in range(6)]
+    assert strays[7:-2] == more
+
+
+def test_packages_are_there_missing_or_optional(packages):
+    packages(torch="2.9", onnxruntime_gpu="1.20", easypytorch3d="0.7")
+    assert doctor._package_lines() == [
+        "[x] torch 2.9", *(f"[ ] {name}: missing, needed; pip install {name}" for name in ("numpy", "pillow", "safetensors",
+                                                                                           "tqdm")),
+        "[x] opencv-python 5.0",
+        "[-] facenet-pytorch: not there, optional (MTCNN's weights); pip install --no-deps facenet-pytorch",
+        "[-] mediapipe: not there, optional (face detector back end mediapipe); pip install mediapipe, or \".[mediapipe]\" in this "
+        "pack's folder",
+        "[-] insightface: not there, optional (face detector back end insightface); pip install insightface onnxruntime, or "
+        "\".[insightface]\" in this pack's folder",
+        "[x] onnxruntime-gpu 1.20", "[x] easypytorch3d 0.7"]
+
+
+def test_sections_without_lines_are_left_out_and_long_ones_are_cut():
+    assert doctor._section("Title", [], 2) == []
+    assert doctor._section("Title", ["a", "b"], 2) == ["", "Title", "  a", "  b"]
+    assert doctor._section("Title", ["a", "b", "c", "d"], 2) == ["", "Title", "  a", "  b", "        and 2 more"]
+
+
+def test_strangers_and_broken_files_have_sections_of_their_own(tmp_path, packages):
+    (tmp_path / "flame").mkdir()
+    for number in range(13):
+        (tmp_path / "flame" / f"other{number:02}.obj").write_bytes(b"no mesh")
+    for number in range(41):
+        (tmp_path / "flame" / f"broken{number:02}.pkl").write_bytes(b"")
+    lines = doctor.report(place(tmp_path), "1", "2").splitlines()
+    broken, others = (lines.index(title) for title in ("Files that could not be read", "Other files in these folders"))
+    assert lines[broken + 1] == "  flame/broken00.pkl: it is empty"
+    assert lines[broken + 40:broken + 43] == ["  flame/broken39.pkl: it is empty", "        and 1 more", ""]
+    assert lines[others - 1:others + 2] == ["", "Other files in these folders", "  flame/other00.obj: not a file of this pack"]
+    assert lines[others + 12:others + 16] == ["  flame/other11.obj: not a file of this pack", "        and 1 more", "", "Packages"]
+    assert lines[-4:-2] == ["", "ComfyUI: 1"]
+    assert lines[-1] == "Device: 2"
+
+
+@pytest.mark.parametrize(("size", "words"), [(10**9, "1.00 GB"), (10**9 - 1, "1000.0 MB"), (2_345_678_900, "2.35 GB"), (250_000,
+                                                                                                                        "0.2 MB")])
+def test_sizes_are_in_megabytes_below_a_gigabyte(tmp_path, size, words):
+    with (tmp_path / "a").open("wb") as file:
+        file.truncate(size)
+    assert doctor._size(tmp_path / "a") == words
+
+
+def test_one_line_for_the_log_says_how_many_are_there_and_what_is_next(tmp_path, packages):
+    assert doctor.summary(filled(tmp_path, "sd15", "capface", "facenet")) == (
+        "CapHuman: 3 of 5 needed model files found; next: get clip_vision_vit_l_14.safetensors from openai/clip-vit-large-patch14 "
+        "on Hugging Face, or any copy ComfyUI loads; a full caphuman.ckpt carries it too (CapHuman Load CLIP Vision), and put it "
+        "into models/clip_vision (the node CapHuman Doctor tells more)")
+
+
+def test_all_three_networks_of_mtcnn_are_needed(tmp_path, packages):
+    folders = filled(tmp_path, "mtcnn")
+    assert by_key("mtcnn") not in doctor.missing(doctor.examine(folders))
+    (tmp_path / "facenet" / "rnet.pt").unlink()
+    assert by_key("mtcnn") in doctor.missing(doctor.examine(folders))
+    assert by_key("deca") not in doctor.missing([])
+    assert by_key("deca") in doctor.missing([], needed_only=False)
+
+
+def test_a_broken_file_of_a_usual_name_is_to_be_got_again(tmp_path, packages):
+    folders = place(tmp_path)
+    (tmp_path / "capface").mkdir()
+    for name in ("another.ckpt", "caphuman.ckpt"):
+        (tmp_path / "capface" / name).write_bytes(b"")
+    assert doctor._remedy(by_key("capface"), doctor.examine(folders), folders) == (
+        "capface/caphuman.ckpt cannot be read (it is empty): get caphuman.ckpt from CapHuman's page on Hugging Face, and put it "
+        "into models/capface again")
+
+
+@pytest.mark.parametrize(("cuda", "apple", "words"), [
+    (True, True, "Some Card, 12 GB"), (False, True, "Apple GPU (MPS)"),
+    (False, False, "no GPU that torch can use: networks run on the processor")])
+def test_the_device_is_named(monkeypatch, cuda, apple, words):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"Some Card{index or ''}")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(total_memory=12e9 + index * 1e9))
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: apple)
+    assert doctor._device() == words
+
+
+# --- folders
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    monkeypatch.delenv("COMFYUI_PATH", raising=False)
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host" / "folder_paths.py").write_text("")
+    return tmp_path / "host"
+
+
+def test_a_comfyui_is_the_named_one_else_the_environment_s_else_the_one_around(host, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "folder_paths.py").write_text("")
+    monkeypatch.setenv("COMFYUI_PATH", f" {host} ")
+    assert host_folders.find_comfyui(None) == host
+    assert host_folders.find_comfyui(other) == other
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
+    with pytest.raises(InputError, match=r"the ComfyUI folder must hold folder_paths.py, but got .*: name the folder that holds"):
+        host_folders.find_comfyui(None)
+    monkeypatch.setenv("COMFYUI_PATH", " ")
+    monkeypatch.setattr(host_folders, "__file__", str(tmp_path / "pack" / "x.py"))
+    monkeypatch.setenv("PWD", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert host_folders.find_comfyui(None) is None
+    for here in (host / "custom_nodes" / "pack", host):
+        here.mkdir(parents=True, exist_ok=True)
+        monkeypatch.setattr(host_folders, "__file__", str(here / "x.py"))
+        assert host_folders.find_comfyui(None) == host
+    monkeypatch.setattr(host_folders, "__file__", str(tmp_path / "pack" / "x.py"))
+    monkeypatch.chdir(host)
+    assert host_folders.find_comfyui(None) == host, "the current folder itself"
+
+
+def test_extra_paths_are_added_once_relative_to_their_file_and_unknown_directories_are_passed_over(host, tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_DISK", str(tmp_path / "disk"))
+    (host / "extra_model_paths.yaml").write_text(
+        "a:\n  base_path: $MY_DISK\n  is_default: true\n  capface: one\n  other: two\n"
+        "b:\n  capface: |\n    models/capface\n\n    three\n    three\nc:\n")
+    assert host_folders.find_folders(["capface", "flame"], host) == {
+        "capface": [host / "models" / "capface", tmp_path / "disk" / "one", host / "three"], "flame": [host / "models" / "flame"]}
+    assert host_folders.find_folders(["flame"], None, [tmp_path]) == {"flame": [tmp_path / "flame"]}
+    (host / "extra_model_paths.yaml").write_text("")
+    assert host_folders.find_folders(["flame"], host) == {"flame": [host / "models" / "flame"]}
+    (host / "extra_model_paths.yaml").write_text("- a\n")
+    with pytest.raises(InputError, match=r"extra_model_paths.yaml must be readable, but got .*: compare it with ComfyUI's example"):
+        host_folders.find_folders(["flame"], host)
+
+
+def test_a_host_tells_its_version_in_a_file(host):
+    assert host_folders.host_version(host) == ""
+    assert host_folders.host_version(None) == ""
+    (host / "comfyui_version.py").write_text('# "x"\n__version__ = "1.2.3"\nother = "4"\n')
+    assert host_folders.host_version(host) == "1.2.3"

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from caphuman_core.check import InputError
+from caphuman_core.flow import Head
 from caphuman_core.head.camera import to_picture
 from caphuman_core.head.edit import editor_wire
 from caphuman_core.head.edit.edit import Edit, edit_head
@@ -17,6 +18,7 @@ from caphuman_core.head.edit.recipes import EXPRESSIONS
 from caphuman_core.head.model.flame_files import load_flame
 from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.model.posing import pose_head
+from caphuman_core.head.model.reduced import rest_joints
 from caphuman_core.head.model.texture import albedo_texture
 from caphuman_core.head.new import new_head
 from caphuman_core.head.pivot import pivot
@@ -160,3 +162,93 @@ def test_nonsense_is_refused_in_a_sentence(editor, head, wrong):
 def test_picture_sizes_are_whole_and_bounded(side):
     with pytest.raises(InputError):
         editor_wire.picture_side("width", side)
+
+
+# --- each refusal, each limit
+
+@pytest.mark.parametrize(("wrong", "words"), [
+    ({"expressions": ["smile"]}, "expressions must be names with amounts, but got list: send an object"),
+    ({"expressions": {"x" * 50: 1.0}}, f"expressions must hold known names, but got '{'x' * 39}: use smile, frown"),
+    ({"identity": "abc"}, r"identity must be a list of at most \d+ numbers, but got str: send the head as it came"),
+    ({"jaw_radians": [0.0, 0.0]}, "jaw_radians must be a list of 3 numbers, but got 2 entries: send"),
+    ({"gaze_radians": [[0.0, 0.0]]}, r"gaze_radians must be a list of 2 eyes, but got \[\[0.0, 0.0\]\]: send"),
+    ({"gaze_radians": [[0.0], [0.0]]}, "gaze_radians must be a list of 2 numbers, but got 1 entries"),
+    ({"neck": 1.1}, "neck must be from 0 to 1, but got 1.1: send"), ({"neck": -0.1}, "neck must be from 0 to 1"),
+    ({"jaw_degrees": 1000.5}, "jaw_degrees must be a number within 1000, but got 1000.5: type a number"),
+    ({"jaw_degrees": -1001}, "jaw_degrees must be a number within 1000"), ({"shape": [0.0] * 11},
+                                                                           "shape must be a list of at most 10 numbers")])
+def test_what_is_wrong_with_a_request_is_named(editor, head, wrong, words):
+    with pytest.raises(InputError, match=words):
+        editor_wire.vertices_message(editor, asked(head, **wrong))
+
+
+def test_requests_may_go_to_the_ends_of_their_ranges(editor, head):
+    assert editor_wire.number("x", 1000) == 1000.0
+    assert editor_wire.number("x", -1e3) == -1000.0
+    assert editor_wire.numbers({}, "x", 3).tolist() == []
+    assert editor_wire.numbers({"x": [1, 2.5]}, "x", 2).tolist() == [1, 2.5]
+    assert editor_wire.picture_side("width", 1) == 1
+    assert editor_wire.picture_side("width", 8192) == 8192
+    with pytest.raises(InputError, match="width must be from 1 to 8192 pixels, but got 8193: choose"):
+        editor_wire.picture_side("width", 8193)
+    still = vertices(editor, asked(head))[1]
+    for given in ({"shape": [0.0] * 10}, {"expressions": {}}, {"neck": 0.0}, {"mode": "add"}):
+        assert torch.equal(vertices(editor, asked(head, **given))[1], still)
+
+
+def test_a_head_in_json_is_the_first_of_its_batch(head):
+    two = Head.stack([head, head.replace(identity=head.identity + 1)])
+    told = editor_wire.head_json(two, "mine")
+    assert (told["model"], told["width"], told["height"], told["fingerprint"]) == ("mine", 320, 200, head.model_fingerprint)
+    assert told["identity"] == head.identity[0].tolist()
+    assert told["neck_share"] == 0.0
+    assert set(told) == {"model", "fingerprint", "width", "height", "identity", "expression", "texture", "rotation_radians",
+                         "jaw_radians",
+                         "light", "camera", "crop_to_picture", "gaze_radians", "neck_share"}
+
+
+def test_indices_have_two_bytes_up_to_65536_vertices(model):
+    for count, width in ((65536, 2), (65537, 4)):
+        for name in ("template", "uvs"):
+            many = replace(model, **{name: torch.zeros(count, getattr(model, name).shape[1])})
+            header, body = opened(editor_wire.mesh_message(many))
+            assert header["index_bytes"] == width
+            assert len(body) == header["uvs"] * 8 + 2 * header["triangles"] * 3 * width
+            assert header["vertices" if name == "template" else "uvs"] == count
+
+
+def test_a_picture_s_sides_are_told_in_their_order(model):
+    wide = replace(model, texture_mean=torch.zeros(3, 4, 6), texture_basis=torch.zeros(2, 3, 4, 6))
+    header, body = opened(editor_wire.texture_message(wide, {"texture": [0.0]}))
+    assert (header, len(body)) == ({"width": 6, "height": 4}, 72)
+
+
+def test_handles_are_where_a_hand_takes_hold(editor, model, head):
+    header, _ = vertices(editor, asked(head))
+    points = pose_head(model, head.identity, head.expression, torch.zeros(1, 3), head.jaw_radians).landmarks2d[0]
+    for name, places in {"mouth_right": [48], "mouth_left": [54], "brow_right": [19], "brow_left": [24], "lid_right": [37, 38],
+                         "lid_left": [43, 44], "chin": [8]}.items():
+        torch.testing.assert_close(torch.tensor(header["handles"][name]), points[places].mean(0), atol=1e-5, rtol=0)
+    joints = rest_joints(model, head.identity)[0]
+    torch.testing.assert_close(torch.tensor(header["eyes"]), joints[3:5].mean(0), atol=1e-5, rtol=0)
+    torch.testing.assert_close(torch.tensor(header["pivot_root"]), joints[0], atol=1e-5, rtol=0)
+    assert header["own"] == {name: header[name] for name in ("pivot", "pivot_root", "eyes")}
+
+
+def test_a_flat_head_has_a_step_and_every_level_is_used(editor, head):
+    header, body = opened(editor_wire.vertices_message(editor, asked(head)))
+    levels = np.frombuffer(body, "<u2").reshape(-1, 3)
+    assert levels.min(0).tolist() == [0, 0, 0]
+    assert levels.max(0).tolist() == [65535] * 3
+    assert header["vertices"] == len(levels)
+    assert min(header["step"]) > 0
+
+
+def test_a_short_code_of_a_request_is_continued_by_zeros(editor, model, head):
+    whole = asked(head, expression=[0.1, 0.2] + [0.0] * (model.expression_basis.shape[0] - 2), identity=[0.5])
+    _, wanted = vertices(editor, whole)
+    assert torch.equal(vertices(editor, {**whole, "expression": [0.1, 0.2]})[1], wanted)
+    shifted = vertices(editor, {**whole, "identity": [0.2], "shape": [0.3, 0.0, 0.0]})[1]
+    torch.testing.assert_close(shifted, wanted, atol=1e-5, rtol=0)
+    longer = vertices(editor, {**whole, "identity": [0.5, 0.0, 0.4], "shape": []})[1]
+    torch.testing.assert_close(vertices(editor, {**whole, "shape": [0.0, 0.0, 0.4]})[1], longer, atol=1e-5, rtol=0)

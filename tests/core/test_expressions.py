@@ -152,3 +152,43 @@ def test_the_jaw_joint_opens_like_the_action(builtin):
     by_joint = pose_head(builtin, identity, action * 0, zero, torch.tensor([[JAW_OPEN_RADIANS, 0.0, 0.0]])).landmarks3d[0]
     apart = (by_action - by_joint)[[8, 57, 66]].norm(dim=-1) / eye_distance(builtin)
     assert float(apart.max()) < 0.1                          # chin and lower lip: within a tenth of the eye distance
+
+
+# --- by hand
+
+def test_a_mixture_is_the_sum_of_its_parts_by_their_amounts(builtin):
+    code, jaw = expression_change(builtin, {"mouth_open": 0.5, "jaw_left": 2.0, "blink_left": 0.0})
+    parts = {name: unit_expression(builtin, name) for name in ("mouth_open", "jaw_left")}
+    torch.testing.assert_close(code, 0.5 * parts["mouth_open"][0] + 2 * parts["jaw_left"][0])
+    torch.testing.assert_close(torch.rad2deg(jaw), torch.tensor([9.0, 16.0, 0.0]))
+    asked = []
+    expression_change(builtin, {"smile": 1.0, "frown": 0.0}, lambda model, name: asked.append(name) or unit_expression(model, name))
+    assert asked == ["smile"], "what is not there is not worked out"
+
+
+def test_codes_of_a_model_without_names_are_those_of_ridge_regression(builtin, model):
+    response, actions = landmark_response(model).double(), {"mouthSmileLeft": 0.5, "browInnerUp": 1.0}
+    wanted = landmark_response(builtin).double().T @ code_of_actions(builtin, actions).double()
+    gram = response @ response.T
+    ridge = 1e-3 * gram.diagonal().mean() * torch.eye(len(gram)).double()
+    torch.testing.assert_close(code_of_actions(model, actions).double(), torch.linalg.solve(gram + ridge, response @ wanted),
+                               atol=1e-3, rtol=1e-2)
+
+
+def test_landmarks_answer_in_eye_distances(builtin):
+    points = pose_head(builtin, torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, 3), torch.zeros(1, 3)).landmarks3d[0]
+    apart = points[42:48].mean(0) - points[36:42].mean(0)
+    assert eye_distance(builtin) == pytest.approx(float(apart.norm()), rel=1e-5)
+    assert float(apart[0]) > 0, "the left eye, which is on the picture's right, less the right one"
+    code = torch.zeros(1, len(builtin.expression_names))
+    code[0, 3] = 1.0
+    moved = pose_head(builtin, torch.zeros(1, 1), code, torch.zeros(1, 3), torch.zeros(1, 3)).landmarks3d[0] - points
+    torch.testing.assert_close(landmark_response(builtin)[3].view(68, 3), moved / eye_distance(builtin), atol=1e-5, rtol=0)
+
+
+def test_scores_without_an_open_jaw_leave_it_closed(builtin):
+    code, jaw = pose_of_scores(builtin, {"_neutral": 1.0, "mouthSmileLeft": 0.25})
+    assert jaw.tolist() == [0, 0, 0]
+    assert float(code.sum()) == 0.25
+    _, opened = pose_of_scores(builtin, {"jawOpen": 1.0})
+    assert opened.tolist() == pytest.approx([0.36, 0.0, 0.0])

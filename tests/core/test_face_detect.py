@@ -6,11 +6,12 @@ import torch
 from face_photos import golden_photo
 
 from caphuman_core.check import InputError
+from caphuman_core.face import detection
 from caphuman_core.face import turned as views
 from caphuman_core.face.detection import detect, select
 from caphuman_core.face.detectors.mtcnn import Mtcnn
 from caphuman_core.face.options import FACE_ORDERS, IF_NO_FACE
-from caphuman_core.face.preview import COLOURS, draw_faces
+from caphuman_core.face.preview import COLOURS, LEFT_OUT, draw_faces, taken_words
 from caphuman_core.flow import Face, Faces
 
 POINTS = torch.tensor([[3.0, 3.0], [7.0, 3.0], [5.0, 5.0], [3.0, 8.0], [7.0, 8.0]])
@@ -294,3 +295,131 @@ def test_head_matrices_turn_back_with_the_photo():
 def test_boxes_that_leave_the_photo_keep_their_number_in_it():
     drawn = draw_faces(torch.ones(1, 3, 120, 120), Faces(((Face(torch.tensor([-30.0, -30.0, 60.0, 60.0]), 0.0),),), 120, 120))
     assert float(drawn[0, :, 1:16, 1:12].amax(0).min()) < 0.1, "black behind the number, in the corner"
+
+
+def test_a_mouth_s_drop_is_measured_by_the_face_s_height_whatever_its_place_and_width():
+    points = torch.tensor([[62.0, 13.0], [88.0, 13.0], [75.0, 14.0], [63.0, 17.1], [87.0, 17.1]])
+    for box, upright in (([60.0, 5.0, 90.0, 25.0], True), ([60.0, 5.0, 90.0, 26.0], False), ([0.0, 5.0, 200.0, 25.0], True)):
+        assert detection._upright(Face(torch.tensor(box), 1.0, points)) == upright
+    assert detection._upright(Face(torch.zeros(4), 1.0))
+
+
+@pytest.mark.parametrize(("side", "steps"), [(1024, [8, 9]), (1448, [8, 9]), (2048, [4, 8, 9]), (4096, list(range(1, 10))),
+                                             (5000, list(range(1, 10)))])
+def test_photos_are_shown_eight_at_a_time_and_fewer_where_they_are_large(monkeypatch, side, steps):
+    monkeypatch.setattr(detection, "eight_bit", lambda photos: photos)
+    class Everywhere(Fixed):
+        def find(self, photos, search=None):
+            return [self.faces] * len(photos)
+    seen = []
+    detect(Everywhere(), torch.zeros(1, 1, 1, 1).expand(9, 3, side, side), step=seen.append)
+    assert seen == steps
+
+
+class Lying(Views):
+    """Finds a face that lies with its crown to the left, and stands in a turned view."""
+
+    def find(self, photos, search=None):
+        found = super().find(photos)[0]
+        if not found:
+            return [()]
+        down = torch.tensor([[0.0, 6.0]] if self.looks[-1] == "turned" else [[6.0, 0.0]])
+        points = torch.full((5, 2), 14.0)
+        points[3:] += down
+        return [(Face(found[0].box_xyxy, found[0].confidence, points),)]
+
+
+def test_a_face_found_lying_is_looked_at_upright_and_must_convince_there():
+    detector = Lying(upright=0.995, turned=0.996)
+    (found,) = detect(detector, torch.rand(1, 3, 40, 60)).per_image[0]
+    assert (found.confidence, detector.looks) == (0.996, ["upright", "turned"])
+    assert found.points5[3:].mean(0)[0] > found.points5[0, 0] + 5, "in the photo's own pixels it lies"
+    unsure = Lying(upright=0.995, turned=0.85)
+    assert confidences(unsure) == [0.995], "what does not convince does not replace it"
+
+
+def test_the_first_so_many_are_kept():
+    faces = Faces((Fixed.faces, ()), 9, 9)
+    assert detection.first(faces, 0) == faces
+    assert detection.first(faces, 2).per_image == (Fixed.faces[:2], ())
+    assert detection.first(faces, 9).per_image == faces.per_image
+
+
+@pytest.mark.parametrize(("height", "width", "padded", "factor"), [
+    (1000, 2000, True, 1), (1000, 2001, True, 3), (2000, 4000, True, 6), (1000, 2001, False, 1), (1, 3_000_000, True, 1),
+    (2, 3_000_000, True, 2), (3_000_000, 2, True, 2)])
+def test_only_photos_above_two_megapixels_are_reduced_before_a_border_is_put_around_them(height, width, padded, factor):
+    """To a quarter of a megapixel at most, by a whole number."""
+    assert views.View(0, padded)._reduction(height, width) == factor
+
+
+def test_the_views_are_tried_in_this_order():
+    assert [(view.quarter_turns, view.padded) for view in views.VIEWS] == [
+        (0, True), (1, False), (3, False), (2, False), (1, True), (3, True), (2, True)]
+    assert [(view.quarter_turns, view.padded) for view in views.TURNED] == [(1, False), (3, False), (2, False)]
+
+
+# --- what previews say
+
+def pixels(drawn):
+    return (drawn[0] * 255).round().int().permute(1, 2, 0)
+
+
+@pytest.mark.parametrize(("taken", "there", "order", "words"), [
+    (1, 3, "largest", "3 faces: the largest is taken"), (2, 3, "largest", "3 faces: the largest 2 are taken"),
+    (1, 2, "left to right", "2 faces: the leftmost is taken"), (1, 2, "top to bottom", "2 faces: the topmost is taken"),
+    (1, 2, "most central", "2 faces: the most central is taken"), (1, 2, "confidence", "2 faces: the surest is taken"),
+    (2, 4, "as found", "4 faces: the first 2 are taken")])
+def test_the_line_says_which_faces_are_taken(taken, there, order, words):
+    assert taken_words(taken, there, order) == words
+
+
+def test_faces_left_out_are_faint_and_a_black_line_at_the_foot_says_so():
+    one, other = Face(torch.tensor([20.0, 20.0, 60.0, 60.0]), 0.0), Face(torch.tensor([80.0, 20.0, 110.0, 60.0]), 0.9)
+    white, all_found = torch.ones(1, 3, 160, 200), Faces(((one, other),), 200, 160)
+    drawn = pixels(draw_faces(white, Faces(((one,),), 200, 160), all_found))
+    assert tuple(drawn[60, 40].tolist()) == COLOURS[0]
+    assert tuple(drawn[60, 90].tolist()) == LEFT_OUT
+    assert tuple(drawn[40, 111].tolist()) == (255, 255, 255)
+    black = (drawn == 0).all(-1)
+    foot = black[100:].any(1).nonzero()[:, 0] + 100
+    from PIL import ImageDraw, ImageFont
+    from PIL.Image import new
+    left, top, right, bottom = ImageDraw.Draw(new("RGB", (9, 9))).textbbox((0, 0), "2 faces: the largest is taken",
+                                                                           font=ImageFont.load_default(size=11))
+    assert foot[0] == 160 - (bottom + top), "as much room above the letters as below"
+    assert bool(black[foot[0]].all())
+    assert bool(black[-1].all())
+    letters = ((drawn - torch.tensor(COLOURS[0])).abs().sum(-1) < 60)[100:]
+    rows, columns = letters.nonzero().unbind(1)
+    assert abs(float(columns.min() + columns.max()) / 2 - 100) <= 2, "in the middle"
+    assert abs(float(columns.max() - columns.min()) - (right - left)) <= 4
+    assert abs((rows.min() + 100 - foot[0]) - top) <= 1
+    everybody = pixels(draw_faces(white, all_found, all_found))
+    assert not bool((everybody[130:] == 0).all(-1).any()), "no line where nobody is left out"
+    small = pixels(draw_faces(torch.ones(1, 3, 95, 200), Faces(((),), 200, 95), Faces(((one,),), 200, 95)))
+    assert not bool((small == 0).all(-1).any()), "nor in a picture without room for it"
+
+
+@pytest.mark.parametrize(("side", "line"), [(200, 1), (512, 2), (1280, 5)])
+def test_lines_grow_with_the_photo(side, line):
+    """A 256th of the shorter side."""
+    face = Face(torch.tensor([60.0, 90.0, 160.0, 190.0]), 0.0)
+    photo = torch.ones(1, 3, side, side + 40)
+    for taken, colour in (((face,), COLOURS[0]), ((), LEFT_OUT)):
+        drawn = pixels(draw_faces(photo, Faces((taken,), side + 40, side), Faces(((face,),), side + 40, side)))
+        row = (drawn[150] == torch.tensor(colour)).all(-1)
+        assert int(row[50:110].sum()) == line
+
+
+def test_a_label_holds_number_and_confidence_on_a_black_ground_just_above_the_box():
+    def box_of_label(confidence, index):
+        faces = tuple(Face(torch.tensor([60.0, 70.0, 120.0, 120.0]), confidence) for _ in range(index + 1))
+        drawn = pixels(draw_faces(torch.ones(1, 3, 200, 240), Faces((faces,), 240, 200)))
+        rows, columns = ((drawn == 0).all(-1)).nonzero().unbind(1)
+        return rows.min().item(), rows.max().item(), columns.min().item(), columns.max().item()
+    top, bottom, left, right = box_of_label(0.0, 0)
+    assert left >= 60
+    assert 54 <= top < bottom < 70
+    assert right - left < 12, "a whole-image stand-in has no confidence to tell"
+    assert box_of_label(0.87, 0)[3] > right + 15

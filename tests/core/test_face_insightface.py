@@ -14,6 +14,7 @@ from caphuman_core.face.detection import detect
 from caphuman_core.face.detectors.index import make_detector
 from caphuman_core.face.detectors.model_files import find_packs
 from caphuman_core.face.landmarks import points68_of_106
+from caphuman_core.face.search import Search
 
 POINTS = np.array([[30, 30], [50, 30], [40, 40], [32, 50], [48, 50]], np.float32)
 
@@ -138,3 +139,50 @@ def test_missing_packages_are_named_with_their_install_line(tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=r"backend insightface needs .*: run `pip install insightface onnxruntime`"):
         make(tmp_path)
+
+
+def test_each_photo_is_looked_at_by_itself_and_may_end_the_search(tmp_path, opened):
+    unpack(tmp_path / "models/any", "det_10g.onnx")
+    detector, heard = make(tmp_path), []
+    found = detector.find(torch.zeros(3, 3, 80, 100), Search(heed=lambda: heard.append(1)))
+    assert ([len(faces) for faces in found], len(heard)) == ([1, 1, 1], 3)
+    assert [path.name for path in detector.files] == ["det_10g.onnx"]
+
+
+def test_a_detector_without_points_gives_faces_without_them(tmp_path, opened, monkeypatch):
+    unpack(tmp_path / "models/any", "det_10g.onnx")
+    monkeypatch.setattr(Detection, "detect", lambda self, pixels: (np.array([[1, 2, 3, 4, 0.5], [5, 6, 7, 8, 0.6]], np.float32),
+                                                                   None))
+    one, other = make(tmp_path).find(torch.zeros(1, 3, 80, 100))[0]
+    assert (one.box_xyxy.tolist(), one.points5, one.confidence) == ([1, 2, 3, 4], None, 0.5)
+    assert (other.box_xyxy.tolist(), other.points68, other.points106) == ([5, 6, 7, 8], None, None)
+
+
+def test_the_second_face_gets_the_second_points(tmp_path, opened, monkeypatch):
+    unpack(tmp_path / "models/any", "det_10g.onnx")
+    boxes = np.array([[1, 2, 3, 4, 0.5], [5, 6, 7, 8, 0.6]], np.float32)
+    monkeypatch.setattr(Detection, "detect", lambda self, pixels: (boxes, np.stack([POINTS, POINTS + 9])))
+    assert torch.equal(make(tmp_path).find(torch.zeros(1, 3, 80, 100))[0][1].points5, torch.from_numpy(POINTS + 9))
+
+
+def test_installed_providers_come_in_the_order_asked_and_a_card_is_context_0(tmp_path, opened, monkeypatch):
+    unpack(tmp_path / "models/any", "det_10g.onnx")
+    sys.modules["onnxruntime"].get_available_providers = lambda: ["CPUExecutionProvider", "A", "B"]
+    detector = make(tmp_path, providers=["B", "gone", "A", "CPUExecutionProvider"])
+    assert opened[0][1] == ["B", "A", "CPUExecutionProvider"]
+    assert detector._models["detection"].prepared[0] == 0
+
+
+def test_the_usual_packs_are_taken_first_and_any_other_by_its_name(tmp_path, opened):
+    for name in ("antelopev2", "aaa", "zzz"):
+        unpack(tmp_path / "models" / name, "det_10g.onnx")
+    assert make(tmp_path).files[0].parent.name == "antelopev2"
+    assert make(tmp_path, "zzz").files[0].parent.name == "zzz"
+    unpack(tmp_path / "models" / "buffalo_l", "det_10g.onnx")
+    assert make(tmp_path).files[0].parent.name == "buffalo_l"
+
+
+def test_an_unknown_backend_is_refused():
+    with pytest.raises(InputError,
+                       match="backend must be one of mtcnn, mediapipe, insightface, but got 'dlib': choose one of them"):
+        make_detector("dlib", "auto", {})

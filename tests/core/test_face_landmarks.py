@@ -1,6 +1,9 @@
 """Landmark sets: MediaPipe's on real photos against dlib's 68 points, the host's payload, tables."""
 from __future__ import annotations
 
+import math
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +12,12 @@ from face_photos import package, photo
 from caphuman_core.check import InputError
 from caphuman_core.face import landmarks
 from caphuman_core.face.detection import detect
+from caphuman_core.face.detectors import mediapipe as backend
 from caphuman_core.face.detectors.index import make_detector
 from caphuman_core.face.detectors.model_files import find_bundles
 from caphuman_core.face.detectors.mtcnn import Mtcnn
 from caphuman_core.face.turned import turned_back
+from caphuman_core.flow import Face
 
 FRONTAL = ("astronaut", "woman_c", "man_a_1", "man_a_2", "man_b_1")
 
@@ -147,3 +152,111 @@ def test_the_hosts_landmarks_become_faces():
 def test_other_payloads_are_refused(bad):
     with pytest.raises(InputError, match="face_landmarks must be what the host's MediaPipe node makes"):
         landmarks.faces_from_frames(bad)
+
+
+# iBUG's mirror image of each landmark, by parts.
+MIRROR = [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1), 45, 44, 43, 42, 47, 46,
+          39, 38, 37, 36, 41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), 67, 66, 65]
+
+
+def test_in_a_mirrored_photo_the_68_of_478_are_their_twins(mediapipe):
+    """Of all 478 points the one nearest to where a landmark's mirror image lies is the twin's own number."""
+    apart = torch.zeros(68, 478)
+    for name in ("astronaut", "woman_c", "man_a_1"):
+        picture = photo(name)
+        face, mirrored = (detect(mediapipe, one[None], max_faces=1).per_image[0][0] for one in (picture, picture.flip(2)))
+        back = mirrored.points478 * torch.tensor([-1.0, 1.0]) + torch.tensor([float(picture.shape[2]), 0.0])
+        apart += ((face.points68[:, None] - back) / (face.points5[1] - face.points5[0]).norm()).square().sum(2)
+    assert apart.argmin(1).tolist() == [landmarks.MEDIAPIPE_68[twin] for twin in MIRROR]
+    down = face.points68[[27, 28, 29, 30, 33, 51, 62, 66, 57, 8], 1]                     # nose, lips and chin, on the middle line
+    assert bool((down.diff() > 0).all())
+    steps = down[:4].diff()
+    assert float(steps.max()) < 2 * float(steps.min()), "the nose's points lie evenly"
+
+
+def test_a_face_of_478_points_has_their_box_their_68_and_their_five():
+    points = torch.rand(478, 2, generator=torch.Generator().manual_seed(0)) * 90
+    face = landmarks.face_from_478(points, 0.6, {"a": 0.5}, torch.eye(4), None)
+    low, high = face.points68.amin(0), face.points68.amax(0)
+    assert torch.equal(face.points68, points[list(landmarks.MEDIAPIPE_68)])
+    assert face.confidence == 0.6
+    assert torch.equal(face.points5[2], points[4]), "the tip of the nose"
+    assert torch.equal(face.points5[3:], points[[61, 291]]), "the corners of the mouth, the viewer's left first"
+    assert bool((face.box_xyxy[:2] <= low).all() and (face.box_xyxy[2:] >= high).all())
+    boxed = landmarks.face_from_478(points, 0.6, None, None, torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    assert boxed.box_xyxy.tolist() == [1, 2, 3, 4]
+    assert boxed.expression_scores is None
+    assert torch.equal(landmarks.points68_of_478(points[None])[0], face.points68)
+
+
+def test_the_host_s_faces_are_sorted_by_area_and_their_scores_kept_above_nothing():
+    given = payload()
+    (small, large), _ = given["frames"]
+    wide = {**small, "bbox_xyxy": np.array([0, 0, 95, 6], np.float32), "score": 7.0}
+    bare = {"bbox_xyxy": np.array([0, 0, 1, 1]), "landmarks_xy": np.column_stack([small["landmarks_xy"], np.ones(478)]),
+            "score": -1.0}
+    faces = landmarks.faces_from_frames({"frames": [[small, wide, bare, large]], "image_size": (100, 120)}).per_image[0]
+    assert [face.box_xyxy.tolist()[2:] for face in faces] == [[90, 90], [95, 6], [5, 5], [1, 1]]
+    assert [face.confidence for face in faces] == [0.75, 1.0, 0.75, 1e-6]
+    assert (faces[3].expression_scores, faces[3].head_matrix, faces[3].points478.shape) == (None, None, (478, 2))
+    for bad, words in (({}, "but got dict without 'image_size': connect Detect Face Landmarks"), (None,
+                                                                                                  "but got NoneType without ")):
+        with pytest.raises(InputError, match=f"face_landmarks must be what the host's MediaPipe node makes, {words}"):
+            landmarks.faces_from_frames(bad)
+
+
+# --- mediapipe's own judgement
+
+def five(x, y):
+    return torch.tensor([[0.0, 0.0], [10.0, 0.0], [5.0, 5.0], [1.0, 9.0], [9.0, 9.0]]) + torch.tensor([x, y])
+
+
+def test_a_face_is_sure_where_the_mirrored_photo_shows_its_mirror_image():
+    """The five points of a photo 100 wide against those of the mirrored one, in eye distances of 10 pixels."""
+    box = torch.zeros(4)
+    face = Face(box, 1.0, five(20.0, 30.0))
+    twin = torch.stack([torch.tensor([100.0, 0.0]) + five(20.0, 30.0)[twin] * torch.tensor([-1.0, 1.0]) for twin in (1, 0, 2, 4,
+                                                                                                                     3)])
+    for shift, off in (((0.0, 0.0), 0.0), ((3.0, 4.0), 0.5), ((0.0, -2.0), 0.2)):
+        mirrored = Face(box, 1.0, twin + torch.tensor(shift))
+        assert backend._disagreement(face, mirrored, 100) == pytest.approx(off, abs=1e-5)
+        (judged,) = backend._judged((face,), (Face(box, 1.0, twin + 90), mirrored), 100)
+        assert judged.confidence == pytest.approx(0.5 + 0.5 * math.exp(-(off / 0.2) ** 2), abs=1e-5)
+    one_off = twin.clone()
+    one_off[3, 1] += 5
+    assert backend._disagreement(face, Face(box, 1.0, one_off), 100) == pytest.approx(0.5), "the largest of the five"
+    (alone,) = backend._judged((face,), (), 100)
+    assert alone.confidence == 0.5
+    assert backend._disagreement(face, Face(box, 1.0), 100) == backend._disagreement(Face(box, 1.0), face, 100) == math.inf
+
+
+def test_a_landmarker_s_bundle_is_the_chosen_one_or_one_that_says_so_by_its_name(tmp_path):
+    first, second = tmp_path / "one", tmp_path / "two"
+    for path in (first / "a.task", second / "sub" / "FACE_landmarker_v2.task", second / "z.task"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    folders = [tmp_path / "gone", first, second]
+    assert find_bundles(folders) == ["a.task", "sub/FACE_landmarker_v2.task", "z.task"]
+    assert backend._bundle(folders, "auto") == second / "sub" / "FACE_landmarker_v2.task"
+    assert backend._bundle(folders, "z.task") == second / "z.task"
+    assert backend._bundle([first], "auto") == first / "a.task"
+    for given, words in ((("b.task", folders), "but got 'b.task': put"), (("auto", [tmp_path / "gone"]), "but got none: put"),
+                         (("../one/a.task", [second]), "but got '../one/a.task'")):
+        with pytest.raises(InputError, match=rf"backend mediapipe needs a face landmarker bundle \(.task\), {words}"):
+            backend._bundle(given[1], given[0])
+
+
+def test_mediapipe_is_asked_for_twenty_faces_their_scores_and_matrices(tmp_path):
+    def made(create):
+        vision = SimpleNamespace(FaceLandmarkerOptions=dict, FaceLandmarker=SimpleNamespace(create_from_options=create))
+        return SimpleNamespace(tasks=SimpleNamespace(BaseOptions=dict, vision=vision))
+    (tmp_path / "a.task").write_bytes(b"abc")
+    assert backend._open(made(lambda options: options), tmp_path / "a.task") == {
+        "base_options": {"model_asset_buffer": b"abc"}, "num_faces": 20, "min_face_detection_confidence": 0.3,
+        "min_face_presence_confidence": 0.3, "output_face_blendshapes": True, "output_facial_transformation_matrixes": True}
+
+    def broken(options):
+        raise RuntimeError("\n  first line\nsecond")
+    with pytest.raises(InputError,
+                       match=r"mediapipe bundle 'a.task' must be a face landmarker, but got first line: put face_landmarker.task"):
+        backend._open(made(broken), tmp_path / "a.task")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caphuman_core.check import InputError
-from caphuman_core.face.detectors import mtcnn, mtcnn_nets
+from caphuman_core.face.detectors import mtcnn, mtcnn_nets, mtcnn_sight
 from caphuman_core.face.detectors import mtcnn_boxes as boxes
 from caphuman_core.face.options import MTCNN_FILES
 
@@ -181,3 +181,63 @@ def test_a_file_that_is_no_detector_is_refused(tmp_path):
         mtcnn.Mtcnn([tmp_path])
 
 
+
+
+# --- how much at once, and what is read
+
+@pytest.mark.parametrize(("side", "parts"), [(100, [36, 4]), (300, [4] * 10), (603, [1] * 40)])
+def test_photos_are_searched_together_as_far_as_caches_hold_them(detector, monkeypatch, side, parts):
+    """131072 pixels of their largest levels together, which are six tenths of the photos."""
+    seen = []
+    monkeypatch.setattr(detector, "_find_together", lambda sight, *_: seen.append(len(sight.photos)) or [()] * len(sight.photos))
+    detector.find(torch.zeros(1, 1, 1, 1, dtype=torch.uint8).expand(40, 3, side, side))
+    assert seen == parts
+
+
+def test_the_first_scale_keeps_the_largest_level_small():
+    assert mtcnn._first_scale(6000, 8000) == (6_000_000 / 48_000_000) ** 0.5
+    assert mtcnn._first_scale(0, 5) == 0.6
+    assert mtcnn._largest_level(100, 50) == pytest.approx(1800)
+
+
+def test_candidates_are_the_windows_with_chances_from_six_tenths():
+    moves = torch.arange(24.0).view(1, 4, 2, 3).expand(2, 4, 2, 3)
+    chance = torch.tensor([[[0.1, 0.6, 0.2], [0.3, 0.59, 0.9]], [[0.0, 0.0, 0.0], [0.7, 0.0, 0.0]]])
+    photo, cell, chances, shifts = mtcnn._candidates(moves, chance)
+    assert photo.tolist() == [0, 0, 1]
+    assert cell.tolist() == [[1, 0], [2, 1], [0, 1]], "column, row"
+    assert chances.tolist() == pytest.approx([0.6, 0.9, 0.7])
+    assert shifts.tolist() == [[1, 7, 13, 19], [5, 11, 17, 23], [3, 9, 15, 21]]
+
+
+def test_faces_are_sorted_by_their_photo_and_area():
+    where = torch.tensor([[0.0, 0, 10, 10], [0, 0, 30, 5], [0, 0, 20, 20], [5, 5, 15, 15]])
+    found = mtcnn._Found(where, torch.tensor([0.5, 0.6, 0.7, 0.8]), torch.tensor([0, 0, 2, 0]))
+    first, second, third = mtcnn._faces(found, torch.arange(40.0).view(4, 5, 2), 3)
+    assert [face.confidence for face in first] == pytest.approx([0.6, 0.5, 0.8]), "150, then 100 and 100 in their order"
+    assert (second, third[0].points5[0].tolist(), third[0].box_xyxy.tolist()) == ((), [20, 21], [0, 0, 20, 20])
+
+
+@pytest.mark.parametrize(("height", "width", "smallest", "factor", "pixels"), [
+    (1000, 2000, 0.0, 1, 20), (1000, 2001, 0.0, 2, 20), (2000, 4000, 0.0, 2, 20), (2000, 4001, 0.0, 3, 20), (9000, 9000, 0.0, 3,
+                                                                                                             20),
+    (1000, 2000, 0.01, 1, 20), (1000, 2000, 0.05, 2, 25.0), (4000, 3000, 0.1, 15, 20.0), (100, 100, 0.5, 2, 25.0), (10, 10, -1.0,
+                                                                                                                    1, 20)])
+def test_large_photos_are_reduced_to_where_the_smallest_face_has_twenty_pixels(height, width, smallest, factor, pixels):
+    assert mtcnn_sight.reduction(height, width, smallest) == (factor, pytest.approx(pixels))
+
+
+def test_boxes_in_reduced_pixels_are_rounded_kept_inside_and_a_pixel_large():
+    sight = mtcnn_sight.Sight(torch.zeros(1, 3, 31, 46, dtype=torch.uint8), 3)
+    assert (sight.height, sight.width) == (10, 15)
+    given = torch.tensor([[0, 0, 30, 30], [4, 5, 7, 8], [44, 29, 46, 31], [9, 9, 10, 10]])
+    assert sight._reduced(given).tolist() == [[0, 0, 10, 10], [1, 2, 2, 3], [14, 9, 15, 10], [3, 3, 4, 4]]
+
+
+def test_networks_see_colours_about_the_middle_grey():
+    assert mtcnn_nets.scaled(torch.tensor([0, 510, 255]), torch.tensor([1.0, 2.0, 2.0])).tolist() == [-127.5 / 128, 127.5 / 128, 0]
+
+
+def test_columns_come_before_rows_in_the_dense_layers():
+    x = torch.arange(12).view(1, 2, 2, 3)
+    assert mtcnn_nets._columns_first(x).tolist() == [[0, 6, 3, 9, 1, 7, 4, 10, 2, 8, 5, 11]]

@@ -74,3 +74,43 @@ PALETTE = ("000000", "cc6654", "4c9900", "cccc00", "3333ff", "cc00cc", "00ffff",
 def test_each_class_has_its_known_colour():
     assert tuple(bytes(colour).hex() for colour in parsing.COLOURS) == PALETTE
     assert len(parsing.CLASS_NAMES) == len(set(PALETTE)) == 19
+
+
+class Shown(torch.nn.Module):
+    """Notes what it is shown, and scores class k by k times the red of the picture's corner."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        self.seen = x
+        return torch.arange(19.0).view(1, 19, 1, 1) * x[:, :1, :1, :1].sign()
+
+
+def test_the_network_sees_eight_bits_in_imagenet_s_units_of_at_most_1024_pixels():
+    net = Shown()
+    for size, seen in (((4, 1024), (4, 1024)), ((4, 1025), (4, 1024)), ((3000, 1500), (1024, 512)), ((1, 5000), (1, 1024))):
+        parsing.scores(net, torch.zeros(3, *size))
+        assert tuple(net.seen.shape[2:]) == seen
+    colour = torch.tensor([0.5, 0.25, 2.0])[:, None, None].expand(3, 2, 2)
+    parsing.scores(net, colour)
+    wanted = [(128 / 255 - 0.485) / 0.229, (64 / 255 - 0.456) / 0.224, (1 - 0.406) / 0.225]
+    assert net.seen[0, :, 1, 0].tolist() == pytest.approx(wanted, abs=1e-6)
+    assert parsing.parse(net, torch.stack([torch.ones(3, 2, 2), torch.zeros(3, 2, 2)])).tolist() == [[[18] * 2] * 2, [[0] * 2] * 2]
+
+
+def test_rows_of_enlarged_scores_are_those_of_the_whole():
+    low = torch.randn(19, 5, 7, generator=torch.Generator().manual_seed(0))
+    whole = torch.nn.functional.interpolate(low[None], (23, 31), mode="bilinear", align_corners=True)[0]
+    for first, last in ((0, 23), (0, 1), (22, 23), (7, 15)):
+        torch.testing.assert_close(parsing.enlarged(low, 23, 31, first, last), whole[:, first:last], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(parsing.enlarged(low, 1, 7, 0, 1)[:, 0], low[:, 0])
+    torch.testing.assert_close(parsing.enlarged(low[:, :1], 4, 7, 0, 4), low[:, :1].expand(19, 4, 7))
+
+
+def test_what_is_no_face_becomes_white_photo_by_photo():
+    photos = torch.full((2, 3, 1, 3), 0.25)
+    white = parsing.whitened(photos, torch.tensor([[[1, 0, 17]], [[16, 10, 4]]]))
+    assert white[0, :, 0].tolist() == [[0.25, 1, 1]] * 3
+    assert white[1, :, 0].tolist() == [[1, 0.25, 0.25]] * 3

@@ -8,13 +8,17 @@ import pytest
 import torch
 
 from caphuman_core.check import InputError
+from caphuman_core.files.weights import write_safetensors
 from caphuman_core.flow import LATER, Head
 from caphuman_core.head import camera
 from caphuman_core.head.edit.edit import Edit, edit_head
+from caphuman_core.head.edit.gaze import eyes_of, gaze_after
 from caphuman_core.head.edit.sequence import smooth
 from caphuman_core.head.edit.transfer import blend, transfer
 from caphuman_core.head.model.flame_files import load_flame
 from caphuman_core.head.model.head_model import load_builtin
+from caphuman_core.head.model.landmarks import contour_rows
+from caphuman_core.head.model.lids import lid_shift
 from caphuman_core.head.model.posing import eye_rotations, pose_head, split_turn
 from caphuman_core.head.new import new_head
 from caphuman_core.head.rotations import matrix_from_axis_angle
@@ -307,3 +311,88 @@ def test_a_file_whose_gaze_does_not_fit_is_refused(model, tmp_path):
     save_head(looking(model).replace(gaze_radians=torch.ones(1, 3, 2)), path)
     with pytest.raises(InputError, match="a mismatch in gaze_radians"):
         load_head(path)
+
+
+# --- by hand
+
+@pytest.mark.parametrize(("degrees", "by_neck"), [(30.0, 0.4), (90.0, 0.4), (120.0, 0.2), (180.0, 0.0)])
+def test_the_neck_has_its_share_as_far_as_90_degrees_and_none_behind(degrees, by_neck):
+    turn = torch.tensor([[0.0, math.radians(degrees), 0.0]])
+    root, neck = split_turn(turn, torch.tensor([0.4]))
+    torch.testing.assert_close(neck, turn * by_neck, atol=1e-5, rtol=0)
+    torch.testing.assert_close(root + neck, turn)
+    still, none = split_turn(torch.zeros(1, 3), torch.tensor([1.0]))
+    assert float(still.abs().max()) == float(none.abs().max()) == 0
+
+
+def test_eyes_turn_like_heads_and_converge_towards_the_nose():
+    turned = eye_rotations(torch.tensor([[0.2, 0.1]]))[0] @ torch.tensor([0.0, 0.0, 1.0])
+    wanted = [math.sin(0.2) * math.cos(0.1), math.sin(0.1), math.cos(0.2) * math.cos(0.1)]
+    assert turned.tolist() == pytest.approx(wanted, abs=1e-6)
+    eyes = torch.rad2deg(eyes_of(10.0, 5.0, 3.0))
+    torch.testing.assert_close(eyes, torch.tensor([[7.0, 5.0], [13.0, 5.0]]))
+    before = torch.full((2, 2, 2), 0.1)
+    torch.testing.assert_close(gaze_after(before, (0.0, 0.0, 0.0), "add"), before)
+    assert float(gaze_after(before, (0.0, 0.0, 0.0), "set").abs().max()) == 0
+
+
+@pytest.mark.parametrize(("gaze", "actions"), [
+    ((0, 1, 0.125), {"eyeLookUpLeft": 0.5}), ((1, 1, -0.275), {"eyeLookDownRight": 0.5}), ((0, 0, 0.25), {"eyeLookOutLeft": 0.5}),
+    ((0, 0, -0.25), {"eyeLookInLeft": 0.5}), ((1, 0, 0.25), {"eyeLookInRight": 0.5}), ((1, 0, -0.25), {"eyeLookOutRight": 0.5})])
+def test_lids_follow_by_the_action_of_their_eye_and_way(gaze, actions):
+    """The left eye's gaze to the picture's right (yaw positive) is outwards, the right eye's inwards."""
+    model = load_builtin()
+    looking = torch.zeros(1, 2, 2)
+    looking[0, gaze[0], gaze[1]] = gaze[2]
+    code = torch.zeros(len(model.expression_names))
+    for name, amount in actions.items():
+        code[model.expression_names.index(name)] = amount
+    wanted = torch.einsum("k,kvc->vc", code, model.expression_basis) * (1 - model.skinning[:, 3:].sum(1))[:, None]
+    torch.testing.assert_close(lid_shift(model, looking)[0], wanted, atol=1e-7, rtol=0)
+    nameless = lid_shift(replace(model, expression_names=()), looking)
+    assert (nameless.shape, float(nameless.abs().max())) == ((1, 1, 3), 0)
+
+
+@pytest.mark.parametrize(("yaw", "row"), [(0, 0), (1, 1), (38.6, 39), (39, 39), (80, 39), (-1, 40), (-38.6, 78), (-39, 78), (-80,
+                                                                                                                             78),
+                                          (0.4, 0),
+                                          (-0.6, 40)])
+def test_the_contour_s_row_is_the_yaw_in_whole_degrees(yaw, row):
+    turn = matrix_from_axis_angle(torch.tensor([[0.0, math.radians(yaw), 0.0]]))
+    assert contour_rows(turn).tolist() == [row]
+
+
+def test_a_code_has_at_most_the_model_s_numbers():
+    model = load_builtin()
+    zero = torch.zeros(1, 3)
+    for name, size in (("identity", len(model.identity_basis)), ("expression", len(model.expression_basis))):
+        codes = {"identity": torch.zeros(1, 1), "expression": torch.zeros(1, 1), name: torch.zeros(1, size)}
+        assert pose_head(model, codes["identity"], codes["expression"], zero, zero).verts.shape[0] == 1
+        codes[name] = torch.zeros(1, size + 1)
+        with pytest.raises(InputError, match=f"{name} code must have at most {size} numbers, but got {size + 1}: use a head"):
+            pose_head(model, codes["identity"], codes["expression"], zero, zero)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"texture": torch.zeros(1, 1001)}, "a mismatch in texture: save the head again"), ({"identity": torch.zeros(2, 5)},
+                                                                                        "a mismatch in identity"),
+    ({"expression": torch.zeros(5)}, "a mismatch in expression"), ({"light": torch.zeros(1, 9)}, "a mismatch in light"),
+    ({"camera": torch.zeros(1, 4)}, "a mismatch in camera"), ({"neck_share": torch.tensor([-0.1])},
+                                                              "from 0 to 1, but got others: save"),
+    ({"present": torch.zeros(0, dtype=torch.bool)}, "a mismatch in "), ({"present": torch.ones(1, 1, dtype=torch.bool)},
+                                                                        "a mismatch in ")])
+def test_parts_of_a_head_file_fit_together(tmp_path, change, words):
+    model, path = load_builtin(), tmp_path / "a.head.safetensors"
+    head = new_head(model, 64, 48)
+    tensors = {**head.stored(), **change}
+    info = {"format": "caphuman-head-codes/1", "model_fingerprint": "f" * 70, "width": "64", "height": "131072"}
+    write_safetensors(path, tensors, info)
+    with pytest.raises(InputError, match=f"head file 'a.head.safetensors' must hold .*{words}"):
+        load_head(path)
+    write_safetensors(path, {**head.stored(), "texture": torch.zeros(1, 1000)}, info)
+    loaded = load_head(path)
+    assert (loaded.model_fingerprint, loaded.width, loaded.height) == ("f" * 64, 64, 131072)
+    for size in ({"width": "0"}, {"height": "131073"}, {"width": "x"}):
+        write_safetensors(path, head.stored(), {**info, **size})
+        with pytest.raises(InputError, match=r"must say its picture size, up to 131072, but got '.*' x '.*': save the head again"):
+            load_head(path)

@@ -1,7 +1,9 @@
 """Head models and weight files: what does not fit together is refused by name, what is read is exactly what was written."""
 from __future__ import annotations
 
+import io
 import pickle
+import zipfile
 from dataclasses import fields, replace
 
 import numpy as np
@@ -11,6 +13,10 @@ import torch
 from caphuman_core.check import InputError
 from caphuman_core.files import weights
 from caphuman_core.files.catalogue import CATALOGUE, advice, by_key, known_checksum, plain
+from caphuman_core.files.shared_file import read_shared, whole_number
+from caphuman_core.head.model import flame_files as originals
+from caphuman_core.head.model import head_model
+from caphuman_core.head.model.albedo_files import is_texture, read_texture
 from caphuman_core.head.model.flame_files import find_flame_files, load_flame, read_obj
 from caphuman_core.head.model.head_model import HeadModel, from_tensors, load_builtin, load_file
 from caphuman_core.identity import storage as identities
@@ -246,3 +252,365 @@ def test_names_of_downloads():
     facenet = by_key("facenet").download
     assert facenet.saved_as == "facenet_20180402_114759_vggface2.pth"
 
+
+
+# --- weight files, at their limits
+
+def test_headers_are_bounded_before_they_are_parsed(monkeypatch):
+    def header(content):
+        return weights._read_header(io.BytesIO(content))
+    two = b'{"a": 1, "b": 2}'
+    whole = len(two).to_bytes(8, "little") + two
+    assert header(whole + b"rest") == {"a": 1, "b": 2}
+    for content, words in ((whole[:-1] + b"", "Expecting|not whole|delimiter"), (bytes(8), "a header of 0 bytes"),
+                           ((2).to_bytes(8, "little") + b"[]", "not whole, or names too many"),
+                           (((16 << 20) + 1).to_bytes(8, "little") + b"{}", f"a header of {(16 << 20) + 1} bytes"),
+                           ((9).to_bytes(8, "little") + b"{}", "not whole, or names too many")):
+        with pytest.raises(ValueError, match=words):
+            header(content)
+    monkeypatch.setattr(weights, "MOST_TENSORS", 2)
+    assert len(header(whole)) == 2
+    monkeypatch.setattr(weights, "MOST_TENSORS", 1)
+    with pytest.raises(ValueError, match="too many tensors"):
+        header(whole)
+    monkeypatch.setattr(weights, "MOST_TENSORS", 2)
+    monkeypatch.setattr(weights, "MOST_HEADER", len(two))
+    assert len(header(whole)) == 2
+
+
+@pytest.mark.parametrize("most", [0, 1 << 20])
+def test_a_mapped_file_and_one_in_memory_give_the_same(tmp_path, monkeypatch, most):
+    monkeypatch.setattr(weights, "MOST_IN_MEMORY", most)
+    wanted = {"a": torch.arange(6.0).view(2, 3), "b": torch.zeros(0), "c": torch.tensor(True)}
+    weights.write_safetensors(tmp_path / "x.sft", wanted, {"k": "v"})
+    read = weights.read_state_dict(tmp_path / "x.sft", "model")
+    assert set(read) == set(wanted)
+    assert all(torch.equal(read[name], wanted[name]) for name in wanted)
+    assert list(weights.read_state_dict(tmp_path / "x.sft", "model", lambda key: key == "c")) == ["c"]
+
+
+def test_a_file_is_written_into_folders_that_are_made_for_it_and_over_an_older_one(tmp_path):
+    path = tmp_path / "one" / "two" / "x.safetensors"
+    for number in (1.0, 2.0):
+        weights.write_safetensors(path, {"b": torch.full((3,), number), "a": torch.zeros(2, 2).T}, {"z": "1", "a": "\u00e4"})
+        assert weights.read_state_dict(path, "model")["b"].tolist() == [number] * 3
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    assert length % 8 == 0
+    assert data[8:8 + length].rstrip().decode() == (
+        '{"__metadata__":{"a":"\u00e4","z":"1"},"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},'
+        '"b":{"dtype":"F32","shape":[3],"data_offsets":[16,28]}}')
+    assert [one.name for one in path.parent.iterdir()] == ["x.safetensors"]
+
+
+@pytest.mark.parametrize("metadata", [b'{"__metadata__": 5}', b'{"__metadata__": {"a": 5}}', b'{"__metadata__": ["a"]}'])
+def test_metadata_are_texts_by_names(tmp_path, metadata):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(len(metadata).to_bytes(8, "little") + metadata)
+    with pytest.raises(InputError,
+                       match=r"model file 'x.safetensors' must be a complete .safetensors file, but got metadata that are no "
+                                         r"texts: download or save it again"):
+        weights.read_metadata(path, "model")
+    path.write_bytes((2).to_bytes(8, "little") + b"{}")
+    assert weights.read_metadata(path, "model") == {}
+
+
+def test_what_could_not_be_read_is_told_with_its_size_in_a_line(tmp_path, monkeypatch):
+    path = tmp_path / "x.pt"
+    path.write_bytes(b"abcde")
+    for error, reason in ((ValueError("first\nsecond"), "first"), (KeyError(), "KeyError"), (MemoryError("m"), "m"),
+                          (ValueError("a" * 170), "a" * 160)):
+        def fail(*_, error=error):
+            raise error
+        monkeypatch.setattr(weights, "read_torch", fail)
+        with pytest.raises(InputError,
+                           match=rf"complete, plain weight file, but got 5 bytes that could not be read \({reason}\): download"):
+            weights.read_state_dict(path, "model")
+
+
+def test_long_lists_of_keys_are_cut_after_six():
+    assert weights._some(list("abcdef")) == "a, b, c, d, e, f"
+    assert weights._some(list("abcdefg")) == "a, b, c, d, e, f and 1 more"
+
+
+# --- shared files
+
+def shared(tmp_path, tensors, info=None, **more):
+    path = tmp_path / "a.head.safetensors"
+    weights.write_safetensors(path, tensors, {"format": "f/1", **(info or {})})
+    return read_shared(path, "head file 'a'", "f/1", "CapHuman Save Head", more.pop("most", 1 << 20), frozenset({"x", "present"}),
+                       frozenset({"y"}))
+
+
+def test_a_shared_file_holds_what_is_needed_and_nothing_strange(tmp_path):
+    sound = {"x": torch.ones(2).half(), "present": torch.tensor([True])}
+    read, info = shared(tmp_path, {**sound, "y": torch.zeros(1)}, {"more": "1"})
+    assert (read["x"].dtype, read["present"].dtype, info["more"]) == (torch.float32, torch.bool, "1")
+    fix = ": choose a file made by CapHuman Save Head."
+    for tensors, info, words in (
+            ({"present": sound["present"]}, {}, "must hold present, x, but got no x"),
+            ({**sound, "z" * 90: torch.zeros(1)}, {}, f"must hold nothing else, but got '{'z' * 80}' in it"),
+            (sound, {"format": "g" * 90}, f"must be of format f/1, but got '{'g' * 79}"),
+            ({**sound, "present": torch.ones(1)}, {}, "must hold present as true or false, but got torch.float32"),
+            ({**sound, "x": torch.ones(1, dtype=torch.int64)}, {}, "must hold x as floating-point numbers, but got torch.int64"),
+            ({**sound, "y": torch.tensor([float("nan")])}, {}, "must hold finite numbers up to 1,000,000, but got others in y")):
+        with pytest.raises(InputError) as error:
+            shared(tmp_path, tensors, info)
+        assert str(error.value) == f"head file 'a' {words}{fix}"
+
+
+def test_a_shared_file_has_a_size(tmp_path):
+    sound = {"x": torch.ones(2), "present": torch.tensor([True])}
+    shared(tmp_path, sound)
+    size = (tmp_path / "a.head.safetensors").stat().st_size
+    assert shared(tmp_path, sound, most=size)
+    with pytest.raises(InputError, match=f"must be a file of at most 0 MB, but got {size} bytes"):
+        shared(tmp_path, sound, most=size - 1)
+    for path in (tmp_path / "gone", tmp_path / "empty"):
+        (tmp_path / "empty").write_bytes(b"")
+        with pytest.raises(InputError, match="must be a file of at most 3 MB, but got no such file or an empty one"):
+            read_shared(path, "head file 'a'", "f/1", "CapHuman Save Head", 3 << 20, frozenset())
+
+
+@pytest.mark.parametrize(("text", "number"), [("1", 1), ("512", 512), ("513", None), ("0", None), ("-1", None), ("", None), (None,
+                                                                                                                             None),
+                                              ("1.5", None), ("\u0662", None), ("000000001", 1), ("0000000001", None), (" 1",
+                                                                                                                        None)])
+def test_whole_numbers_of_metadata_are_plain_digits(text, number):
+    assert whole_number(text, 512) == number
+
+
+# --- textures
+
+def texture_file(path, mean, basis, names=("mean", "tex_dir"), cut=None):
+    """An .npz of these arrays; cut: the bytes that are left of the second one."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in zip(names, (mean, basis), strict=True):
+            data = io.BytesIO()
+            np.lib.format.write_array(data, array)
+            archive.writestr(f"{name}.npy", data.getvalue() if cut is None or name == names[0] else data.getvalue()[:cut])
+    return path
+
+
+@pytest.fixture(scope="module")
+def albedo():
+    """A mean [512, 512, 3] and a basis of two components, bytes, blue first, with its place in every number."""
+    place = np.arange(512 * 512 * 3, dtype=np.int64).reshape(512, 512, 3)
+    return (place % 251).astype(np.uint8), np.stack([(place % 241), (place % 239)], -1).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("names", "scale"), [(("mean", "tex_dir"), 255.0), (("MU", "PC"), 1.0)])
+@pytest.mark.parametrize("fortran", [False, True])
+def test_every_second_texel_is_taken_red_first_in_either_order_and_unit(tmp_path, albedo, names, scale, fortran):
+    mean, basis = (np.asfortranarray(array) if fortran else array for array in albedo)
+    path = texture_file(tmp_path / "a.npz", mean, basis, names)
+    assert is_texture(path)
+    found, directions = read_texture(path)
+    assert (found.shape, directions.shape) == ((3, 256, 256), (2, 3, 256, 256))
+    assert found.dtype == directions.dtype == torch.float32
+    for red, row, column in ((0, 3, 5), (2, 255, 0), (1, 0, 255)):
+        assert float(found[red, row, column]) == pytest.approx(float(mean[2 * row, 2 * column, 2 - red]) / scale)
+        assert float(directions[1, red, row, column]) == pytest.approx(float(basis[2 * row, 2 * column, 2 - red, 1]) / scale)
+
+
+def test_fifty_components_are_used_of_up_to_four_hundred(tmp_path, albedo):
+    def read(count, fortran):
+        claimed = np.lib.stride_tricks.as_strided(np.zeros(1, np.uint8), (512, 512, 3, count), (0, 0, 0, 0))
+        path = texture_file(tmp_path / "a.npz", albedo[0], np.zeros(0, np.uint8))
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": fortran, "shape": claimed.shape})
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            archive.writestr("mean.npy", texture_bytes(albedo[0]))
+            archive.writestr("tex_dir.npy", header.getvalue() + bytes(claimed.size if count <= 60 else 0))
+        return read_texture(path)[1]
+    assert len(read(49, True)) == 49
+    assert len(read(51, True)) == 50
+    for count, words in ((401, r"must hold 512 x 512 texels of 3 colours in tex_dir.npy, but got shape \[512, 512, 3, 401\]"),
+                         (400, "it was cut short"), (0, r"but got shape \[512, 512, 3, 0\]")):
+        with pytest.raises(InputError, match=words):
+            read(count, True)
+
+
+def texture_bytes(array):
+    data = io.BytesIO()
+    np.lib.format.write_array(data, array)
+    return data.getvalue()
+
+
+def test_what_is_wrong_with_a_texture_is_named(tmp_path, albedo):
+    mean, basis = albedo
+    assert not is_texture(tmp_path / "gone.npz")
+    (tmp_path / "no.npz").write_bytes(b"no zip")
+    assert not is_texture(tmp_path / "no.npz")
+    other = texture_file(tmp_path / "other.npz", mean[:1], basis[:1], ("mean", "PC"))
+    assert not is_texture(other)
+    for path, words in ((other, r"must hold mean and tex_dir \(FLAME\) or MU and PC \(BFM\), but got mean.npy, PC.npy: use"),
+                        (texture_file(tmp_path / "cut.npz", mean, basis, cut=5000),
+                         r"must hold tex_dir.npy, but got .*it was cut short"),
+                        (texture_file(tmp_path / "few.npz", mean[:, :, :2], basis),
+                         r"texels of 3 colours in mean.npy, but got shape \[512, 512, 2\]"),
+                        (texture_file(tmp_path / "text.npz", mean, np.array(["a"])),
+                         r"must hold numbers in tex_dir.npy, but got an array of type <U1"),
+                        (texture_file(tmp_path / "flat.npz", mean, np.asfortranarray(basis.reshape(512 * 512, 3, 2))),
+                         r"in tex_dir.npy, but got shape \[262144, 3, 2\] in Fortran's order")):
+        with pytest.raises(InputError, match=rf"texture file '{path.name}' .*{words}"):
+            read_texture(path)
+    with zipfile.ZipFile(tmp_path / "empty.npz", "w"):
+        pass
+    with pytest.raises(InputError, match=r"but got nothing: use FLAME_texture.npz as it is published"):
+        read_texture(tmp_path / "empty.npz")
+    flat = texture_file(tmp_path / "rows.npz", mean, basis.reshape(512 * 512, 3, 2))
+    torch.testing.assert_close(read_texture(flat)[1], read_texture(texture_file(tmp_path / "a.npz", mean, basis))[1])
+
+
+# --- FLAME's files, at their limits
+
+def test_numbers_of_an_entry_are_real_finite_and_not_too_many(monkeypatch):
+    monkeypatch.setattr(originals, "MOST_NUMBERS", 4)
+    assert originals._numbers([[1, 2], [3, 4]], "file 'x'", "f", 2, "use another").tolist() == [[1, 2], [3, 4]]
+    assert originals._numbers(np.array([True]), "file 'x'", "f", 1, "use another").dtype == bool
+    for value, rank, words in (([[1], [2, 3]], 2, "must hold numbers in f, but got lists of different lengths"),
+                               (["a"], 1, "must hold numbers in f, but got an array of type <U1"), ([1j], 1,
+                                                                                                    "an array of type complex128"),
+                               ([1], 2, r"must hold f with 2 axes, but got shape \[1\]"),
+                               (range(5), 1, "must hold at most 4 numbers in f, but got 5"),
+                               ([np.nan], 1, "must hold finite numbers in f, but got NaN or infinity"), ([np.inf], 1,
+                                                                                                         "finite numbers")):
+        with pytest.raises(InputError, match=f"file 'x' .*{words}.*: use another"):
+            originals._numbers(value, "file 'x'", "f", rank, "use another")
+
+
+def test_a_mesh_has_a_hundred_thousand_entries_and_sixteen_megabytes_at_most(tmp_path, monkeypatch):
+    path = tmp_path / "a.obj"
+    with path.open("wb") as file:
+        file.truncate((16 << 20) + 1)
+    with pytest.raises(InputError, match=r"file 'a.obj' must have at most 16 MB, but got 16 MB: use head_template.obj"):
+        read_obj(path)
+    assert originals.MOST_OBJ_ENTRIES == 100_000
+    monkeypatch.setattr(originals, "MOST_OBJ_ENTRIES", 2)
+    path.write_text("vt 0 0\nvt 1 1\nf 1/1 2/2 3/1\n")
+    assert read_obj(path)[0].tolist() == [[0, 0], [1, 1]]
+    for more in ("vt 0 0\n", "f 1/1 2/2 3/1\nf 1/1 2/2 3/1\n"):
+        path.write_text("vt 0 0\nvt 1 1\nf 1/1 2/2 3/1\n" + more)
+        with pytest.raises(InputError, match="must have at most 2 triangles and texture coordinates, but got more"):
+            read_obj(path)
+    monkeypatch.setattr(originals, "MOST_OBJ_BYTES", path.stat().st_size)
+    with pytest.raises(InputError, match="but got more"):
+        read_obj(path)
+
+
+def test_what_is_wrong_with_a_mesh_is_named(tmp_path):
+    path = tmp_path / "a.obj"
+    for text, words in (("f 1 2 3\n", r"but got faces of shape \[1, 3, 1\]"), ("f 1/1 2/1 3/1\n",
+                                                                               r"but got texture coordinates of shape \[0\]"),
+                        ("vt 1\nf 1/1 2/1 3/1\n", r"texture coordinates of shape \[1, 1\]"), ("vt a b\n", "could not convert")):
+        path.write_text(text)
+        with pytest.raises(InputError, match=words):
+            read_obj(path)
+
+
+def test_directions_of_flame_are_the_first_hundred_and_the_first_fifty_expressions(flame_files):
+    from caphuman_core.files.pickles import read_pickle
+    content, made = read_pickle(flame_files.model, "head model"), load_flame(flame_files)
+    shape = torch.from_numpy(np.asarray(content["shapedirs"])).float()
+    assert torch.equal(made.identity_basis, shape[:, :, :100].permute(2, 0, 1))
+    assert torch.equal(made.expression_basis, shape[:, :, 300:350].permute(2, 0, 1))
+    assert torch.equal(made.pose_basis, torch.from_numpy(np.asarray(content["posedirs"])).float().permute(2, 0, 1))
+    assert made.parents.tolist() == [-1, 0, 1, 1, 1]
+    assert made.texture_basis.shape[0] <= 50
+
+
+# --- head models, their packed tensors
+
+def test_pose_rows_name_the_directions_that_are_there(tensors):
+    rows = torch.tensor([35, 0, 9])
+    packed = {**tensors, "pose_basis": torch.stack([torch.full_like(tensors["template"], value) for value in (1.0, 2.0, 3.0)])}
+    whole = from_tensors({**packed, "pose_rows": rows}, "mine").pose_basis
+    assert whole.shape == (36, len(tensors["template"]), 3)
+    assert [float(whole[row].mean()) for row in (35, 0, 9)] == [1, 2, 3]
+    assert float(whole.abs().sum((1, 2)).count_nonzero()) == 3
+    for wrong in (rows[:2], torch.tensor([36, 0, 9]), torch.tensor([-1, 0, 9])):
+        with pytest.raises(InputError,
+                           match=r"'mine' must have one pose_rows entry below 36 for each direction of its pose_basis, but got \["):
+            from_tensors({**packed, "pose_rows": wrong}, "mine")
+
+
+def test_only_plain_numbers_make_a_model(tensors):
+    for dtype, good in ((torch.float16, True), (torch.bfloat16, True), (torch.float64, True), (torch.bool, False),
+                        (torch.complex64, False)):
+        given = {**tensors, "uvs": tensors["uvs"].to(dtype)}
+        if good:
+            assert from_tensors(given, "mine").uvs.dtype == torch.float32
+        else:
+            with pytest.raises(InputError, match=f"'mine' must hold plain numbers, but got {dtype} in uvs: convert"):
+                from_tensors(given, "mine")
+    half = {name: value.bfloat16() if value.is_floating_point() else value for name, value in tensors.items()}
+    assert from_tensors(half, "mine").fingerprint not in {from_tensors(tensors, "mine").fingerprint, weights.fingerprint({})}
+    for dtype in (torch.int32, torch.int16):
+        assert from_tensors({**tensors, "parents": tensors["parents"].to(dtype)}, "mine").parents.dtype == torch.int64
+    assert float(from_tensors({name: value for name, value in tensors.items() if name != "gloss"}, "mine").gloss.abs().max()) == 0
+
+
+def test_parents_come_before_their_children(tensors):
+    for parents, good in (([-1, 0, 1, 1, 1], True), ([-1, 0, 1, 2, 3], True), ([-1, 1, 1, 1, 1], False), ([-1, 0, 2, 1, 1], False),
+                          ([-1, 0, 1, 1, 4], False)):
+        given = {**tensors, "parents": torch.tensor(parents)}
+        if good:
+            assert from_tensors(given, "mine").parents.tolist() == parents
+        else:
+            with pytest.raises(InputError, match="a mismatch in parents: use files of one"):
+                from_tensors(given, "mine")
+
+
+def test_names_are_lists_of_texts(tmp_path, tensors):
+    info = {"format": "caphuman-head/1", "name": "N", "expression_names": '["a"]', "identity_names": '["b", "c"]',
+            "texture_names": "[]"}
+    path = tmp_path / "x.safetensors"
+    weights.write_safetensors(path, tensors, info)
+    made = load_file(path)
+    assert (made.name, made.expression_names, made.identity_names, made.texture_names) == ("N", ("a",), ("b", "c"), ())
+    assert made.fingerprint == weights.fingerprint(tensors)
+    weights.write_safetensors(path, tensors, {"format": "caphuman-head/1", "fingerprint": "f"})
+    assert (load_file(path).name, load_file(path).fingerprint, load_file(path, "M").name) == ("x", "f", "M")
+    for text in ("5", '["a", 5]', "{", '{"a": 1}', "[" * 100_000):
+        weights.write_safetensors(path, {}, {**info, "identity_names": text})
+        with pytest.raises(InputError,
+                           match=r"file 'x.safetensors' must hold identity_names as a list of names, but got .*: convert"):
+            load_file(path)
+
+
+def test_heads_of_earlier_built_in_models_are_continued_by_zeros():
+    now, earlier, count = head_model._builtin_info()
+    code = torch.ones(2, 3)
+    mark, texture = head_model.up_to_date(next(iter(earlier)), code)
+    assert (mark, texture.shape) == (now, (2, count))
+    assert bool((texture[:, :3] == 1).all())
+    assert float(texture[:, 3:].abs().max()) == 0
+    assert head_model.up_to_date(next(iter(earlier)), torch.ones(1, count + 5))[1].shape == (1, count + 5)
+    for mark in (now, "another"):
+        assert head_model.up_to_date(mark, code) == (mark, code)
+
+
+# --- the table, field by field
+
+def test_each_field_of_the_table_holds_what_it_is_called():
+    assert [entry.key for entry in CATALOGUE] == [
+        "sd15", "capface", "clip_vision", "facenet", "mtcnn", "flame", "flame_landmarks", "flame_template", "flame_texture", "deca",
+        "face_parsing", "openpose", "landmarker", "insightface"]
+    for entry in CATALOGUE:
+        assert entry.directory in {"checkpoints", "capface", "clip_vision", "facenet", "flame", "face_parsing", "controlnet",
+                                   "detection",
+                                   "insightface"}
+        assert " " in entry.title or entry.title == "CapFace"
+        assert isinstance(entry.names, tuple)
+        assert entry.page.startswith("https://")
+        assert not entry.where.startswith("https://")
+        assert entry.licence in {"MIT", "Apache-2.0", "its owners', non-commercial", "CreativeML Open RAIL-M",
+                                 "usually CreativeML Open RAIL-M"}
+        assert type(entry.needed) is bool
+        assert len(entry.use.split()) > 3
+        assert all(":" in checksum for checksum in entry.checksums)
+        if entry.download:
+            assert entry.download.url.startswith("https://huggingface.co/")
+            assert len(entry.download.sha256) in (0, 64)
+            assert entry.download.name in entry.names

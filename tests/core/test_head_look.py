@@ -10,9 +10,10 @@ from torch import Tensor
 
 from caphuman_core.check import InputError
 from caphuman_core.flow import Head
+from caphuman_core.head import camera, light
 from caphuman_core.head.edit.expressions import expression_change
 from caphuman_core.head.edit.recipes import EXPRESSIONS
-from caphuman_core.head.model.hair import hair_cap, posed_hair
+from caphuman_core.head.model.hair import HairCap, hair_cap, posed_hair, strand_colour
 from caphuman_core.head.model.head_model import BUILT_IN_FILE, HeadModel, from_tensors, load_builtin
 from caphuman_core.head.model.posing import pose_head
 from caphuman_core.head.new import new_head
@@ -20,6 +21,7 @@ from caphuman_core.head.options import HAIR_STYLES
 from caphuman_core.head.pivot import scale_about_pivot
 from caphuman_core.head.rotations import axis_angle_from_matrix, matrix_from_yaw_pitch_roll
 from caphuman_core.head.storage import load_head, save_head
+from caphuman_core.render import portrait as portraits
 from caphuman_core.render.maps import pose, raster_vertices, render
 from caphuman_core.render.mesh import textured_mesh
 from caphuman_core.render.overlay import overlay
@@ -377,3 +379,141 @@ def test_an_independent_reader_reads_the_named_expressions(model: HeadModel) -> 
         if not wanted & ({action.removesuffix("Left").removesuffix("Right") for action in first} | set(first)):
             wrong[name] = first
     assert len(wrong) <= MISREAD, wrong
+
+
+# --- hair and highlights by hand
+
+def quad(along: int = 1) -> HairCap:
+    """A square of two triangles before the viewer; strands run from each vertex to vertex `along`."""
+    return HairCap(anchors=torch.zeros(4, 1, dtype=torch.long), weights=torch.ones(4, 1), offset=torch.zeros(4, 3),
+                   faces=torch.tensor([[0, 1, 2], [0, 2, 3]]), place=torch.tensor([[0.1, 0.9], [0.4, 0.9], [0.4, 0.6], [0.1, 0.6]]),
+                   along=torch.tensor([1, 0, 3, 2] if along == 1 else [3, 2, 1, 0]))
+
+
+def test_hair_is_painted_where_it_is_nearest_with_a_sheen_across_its_strands(model: HeadModel) -> None:
+    """Colour by the light on the strands' tone, and a highlight that is strongest where the half vector is across them."""
+    verts = torch.tensor([[[-0.05, -0.05, 0.3], [0.05, -0.05, 0.3], [0.05, 0.05, 0.3], [-0.05, 0.05, 0.3]]])
+    codes = light.directional(60.0, 0.0, 1.0, 0.2)
+    head = new_head(model, 40, 40).replace(light=codes[None], camera=torch.tensor([[2 / 0.42, 0.0, 0.0]]),
+                                           crop_to_picture=camera.centred_placing(40, 40, 1.0)[None])
+    painted = {}
+    for name, cap in (("across", quad(2)), ("along", quad(1))):
+        flat, depth = torch.zeros(4, 1600), torch.full((1600,), float("inf"))
+        portraits._add_hair(flat, depth, head, cap, verts, (0.2, 0.3, 0.1))
+        painted[name] = flat.view(4, 40, 40)
+        assert set(flat[3].tolist()) == {0.0, 1.0}
+        assert float(flat[3].mean()) == pytest.approx((0.1 / 0.42) ** 2, rel=0.15)
+        behind = torch.zeros(4, 1600)
+        portraits._add_hair(behind, torch.full((1600,), -9.0), head, cap, verts, (0.2, 0.3, 0.1))
+        assert not bool(behind.any()), "nothing of it is seen behind the head"
+    place = torch.tensor([[0.25, 0.75]])
+    shading = light.shade(torch.tensor([[0.0, 0.0, 1.0]]), codes)[0]
+    towards, strength = portraits.main_light(codes)
+    half = torch.nn.functional.normalize(towards + torch.tensor([0.0, 0.0, 1.0]), dim=0)
+    for name, strand in (("across", torch.tensor([0.0, 1.0, 0.0])), ("along", torch.tensor([1.0, 0.0, 0.0]))):
+        sheen = 0.10 * strength * (1 - float(strand @ half) ** 2) ** 12
+        tones = strand_colour(quad(), (0.2, 0.3, 0.1), place.expand(1, 2))[0]
+        middle = painted[name][:3, 15:25, 15:25].mean((1, 2))
+        assert float(middle[2]) == pytest.approx(float(0.1 * 0.93 * shading[2] + sheen), abs=0.02)
+        assert float(middle[1] - middle[2]) == pytest.approx(float((tones[1] - tones[2]) * shading[1]), abs=0.06)
+    gap = (painted["across"] - painted["along"])[:3, 15:25, 15:25].mean()
+    assert float(gap) == pytest.approx(float(0.10 * strength * (1 - (1 - float(half[0]) ** 2) ** 12)), abs=2e-3)
+
+
+def test_places_of_a_triangle_do_not_jump_where_they_begin_again() -> None:
+    places = torch.tensor([[[0.95, 0.1], [0.05, 0.2], [0.9, 0.3]], [[0.2, 0.1], [0.7, 0.2], [0.3, 0.3]], [[0.1, 0.0], [0.7, 0.0],
+                                                                                                          [0.2, 0.0]]])
+    found = portraits._unwrapped(places)
+    torch.testing.assert_close(found[..., 1], places[..., 1])
+    torch.testing.assert_close(found[..., 0], torch.tensor([[0.95, 1.05, 0.9], [0.2, 0.7, 0.3], [1.1, 0.7, 1.2]]))
+
+
+def test_the_main_light_is_where_most_of_it_comes_from() -> None:
+    towards, strength = portraits.main_light(light.directional(90.0, 0.0, 0.8, 0.5, (1.0, 0.5, 0.0)))
+    torch.testing.assert_close(towards, torch.tensor([1.0, 0.0, 0.0]), atol=1e-5, rtol=0)
+    assert float(strength) == pytest.approx(0.8 * 0.5 * 0.5, rel=1e-4)           # half the lobe's first order, by colour's mean
+    up, _ = portraits.main_light(light.directional(0.0, 90.0))
+    torch.testing.assert_close(up, torch.tensor([0.0, 1.0, 0.0]), atol=1e-5, rtol=0)
+    assert portraits.main_light(torch.zeros(9, 3))[0].tolist() == [0, 0, 0]
+
+
+def test_a_highlight_mirrors_the_light_to_the_viewer_sharply_on_what_is_wet() -> None:
+    codes = light.directional(60.0, 0.0, 1.0, 0.2)
+    half = torch.tensor([0.5, 0.0, 3 ** 0.5 / 2])                                # between the light at 60 degrees and the viewer
+    tilted = torch.tensor([0.5 + 0.1, 0.0, 3 ** 0.5 / 2])
+    cosine = float(torch.nn.functional.normalize(tilted, dim=0) @ half)
+    normals = torch.stack([half * 2, half, tilted, tilted, -half])
+    gloss = torch.tensor([0.4, 0.8, 0.5, 0.51, 1.0])
+    strength = 0.5
+    wanted = [0.4 * strength, 0.8 * 3.2 * strength, 0.5 * strength * cosine ** 14, 0.51 * 3.2 * strength * cosine ** 110, 0.0]
+    assert portraits._highlight(normals, gloss, codes)[:, 0].tolist() == pytest.approx(wanted, rel=1e-3)
+
+
+def test_strands_are_darker_at_the_roots_and_join_around_the_head(model: HeadModel) -> None:
+    cap, colour = quad(), (0.2, 0.4, 0.8)
+    around = torch.linspace(0, 1, 4001)[:-1]
+
+    def tone(down: float) -> Tensor:
+        return strand_colour(cap, colour, torch.stack([around, torch.full_like(around, down)], 1))
+    for down, root in ((0.0, 0.72), (0.125, 0.86), (0.25, 1.0), (0.9, 1.0)):
+        torch.testing.assert_close(tone(down).mean(0), torch.tensor(colour) * 0.93 * root, rtol=0.02, atol=0)
+        assert float(tone(down)[:, 0].max()) <= 0.2 * (0.62 + 0.62 * 0.98) * root + 1e-6
+        assert float(tone(down)[:, 0].min()) >= 0.2 * (0.62 + 0.62 * 0.02) * root - 1e-6
+        assert float(tone(down)[:, 0].std()) > 0.015 * root
+    torch.testing.assert_close(tone(0.5)[:, 2], tone(0.5)[:, 0] * 4)
+
+
+def test_hair_hangs_on_its_anchors_and_its_offset_turns_with_the_skull(model: HeadModel) -> None:
+    cap = hair_cap(model, "short")
+    assert cap is not None
+    turn = matrix_from_yaw_pitch_roll(*torch.tensor([50.0, 20.0, -15.0]))
+    shift = torch.tensor([0.02, -0.03, 0.05])
+    rest = posed_hair(cap, model, model.template[None])[0]
+    moved = posed_hair(cap, model, torch.stack([model.template, model.template @ turn.T + shift]))
+    torch.testing.assert_close(moved[0], rest, atol=1e-6, rtol=0)
+    torch.testing.assert_close(moved[1], rest @ turn.T + shift, atol=4e-5, rtol=0)          # float32 through an SVD
+    hung = (model.template[cap.anchors] * cap.weights[..., None]).sum(1)
+    torch.testing.assert_close(rest, hung + cap.offset, atol=1e-5, rtol=0)
+
+
+def test_only_the_built_in_head_has_hair_and_it_is_read_in_full_precision(model: HeadModel) -> None:
+    cap = hair_cap(model, "curly")
+    assert cap is not None
+    assert {cap.weights.dtype, cap.offset.dtype, cap.place.dtype} == {torch.float32}
+    assert {cap.anchors.dtype, cap.faces.dtype, cap.along.dtype} == {torch.int64}
+    torch.testing.assert_close(cap.weights.sum(1), torch.ones(len(cap.weights)), atol=2e-3, rtol=0)
+
+
+def test_a_mesh_with_hair_keeps_strands_off_the_face_s_texture(model: HeadModel) -> None:
+    """Strands fill 64 rows below the texture; a fiftieth of them at either end is used by no vertex."""
+    cap, head = hair_cap(model, "long"), head_of(model)
+    assert cap is not None
+    bald, haired = textured_mesh(head, model), textured_mesh(head, model, "long", (0.2, 0.4, 0.8))
+    rows, count = bald.texture.shape[1], bald.verts.shape[1]
+    assert haired.texture.shape[1:3] == (rows + 64, bald.texture.shape[2])
+    torch.testing.assert_close(haired.verts[:, count:], posed_hair(cap, model, pose(head, model).verts))
+    assert torch.equal(haired.faces[len(bald.faces):], cap.faces + count)
+    torch.testing.assert_close(haired.normals[0, count:].norm(dim=1), torch.ones(len(cap.anchors)), atol=1e-3, rtol=0)
+    u, v = haired.uvs[count:].unbind(1)
+    torch.testing.assert_close(u, cap.place[:, 0])
+    torch.testing.assert_close((v * (rows + 64) - rows) / 64, 0.02 + 0.96 * cap.place[:, 1], atol=1e-4, rtol=0)
+    columns = haired.texture.shape[2]
+    place = torch.tensor([[(10 + 0.5) / columns, (40 + 0.5) / 64]])
+    torch.testing.assert_close(haired.texture[0, rows + 40, 10], strand_colour(cap, (0.2, 0.4, 0.8), place)[0].clamp(0, 1))
+
+
+@pytest.mark.parametrize(("width", "height", "finer"), [(2000, 2000, 2), (2001, 2000, 1), (4096, 10, 2), (4097, 10, 1), (10, 4097,
+                                                                                                                         1)])
+def test_portraits_are_drawn_finer_as_far_as_memory_goes(model: HeadModel, monkeypatch: pytest.MonkeyPatch, width: int, height: int,
+                                                         finer: int) -> None:
+    """Sixteen million samples, and no side beyond 8192."""
+    asked, seen = [], []
+
+    def drawn(head: Head, *_: object) -> Tensor:
+        asked.append((head.width, head.height))
+        return torch.zeros(1).expand(4, head.height, head.width)
+    monkeypatch.setattr(portraits, "_drawn", drawn)
+    both = Head.stack([head_of(model), head_of(model)]).replace(present=torch.tensor([True, False]))
+    assert portrait(both, model, width, height, step=seen.append).cover.shape == (2, height, width)
+    assert asked == [(width * finer, height * finer)]
+    assert seen == [1, 2]

@@ -143,3 +143,80 @@ def test_a_machine_refuses_what_it_was_not_given():
         with pytest.raises((ValueError, LookupError)):
             machine.run(io.BytesIO(program))
     assert Machine(nothing, Budget(), lambda key: key + "!").run(io.BytesIO(b"Pabc\n.")) == "abc!"
+
+
+# --- the machine's own rules
+
+def run(program, budget=None, names=(), persistent=None):
+    """What a program makes, with names that stand for making a tuple of their arguments."""
+    def resolve(module, name):
+        if name not in names:
+            raise ValueError(f"{module}.{name}")
+        return lambda _budget, *arguments: arguments
+    return Machine(resolve, budget or Budget(), persistent).run(io.BytesIO(program))
+
+
+@pytest.mark.parametrize(("program", "made"), [
+    (b"N2\x86.", (None, None)), (b"K\x05(0.", 5), (b"K\x05K\x060.", 5), (b"K\x05(K\x01K\x021.", 5), (b"(K\x01\x91.",
+                                                                                                     frozenset({1})),
+    (b"\x8f(K\x01K\x02\x90.", {1, 2}), (b"](K\x01K\x02e.", [1, 2]), (b"]K\x01a.", [1]), (b"}K\x01K\x02s.", {1: 2}),
+    (b"}(K\x01K\x02K\x03K\x04u.", {1: 2, 3: 4}), (b"(K\x01K\x02d.", {1: 2}), (b"(K\x01K\x02l.", [1, 2]), (b"(K\x01K\x02t.", (1, 2)),
+    (b"K\x01\x85.", (1,)), (b"K\x01K\x02K\x03\x87.", (1, 2, 3)), (b"\x88\x89N\x87.", (True, False, None)), (b")]\x86.", ((), [])),
+    (b"K\x07p3\n0g3\n.", 7), (b"K\x07\x94K\x08\x940h\x00\x86.", (7, 7)), (b"(K\x07\x94K\x08\x94h\x00h\x01t.", (7, 8, 7, 8)),
+    (b"cm\nf\nK\x01\x85R.", (1,)), (b"\x8c\x01m\x8c\x01f\x93K\x01\x85\x81.", (1,)),
+    (b"K\x07Q.", "<7>"), (b"P7\n.", "<7>"),
+])
+def test_each_opcode_does_what_pickles_mean_by_it(program, made):
+    assert run(program, names=("f",), persistent=lambda key: f"<{key}>") == made
+
+
+@pytest.mark.parametrize(("program", "words"), [
+    (b"(S'x'\nios\nsystem\n.", "an opcode that no such file has"), (b"Pabc\n.", "a persistent reference"),
+    (b"}}.", "half made"), (b"(}.", "half made"), (b"K\x01K\x02a.", "appends to what is no list"),
+    (b"K\x01(K\x02e.", "appends to what is no list"), (b"K\x01K\x02K\x03s.", "sets items of what is no dictionary"),
+    (b"}(K\x01u.", "sets items of what is no dictionary"), (b"](K\x01\x90.", "adds to what is no set"),
+    (b"K\x01K\x02\x93.", "a name that is no text"), (b"\x8c\x01mK\x02\x93.", "a name that is no text"),
+    (b"K\x02\x8c\x01m\x93.", "a name that is no text"), (b"K\x01)R.", "calls what is no name"), (b"cm\nf\nK\x01R.",
+                                                                                                 "calls what is no name"),
+    (b"K\x01)\x81.", "calls what is no name"), (b"K\x01}b.", "a state to what has none"), (b"\x86.", "its stack is empty"),
+    (b"K\x01\x86.", "its stack is empty"), (b"N", "ends in the middle, or is no pickle"), (b"Np400001\n.",
+                                                                                           "memo index without end"),
+    (b"Np-1\n.", "memo index without end"), (b"}]Ns.", "a key of type list"),
+])
+def test_a_program_that_makes_no_sense_is_told_what_is_wrong_with_it(program, words):
+    with pytest.raises(ValueError, match=words):
+        run(program, names=("f",))
+
+
+@pytest.mark.parametrize("key", [None, "a", b"a", 1.5, True, (1, "a", None, b"b"), (), (1 << 53) - 1, 1 - (1 << 53)])
+def test_keys_that_cost_nothing_to_hash_are_taken(key):
+    assert pickle_machine.check_key(key) is key
+
+
+@pytest.mark.parametrize("key", [1 << 53, -(1 << 53), (1, 2, 3, 4, 5), ((),), (1, [2]), [], {}, frozenset(), (1 << 60,)])
+def test_other_keys_are_refused(key):
+    with pytest.raises(pickle_machine.TooMuch, match="exhaust memory or time: a key of type"):
+        pickle_machine.check_key(key)
+
+
+def test_a_budget_may_be_spent_to_the_last_and_no_further():
+    budget = Budget(opcodes=3, items=5, bytes=7)
+    budget.take_items(2)
+    budget.take_items(3)
+    budget.take_bytes(7)
+    budget.take_bytes(0)
+    for take, count, words in ((budget.take_items, 1, "too many items"), (budget.take_bytes, 1, "more bytes than any such file"),
+                               (Budget().take_bytes, -1, "more bytes than any such file")):
+        with pytest.raises(pickle_machine.TooMuch, match=words):
+            take(count)
+    assert run(b"N0N.", Budget(opcodes=4)) is None
+    with pytest.raises(pickle_machine.TooMuch, match="too many steps"):
+        run(b"N0N.", Budget(opcodes=3))
+
+
+def test_what_is_opaque_takes_whatever_it_is_told():
+    """Objects beside the weights: their lists, entries and states are passed over."""
+    def resolve(module, name):
+        return pickle_machine.opaque
+    made = Machine(resolve, Budget()).run(io.BytesIO(b"cm\nf\n)R(K\x01eK\x02aK\x01K\x02s(K\x01K\x02u}b."))
+    assert vars(made) == {}

@@ -12,6 +12,7 @@ from PIL import Image
 from caphuman_core.check import InputError
 from caphuman_core.face.detection import detect
 from caphuman_core.face.detectors.mtcnn import Mtcnn
+from caphuman_core.files.weights import write_safetensors
 from caphuman_core.flow import Face, Faces, Identity
 from caphuman_core.identity import crops as views
 from caphuman_core.identity import storage
@@ -311,7 +312,6 @@ def test_other_files_are_no_identities(tmp_path, content):
 
 
 def test_an_identity_with_a_missing_part_is_refused(tmp_path):
-    from caphuman_core.files.weights import write_safetensors
     path = tmp_path / f"a{IDENTITY_SUFFIX}"
     write_safetensors(path, {"present": torch.ones(1, dtype=torch.bool)}, {"format": storage.FORMAT})
     with pytest.raises(InputError, match=r"must hold global_embedding, local_tokens, present, but got no global_embedding"):
@@ -396,3 +396,92 @@ def test_nothing_here_moves_the_global_random_state(mtcnn):
     photo = golden_photo("astronaut_300x400")[None]
     look(photo, detect(mtcnn, photo))
     assert torch.equal(before, torch.get_rng_state())
+
+
+# --- at the borders
+
+@pytest.mark.parametrize(("box", "inside", "at"), [
+    ((-20, -10, 10, 10), (0, 0, 25, 30), (35, 30)), ((90, 70, 110, 90), (80, 60, 100, 80), (0, 0)), ((200, 20, 220, 40), None,
+                                                                                                     None),
+    ((-90, 20, -60, 40), None, None), ((20, 200, 40, 220), None, None), ((20, -90, 40, -60), None, None)])
+def test_a_square_beyond_the_photo_is_white_and_shows_what_is_inside(box, inside, at):
+    picture = Image.fromarray(np.arange(100 * 80 * 3, dtype=np.uint32).reshape(80, 100, 3).astype(np.uint8) // 2)
+    square = np.asarray(views.square_on_face(picture, faces_at(box)[0]))
+    wanted = np.full_like(square, 255)
+    if inside:
+        left, top, right, bottom = inside
+        wanted[at[1]:at[1] + bottom - top, at[0]:at[0] + right - left] = np.asarray(picture)[top:bottom, left:right]
+    assert np.array_equal(square, wanted)
+
+
+def test_a_square_has_two_pixels_at_least_and_goes_by_the_longer_side():
+    picture = Image.new("RGB", (9, 9))
+    assert views.square_on_face(picture, faces_at((3, 3, 3, 3))[0]).size == (2, 2)
+    assert views.square_on_face(picture, faces_at((0, 0, 2, 5))[0]).size == (10, 10)
+    assert views.square_on_face(picture, faces_at((0, 0, 5, 2))[0]).size == (10, 10)
+
+
+@pytest.mark.parametrize(("box", "kept"), [((-5.5, -3.2, 4.9, 6.9), (0, 0, 4, 6)), ((8.9, 7.9, 20, 20), (8, 7, 10, 9)), ((30, 30,
+                                                                                                                          40, 40),
+                                                                                                                         (9, 8, 10,
+                                                                                                                          9)),
+                                           ((2, 3, 2, 3), (2, 3, 3, 4)), ((-9, -9, -5, -5), (0, 0, 1, 1))])
+def test_a_crop_is_at_least_a_pixel_of_the_photo(box, kept):
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (9, 10, 3), dtype=np.uint8))
+    crop = views.face_crop(photo, Face(torch.tensor(box, dtype=torch.float32), 1.0))
+    wanted = np.asarray(photo.crop(kept).resize((160, 160), Image.Resampling.BILINEAR))
+    assert np.array_equal(crop.permute(1, 2, 0).numpy(), wanted)
+
+
+def test_only_a_found_face_is_looked_at_closely():
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8))
+    box = torch.tensor([10.0, 10.0, 60.0, 60.0])
+    whole = views.clip_view(picture, Face(box, 1.0), "centre crop")
+    assert torch.equal(views.clip_view(picture, Face(box, 0.0), "on the face"), whole)
+    assert not torch.equal(views.clip_view(picture, Face(box, 0.1), "on the face"), whole)
+    assert CLIP_VIEWS == ("centre crop", "on the face")
+
+
+def test_clip_s_colours_are_scaled_channel_by_channel():
+    seen = views.clip_pixels(torch.full((3, 2, 2), 255.0))
+    wanted = [(1 - mean) / std for mean, std in zip((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711),
+                                                    strict=True)]
+    assert seen[:, 1, 0].tolist() == pytest.approx(wanted)
+
+
+def test_saved_identities_keep_arcface_and_names_up_to_64_letters(tmp_path):
+    before = replace(identity(2), arcface=torch.rand(2, 512), encoder_fingerprint="e" * 70)
+    storage.save_identity(before, tmp_path / "a")
+    path = (tmp_path / "a").rename(tmp_path / f"a{IDENTITY_SUFFIX}")
+    after = storage.load_identity(path)
+    assert torch.equal(after.arcface, before.arcface)
+    assert after.encoder_fingerprint == "e" * 64
+    for name, shape in (("global_embedding", (2, 511)), ("local_tokens", (2, 256, 1024)), ("arcface", (1, 512)), ("present", (2,
+                                                                                                                              1))):
+        spoilt = {"global_embedding": before.global_embedding, "local_tokens": before.local_tokens, "present": before.present,
+                  "arcface": before.arcface, name: torch.zeros(shape, dtype=torch.bool if name == "present" else torch.float32)}
+        write_safetensors(path, spoilt, {"format": storage.FORMAT})
+        rest = r"\[2, .*: save the identity again" if name != "present" else r"\[2\], but got \[2, 1\]: save"
+        with pytest.raises(InputError, match=rf"identity file 'a.identity.safetensors' must hold {name} of shape {rest}"):
+            storage.load_identity(path)
+    write_safetensors(path, {"global_embedding": torch.zeros(0, 512), "local_tokens": torch.zeros(0, 257, 1024),
+                             "present": torch.zeros(0, dtype=torch.bool)}, {"format": storage.FORMAT})
+    with pytest.raises(InputError, match=r"must hold .* of shape \[0"):
+        storage.load_identity(path)
+
+
+def test_unlike_pairs_and_encoders_are_named():
+    for a, b, words in ((identity(2), identity(3),
+                         "identity_b must hold as many identities as identity_a, or one, but got 3 for 2: average"),
+                        (identity(encoder="x"), identity(encoder="y"),
+                         "must be made with the same identity encoder as identity_a, but got y and x"),
+                        (identity(), replace(identity(), clip_fingerprint="d"),
+                         "same CLIP vision model as identity_a, but got d and c")):
+        with pytest.raises(InputError, match=words):
+            combine(a, b, 0.5)
+    with pytest.raises(InputError, match="identity must hold at least one face to average, but got none: use a photo"):
+        average(identity(2, present=[False, False]))
+    for pair, name in (((identity(present=[False]), identity()), "identity_a"), ((identity(), identity(present=[False])),
+                                                                                 "identity_b")):
+        with pytest.raises(InputError, match=f"{name} must hold a face to compare, but got none: use a photo with a visible face"):
+            compare(*pair)

@@ -9,6 +9,7 @@ import torch
 from caphuman_core.check import InputError
 from caphuman_core.flow import Face, Faces
 from caphuman_core.head import camera
+from caphuman_core.head.edit.expressions import pose_of_scores
 from caphuman_core.head.fit import landmark_fit
 from caphuman_core.head.fit.landmark_fit import fit_faces, predicted_points68
 from caphuman_core.head.model.head_model import load_builtin
@@ -193,3 +194,99 @@ def test_the_landmark_model_poses_the_same_landmarks(model, turned):
     torch.testing.assert_close(small.landmarks2d, full.landmarks2d, atol=1e-6, rtol=0)
     torch.testing.assert_close(small.landmarks3d, full.landmarks3d, atol=1e-6, rtol=0)
     assert len(small.verts[0]) < 0.2 * len(full.verts[0])
+
+
+# --- the way there
+
+@pytest.mark.parametrize("count", [5, 68])
+def test_the_first_guess_is_the_pose_of_rigid_points(model, count):
+    """Of a neutral head, seen by the orthographic camera, linear least squares tell rotation, size and place exactly."""
+    small = landmark_model(model)
+    head = new_head(model, 320, 240).replace(rotation_radians=torch.tensor([[0.2, -0.5, 0.3]]), camera=torch.tensor([[7.0, 0.03,
+                                                                                                                      -0.02]]))
+    points = camera.to_picture(head, pose(head, model).landmarks3d)[0, :, :2]
+    points = points if count == 68 else five_from_68(points)
+    layout = landmark_fit._Layout(12, 1, 8)
+    blank = new_head(model, 320, 240).replace(crop_to_picture=head.crop_to_picture, jaw_radians=torch.full((1, 3), 0.3))
+    rotation, log_scale, shift, jaw, identity, expression = layout.split(landmark_fit._start(blank, small, points, layout))
+    torch.testing.assert_close(rotation, head.rotation_radians[0], atol=0.03, rtol=0)         # five points are the open jaw's
+    assert float(log_scale.exp()) == pytest.approx(7.0, rel=0.02)
+    torch.testing.assert_close(shift, head.camera[0, 1:], atol=3e-3, rtol=0)
+    assert [len(part) for part in (jaw, identity, expression)] == [1, 12, 8]
+    assert not bool(torch.cat([jaw, identity, expression]).any())
+
+
+def test_the_unknowns_lie_in_one_vector():
+    layout = landmark_fit._Layout(identity=3, jaw=1, expression=2)
+    assert layout.size == 12
+    assert [part.tolist() for part in layout.split(torch.arange(12.0))] == [[0, 1, 2], [3], [4, 5], [6], [7, 8, 9], [10, 11]]
+
+
+def test_two_rows_become_the_nearest_rotation():
+    turn = matrix_from_axis_angle(torch.tensor([0.4, -0.7, 0.2]))
+    torch.testing.assert_close(landmark_fit._nearest_rotation(turn[:2] * 5), turn)
+    skewed = turn[:2] + torch.tensor([[0.05, -0.02, 0.04], [0.03, 0.05, -0.03]])
+    found = landmark_fit._nearest_rotation(skewed)
+    torch.testing.assert_close(found @ found.T, torch.eye(3), atol=1e-5, rtol=0)
+    assert float(torch.linalg.det(found)) == pytest.approx(1, abs=1e-5)
+    for axis in torch.eye(3):
+        nudged = matrix_from_axis_angle(axis * 0.02) @ found
+        assert float((found[:2] - skewed).norm()) < float((nudged[:2] - skewed).norm())
+
+
+def test_the_contour_is_the_first_17_points_and_no_other(model, turned, monkeypatch):
+    """Without any weight they may lie anywhere; the next point may not."""
+    monkeypatch.setattr(landmark_fit, "CONTOUR_WEIGHT", 0.0)
+    points = points_of(turned, model)
+    face = face_of(points)                                       # the crop goes by the points: here always by these
+    crop = landmark_fit._crop(points, face)
+    monkeypatch.setattr(landmark_fit, "_crop", lambda points, face: crop)
+
+    def fitted(index):
+        off = points.clone()
+        off[index] += 40.0
+        return fit_faces(Faces(((replace(face, points68=off),),), 320, 240), model)
+    still = fitted([])
+    assert torch.equal(fitted(slice(0, 17)).rotation_radians, still.rotation_radians)
+    assert not torch.equal(fitted([17]).rotation_radians, still.rotation_radians)
+
+
+def test_fits_evaluate_the_few_vertices_of_the_landmark_model(model, turned, monkeypatch):
+    seen, inner = set(), landmark_fit.pose_head
+    monkeypatch.setattr(landmark_fit, "pose_head", lambda small, *rest: seen.add(len(small.template)) or inner(small, *rest))
+    five = five_from_68(points_of(turned, model))
+    faces = Faces(((face_of(five),),), 320, 240)
+    fit_faces(faces, model)
+    predicted_points68(faces, model)
+    assert seen == {len(landmark_model(model).template)}
+
+
+def test_least_squares_end_in_the_smallest_sum_of_squares():
+    """A line through points, by steps that are kept only where they help, within the bounds."""
+    x = torch.arange(6.0)
+    y = torch.tensor([1.0, 2.9, 5.1, 7.2, 8.8, 11.1])
+
+    def off(line):
+        return line[0] * x + line[1] - y
+    wanted = torch.linalg.lstsq(torch.stack([x, torch.ones(6)], 1), y[:, None]).solution[:, 0]
+    found = landmark_fit._levenberg_marquardt(off, torch.zeros(2), lambda line: line)
+    torch.testing.assert_close(found, wanted, atol=1e-3, rtol=0)
+    held = landmark_fit._levenberg_marquardt(off, torch.zeros(2), lambda line: line.clamp(max=1.5))
+    assert float(held[0]) == 1.5
+    assert float(off(held).norm()) < float(off(torch.tensor([1.5, 0.5])).norm())
+    best = torch.tensor([float(wanted[0]), float(wanted[1])])
+    assert float(off(landmark_fit._levenberg_marquardt(off, best, lambda line: line + 9)).norm()) <= float(off(best).norm())
+
+
+def test_scores_tell_the_expression_where_actions_have_names_or_points_are_few(model, turned):
+    """68 points of a model without names tell more than scores that are solved for; five points tell nothing of a smile."""
+    nameless = replace(model, expression_basis=model.expression_basis[:2], expression_names=(), fingerprint="nameless")
+    points, scores = points_of(turned, model), {"mouthSmileLeft": 0.6, "jawOpen": 0.5}
+    five = five_from_68(points)
+    for fitted_to, given, told in ((model, points, True), (model, five, True), (nameless, five, True), (nameless, points, False)):
+        face = face_of(given, expression_scores=scores)
+        head = fit_faces(Faces(((face,),), 320, 240), fitted_to)
+        assert (abs(float(head.jaw_radians[0, 0]) - 0.18) < 1e-6) == told
+    code, _ = pose_of_scores(nameless, scores)
+    few = fit_faces(Faces(((face_of(five, expression_scores=scores),),), 320, 240), nameless)
+    torch.testing.assert_close(few.expression[0], code)

@@ -6,9 +6,13 @@ import math
 import pytest
 import torch
 
+from caphuman_core.check import InputError
 from caphuman_core.flow import Head
+from caphuman_core.head import camera
+from caphuman_core.head.edit import relight as relights
 from caphuman_core.head.edit.edit import Edit, edit_head
-from caphuman_core.head.edit.relight import relight, turn_light
+from caphuman_core.head.edit.relight import Others, relight, turn_light
+from caphuman_core.head.fit import photo_light
 from caphuman_core.head.fit.photo_light import with_photo_light
 from caphuman_core.head.light import CONSTANTS, default_light, directional, shade, terms
 from caphuman_core.head.model.head_model import load_builtin
@@ -99,7 +103,6 @@ def test_relighting_gives_every_head_of_the_batch_the_asked_light(head):
 @pytest.mark.parametrize(("name", "place", "low", "high"), [("azimuth", 0, -360, 360), ("elevation", 1, -180, 180),
                                                            ("intensity", 2, 0, 100), ("ambient", 3, 0, 100)])
 def test_relighting_takes_its_whole_range_and_nothing_beyond(head, name, place, low, high):
-    from caphuman_core.check import InputError
     for value in (low, high):
         values = [0.0, 0.0, 1.0, 0.5]
         values[place] = value
@@ -150,3 +153,58 @@ def test_photos_without_a_head_keep_its_light_and_places(model, head):
     found = with_photo_light(torch.full((2, 3, 96, 96), 0.4), two, model)
     assert torch.equal(found.light[1], two.light[1])
     assert not torch.equal(found.light[0], two.light[0])
+
+
+def test_a_photo_is_cut_to_the_square_around_the_face(model, head):
+    """160 pixels across the longer side of the landmarks, in photo and head alike."""
+    low, high = photo_light._face_box(head, model)
+    points = camera.to_picture(head, pose(head, model).landmarks2d)[0, :, :2]
+    assert torch.equal(low, points.amin(0))
+    assert torch.equal(high, points.amax(0))
+    x, y = torch.meshgrid(torch.arange(96.0), torch.arange(80.0), indexing="xy")
+    low, high = torch.tensor([20.0, 30.0]), torch.tensor([60.0, 50.0])
+    close, picture = photo_light._zoom(torch.stack([x, y, x])[None], head, low, high)
+    assert picture.shape == (1, 3, 160, 160)
+    # the square goes from (20, 20) to (60, 60): 4 pixels of it are one of the photo, whose values are those of pixels' middles
+    torch.testing.assert_close(picture[0, 0, 80, :], 20 + (torch.arange(160) + 0.5) / 4 - 0.5, atol=1e-3, rtol=0)
+    torch.testing.assert_close(picture[0, 1, :, 80], 20 + (torch.arange(160) + 0.5) / 4 - 0.5, atol=1e-3, rtol=0)
+    place = torch.tensor([[[0.01, 0.02, 0.0]]])
+    torch.testing.assert_close(camera.to_picture(close, place)[0, 0, :2], (camera.to_picture(head, place)[0, 0, :2] - 20) * 4,
+                               atol=1e-3, rtol=0)
+    assert (close.width, close.height) == (160, 160)
+
+
+def test_least_squares_are_pulled_to_the_start_and_heed_no_outliers():
+    rows = torch.randn(400, 3, generator=torch.Generator().manual_seed(2))
+    true, start = torch.tensor([1.0, -2.0, 0.5]), torch.tensor([0.5, 0.5, 0.5])
+    wanted = rows @ true
+    found = photo_light._robust_ridge(rows, wanted, start)
+    share = ((found - true) / (start - true))[:2]
+    assert 0.01 < float(share.min()) <= float(share.max()) < 0.06, "a fiftieth of the way, or more where few rows are left"
+    spoilt = wanted.clone()
+    spoilt[:80] += 30.0                                       # a fifth of the pixels show something else
+    torch.testing.assert_close(photo_light._robust_ridge(rows, spoilt, start), found, atol=0.1, rtol=0)
+    assert torch.equal(photo_light._robust_ridge(rows * 0 + 1e-9, wanted * 0, start * 0), start * 0)
+
+
+def test_a_face_of_few_pixels_keeps_its_light(model):
+    gone = new_head(model, 64, 64)
+    far = gone.replace(crop_to_picture=gone.crop_to_picture * torch.tensor([0.001, 0.001, 1.0])[:, None])
+    found = with_photo_light(torch.rand(1, 3, 64, 64), far.replace(rotation_radians=torch.tensor([[0.0, math.pi, 0.0]])), model)
+    assert found.light.shape == (1, 9, 3)
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("fill", 0, 100), ("rim", 0, 100)])
+def test_other_lights_take_their_range(head, name, low, high):
+    for value in (low, high):
+        assert bool(relight(head, 0, 0, 1, 0, (1.0, 1.0, 1.0), Others(**{name: value})).light.isfinite().all())
+    with pytest.raises(InputError, match=f"{name} must be from {low} to {high}, but got {high + 0.5}"):
+        relight(head, 0, 0, 1, 0, (1.0, 1.0, 1.0), Others(**{name: high + 0.5}))
+
+
+def test_the_sphere_is_sampled_evenly():
+    points = relights._fibonacci(64)
+    torch.testing.assert_close(points.norm(dim=1), torch.ones(64).double())
+    assert float(points.mean(0).norm()) < 0.02
+    assert float(torch.cdist(points, points).fill_diagonal_(9).amin(1).min()) > 0.3
+    assert float((points.T @ points / 64 - torch.eye(3) / 3).abs().max()) < 0.02

@@ -31,6 +31,7 @@ def changes(text):
     ("q = u and v", {"q = u or v"}), ("q = not u", {"q = u"}), ("q = -u", {"q = u"}), ("q = u if w else v", {"q = v if w else u"}),
     ("q = 3", {"q = 4", "q = 2"}), ("q = 0.5", {"q = 1.0"}), ("q = 0.0", {"q = 1.0"}), ("q = True", {"q = False"}),
     ("q = f(u, v, w)", {"q = f(v, u, w)", "q = f(u, w, v)"}), ("q = f(u, u)", set()), ("q = f(*u, v)", set()),
+    ("q = torch.minimum(u, v)", {"q = torch.maximum(u, v)"}), ("q = min(u, v)", {"q = max(u, v)"}),
     ("f(u)", {"pass"}), ("q[u] = v", {"pass"}), ("q = f(q)", {"pass"}), ("raise u", {"pass"}),
     ("q = u.amin(v)", {"q = u.amax(v)"}), ("q = f(min=v)", {"q = f(max=v)"}), ("q = min(u)", {"q = max(u)"}),
     ("if u:\n    q = v", {"if True:\n    q = v", "if False:\n    q = v"}),
@@ -61,7 +62,8 @@ def pack(tmp_path):
              "def called(u, v):\n    return u - v\n\n\ndef forgotten(u):\n    return u + 1\n",
              "tests/core/conftest.py": "import sys, pathlib\nsys.path.insert(0, str(pathlib.Path(__file__).parents[2]))\n",
              "tests/core/test_sums.py": "from caphuman_core import sums\n\n\ndef test_values():\n"
-             "    assert sums.tested(3, 1) == 2\n    sums.called(3, 1)\n"}
+             "    assert sums.tested(3, 1) == 2\n    sums.called(3, 1)\n\n\n"
+             "def test_elsewhere(monkeypatch, tmp_path):\n    monkeypatch.chdir(tmp_path)\n    assert sums.tested(1, 1) == 0\n"}
     for name, text in files.items():
         (tmp_path / "pack" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "pack" / name).write_text(text)
@@ -72,7 +74,8 @@ def started(pack, *arguments):
     """The tool at work on the pack, with nothing warmed up; its temporary files lie beside the pack."""
     temporary = pack.parent / "tmp"
     temporary.mkdir(exist_ok=True)
-    code = ("import sys; from tools.devkit import mutants; mutants.WARM = ();"
+    code = ("import signal, sys; from tools.devkit import mutants; mutants.WARM = ();"
+            "signal.signal(signal.SIGINT, signal.default_int_handler);"            # a shell's background jobs ignore it
             f"sys.exit(mutants.main(['--root', {str(pack)!r}, *sys.argv[1:]]))")
     return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                             env={**os.environ, "TMPDIR": str(temporary)}, start_new_session=True, cwd=ROOT)

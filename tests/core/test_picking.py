@@ -49,3 +49,15 @@ def test_identities_are_taken_like_heads_also_without_a_second_opinion():
     assert picked.local_tokens[:, 0, 0].tolist() == [1.0, 1.0]
     assert picked.arcface is None
     assert picked.encoder_fingerprint == "a"
+
+
+def test_refusals_name_the_place_and_the_widget():
+    for text, words in (("5", r"^frames must stay in the batch, 0 to 4, but got 5: count from 0, or from the end with -1\.$"),
+                        ("-6", "0 to 4, but got -6"),
+                        ("x", "^frames must list places such as 0, .*, but got 'x': write numbers from 0 with commas")):
+        with pytest.raises(InputError, match=words):
+            places(text, 5, "frames")
+    assert places("-5, 4", 5) == [0, 4]
+    assert len(places("all", 10_000)) == 10_000
+    with pytest.raises(InputError, match="which must name at most 10000 places, but got 10001 and more: name fewer"):
+        places("all, 0", 10_000)

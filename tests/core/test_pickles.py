@@ -14,6 +14,8 @@ import torch
 
 from caphuman_core.check import InputError
 from caphuman_core.files import pickles
+from caphuman_core.files.pickle_machine import Budget, Name, TooMuch
+from caphuman_core.files.torch_storage import Storage
 from caphuman_core.files.weights import read_state_dict
 from caphuman_core.head.model.flame_files import find_flame_files, load_flame
 
@@ -287,3 +289,133 @@ def test_an_npy_file_of_one_object_gives_that_object(tmp_path, version):
     with (tmp_path / "a.npy").open("wb") as file:
         np.lib.format.write_array(file, boxed, version, allow_pickle=True)
     assert pickles.read_object_npy(tmp_path / "a.npy", "landmark")["a"].tolist() == [0, 1]
+
+
+# --- limits
+
+def test_a_dense_matrix_has_four_million_numbers_at_most_and_is_paid_for():
+    empty = {"data": np.zeros(0), "row": np.zeros(0, int), "col": np.zeros(0, int)}
+    assert dense("coo_matrix", _shape=(2048, 2048), **empty).shape == (2048, 2048)
+    for shape in ((2048, 2049), (-1, 3), (3, -1)):
+        with pytest.raises(InputError, match=f"a dense size of {shape[0]} x {shape[1]}"):
+            dense("coo_matrix", _shape=shape, **empty)
+    with pytest.raises(InputError, match="a dense size of 2 x 3"):
+        dense("coo_matrix", **{**COMPRESSED["coo_matrix"], "data": np.ones((3, 1))})
+    for bytes_left, enough in ((48, True), (47, False)):
+        matrix, budget = pickles._SparseCoo(), Budget(bytes=bytes_left)
+        matrix.value = COMPRESSED["coo_matrix"]
+        if enough:
+            np.testing.assert_array_equal(pickles._dense(matrix, 0, budget), MATRIX)
+            assert budget.bytes == 0
+        else:
+            with pytest.raises(TooMuch):
+                pickles._dense(matrix, 0, budget)
+
+
+def test_a_pickle_file_has_128_megabytes_at_most(tmp_path):
+    path = tmp_path / "generic_model.pkl"
+    with path.open("wb") as file:
+        file.truncate((128 << 20) + 1)
+    for read in (pickles.read_pickle, pickles.read_object_npy):
+        with pytest.raises(InputError,
+                           match=r"head model file 'generic_model.pkl' must have at most 128 MB, but got 128 MB: use the"):
+            read(path, "head model")
+
+
+@pytest.mark.parametrize("code", ["O", "V0", "S0", "f8" * 9, 5, None, "i4,O"])
+def test_arrays_of_other_types_than_numbers_are_refused(code):
+    with pytest.raises((ValueError, TypeError)):
+        pickles._dtype_of(code)
+    assert pickles._dtype_of("c16").itemsize == 16
+
+
+def test_numbers_written_as_text_are_paid_for():
+    budget = Budget(bytes=3)
+    assert pickles._raw("\xffab", budget) == b"\xffab"
+    with pytest.raises(TooMuch):
+        pickles._raw("c", budget)
+    assert pickles._raw(bytearray(b"ab"), budget) == b"ab"
+    with pytest.raises(ValueError, match="an array without bytes"):
+        pickles._raw(5, Budget())
+    assert pickles._encode(Budget(bytes=4), "\xff") == b"\xff"
+    assert pickles._encode(Budget(bytes=4), "\xff", "utf-8") == "\xff".encode()
+    with pytest.raises(TooMuch):
+        pickles._encode(Budget(bytes=3), "a")
+    with pytest.raises(ValueError, match="an encoding of what is no text"):
+        pickles._encode(Budget(), b"a")
+
+
+def test_containers_made_by_calls_are_paid_for():
+    for make, given, made in ((pickles._list, (1, 2), [1, 2]), (pickles._set, [1, 2], {1, 2}),
+                              (pickles._dict, [(1, 2), (3, 4)], {1: 2, 3: 4})):
+        budget = Budget(items=2)
+        assert make(budget, given) == made
+        assert budget.items == 0
+        assert make(budget) == type(made)()
+        with pytest.raises(TooMuch):
+            make(Budget(items=1), given)
+    with pytest.raises(ValueError, match="a container of what is none"):
+        pickles._list(Budget(), "ab")
+    with pytest.raises(TooMuch):
+        pickles._set(Budget(), [1 << 60])
+    with pytest.raises(TooMuch):
+        pickles._dict(Budget(), [(1 << 60, 1)])
+
+
+def test_lists_in_arrays_and_depth_are_counted():
+    made, budget = pickles._Array(), Budget(items=3)
+    made.build(budget, (1, (3, 1), None, False, [1, "a", None]))
+    assert made.value.tolist() == [[1], ["a"], [None]]
+    assert budget.items == 0
+    turned = pickles._Array()
+    turned.build(Budget(), (1, (2, 2), "u1", True, b"\0\1\2\3"))
+    assert turned.value.tolist() == [[0, 2], [1, 3]]
+    assert pickles._from_buffer(Budget(), b"\0\1\2\3", "u1", (2, 2), "C").value.tolist() == [[0, 1], [2, 3]]
+    assert pickles._from_buffer(Budget(), b"\0\1\2\3", "u1", (2, 2), "F").value.tolist() == [[0, 2], [1, 3]]
+    budget = Budget(items=4)
+    assert pickles._plain([1, [2]], 0, budget) == [1, [2]]
+    assert budget.items == 0, "one for each thing that is looked at"
+    with pytest.raises(TooMuch):
+        pickles._plain([1, [2]], 0, Budget(items=3))
+    assert pickles._plain(Name("m", "n", list), 0, Budget()) is None
+
+
+def test_an_error_is_told_by_the_first_120_letters_of_its_first_line():
+    assert pickles.reason_of(ValueError("a" * 121 + "\nmore")) == "a" * 120
+    assert pickles.reason_of(KeyError()) == "KeyError"
+    assert pickles.reason_of(ValueError("  one\ntwo")) == "one"
+
+
+@pytest.mark.parametrize(("offset", "size", "stride", "words"), [
+    (0, [2], (1,), "without a shape"), (0, (2,), [1], "without a shape"), (0, (2,), (1, 1), "without a shape"),
+    (-1, (2,), (1,), "negative shape"), (0, (-2,), (1,), "negative shape"), (1, (2,), (-1,), "negative shape"),
+    (0, (2.0,), (1,), "negative shape"), (3, (2,), (1,), "2 numbers on a storage of 4"), (0, (5,), (0,),
+                                                                                          "5 numbers on a storage of 4"),
+    (0, (2,), (4,), "2 numbers on a storage of 4")])
+def test_a_view_of_a_storage_in_a_pickle_stays_inside_it(offset, size, stride, words):
+    storage = Storage(np.arange(4.0))
+    with pytest.raises(ValueError, match=words):
+        storage.view(Budget(), offset, size, stride)
+    budget = Budget(bytes=32)
+    assert storage.view(budget, 1, (3,), (1,)).tolist() == [1, 2, 3]
+    assert budget.bytes == 8
+    assert storage.view(budget, 4, (0, 2), (1, 1)).shape == (0, 2)
+    assert storage.view(Budget(), 0, (4,), (0,)).tolist() == [0] * 4
+    with pytest.raises(TooMuch):
+        storage.view(budget, 0, (2,), (1,))
+
+
+def boxed(inner):
+    array = np.empty(1, dtype=object)
+    array[0] = inner
+    return array
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: (inner,), lambda inner: {"a": inner}, boxed])
+def test_nesting_has_an_end_in_every_kind_of_container(wrap):
+    value = 1
+    for _ in range(50):
+        value = wrap(value)
+    pickles._plain(value, 0, Budget())
+    with pytest.raises(ValueError, match="nested too deeply"):
+        pickles._plain(wrap(value), 0, Budget())

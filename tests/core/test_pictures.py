@@ -1,6 +1,7 @@
 """Pictures of heads: which way depth, texture and normals run, where dots and overlays lie, how strips are laid out."""
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import struct
@@ -12,15 +13,20 @@ from PIL import Image
 
 from caphuman_core.check import InputError
 from caphuman_core.flow import Head
+from caphuman_core.head import camera
 from caphuman_core.head.light import directional
 from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
 from caphuman_core.points import NOSE_TIP
+from caphuman_core.render import glb, maps, raster
+from caphuman_core.render import overlay as overlays
+from caphuman_core.render import preview as previews
 from caphuman_core.render.dots import SMALL_DOT, draw_dots
 from caphuman_core.render.glb import to_glb
 from caphuman_core.render.maps import Render, pose, render, vertex_normals
 from caphuman_core.render.mesh import textured_mesh
 from caphuman_core.render.overlay import blend_over, overlay
+from caphuman_core.render.raster import Fragments, rasterize
 from caphuman_core.render.strip import GAP, INK, PAPER, strip, told
 
 
@@ -142,6 +148,41 @@ def test_a_glb_holds_the_mesh_its_normals_and_its_texture(model, head):
     assert scene["accessors"][0]["min"] == mesh.verts[0].amin(0).tolist()
     picture = np.asarray(Image.open(io.BytesIO(views[scene["images"][0]["bufferView"]])))
     assert np.abs(picture / 255 - mesh.texture[0].numpy()).max() <= 0.5 / 255 + 1e-6
+
+
+def test_a_glb_says_what_each_part_is(model, head):
+    """The numbers of the glTF 2.0 specification."""
+    mesh = textured_mesh(Head.stack([head, head.replace(texture=head.texture + 2)]), model)
+    content = to_glb(mesh, 1)
+    length, = struct.unpack_from("<I", content, 12)
+    scene, binary = json.loads(content[20:20 + length]), content[28 + length:]
+    count, corners = mesh.verts.shape[1], mesh.faces.numel()
+    assert scene["accessors"] == [
+        {"bufferView": 0, "componentType": 5126, "count": count, "type": "VEC3", "min": mesh.verts[1].amin(0).tolist(),
+         "max": mesh.verts[1].amax(0).tolist()},
+        {"bufferView": 1, "componentType": 5126, "count": count, "type": "VEC3"},
+        {"bufferView": 2, "componentType": 5126, "count": count, "type": "VEC2"},
+        {"bufferView": 3, "componentType": 5125, "count": corners, "type": "SCALAR"}]
+    assert [view.get("target") for view in scene["bufferViews"]] == [34962, 34962, 34962, 34963, None]
+    assert [view["byteLength"] for view in scene["bufferViews"]][:4] == [count * 12, count * 12, count * 8, corners * 4]
+    assert all(view["byteOffset"] % 4 == 0 and view["buffer"] == 0 for view in scene["bufferViews"])
+    assert scene["buffers"] == [{"byteLength": len(binary)}]
+    assert len(binary) % 4 == 0
+    assert scene["meshes"] == [{"primitives": [{"attributes": {"POSITION": 0, "NORMAL": 1, "TEXCOORD_0": 2}, "indices": 3,
+                                                "material": 0,
+                                                "mode": 4}]}]
+    assert scene["materials"] == [{"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}, "metallicFactor": 0.0,
+                                                            "roughnessFactor": 0.7},
+                                   "doubleSided": True}]
+    assert (scene["asset"]["version"], scene["scene"], scene["scenes"], scene["nodes"]) == (
+        "2.0", 0, [{"nodes": [0]}], [{"mesh": 0, "name": "head"}])
+    assert scene["textures"] == [{"source": 0, "sampler": 0}]
+    assert scene["images"] == [{"bufferView": 4, "mimeType": "image/png"}]
+    assert scene["samplers"] == [{"magFilter": 9729, "minFilter": 9729, "wrapS": 33071, "wrapT": 33071}]
+    view = scene["bufferViews"][4]
+    picture = np.asarray(Image.open(io.BytesIO(binary[view["byteOffset"]:view["byteOffset"] + view["byteLength"]])))
+    assert np.abs(picture / 255 - mesh.texture[1].numpy()).max() <= 0.5 / 255 + 1e-6
+    assert [glb._padded(size) for size in (0, 1, 4, 5)] == [0, 4, 4, 8]
 
 
 # --- dots
@@ -267,3 +308,153 @@ def test_words_fit_into_their_picture():
     rows, columns = (picture[0] > INK[0] / 2).nonzero().unbind(1)
     assert 8 <= columns.min() <= columns.max() < picture.shape[2]
     assert 8 <= rows.min() <= rows.max() < 28
+
+
+# --- how they are drawn
+
+def test_heads_are_drawn_one_by_one_on_a_processor_and_together_on_a_card():
+    present = torch.tensor([True, True, False, True, True, True])
+    cpu, card = torch.device("cpu"), torch.device("cuda")
+    assert maps._parts(present, 100, cpu) == [range(0, 1), range(1, 2), range(3, 4), range(4, 5), range(5, 6)]
+    assert maps._parts(present, 100, card) == [range(0, 2), range(3, 6)]
+    assert maps._parts(present, 1 << 21, card) == [range(0, 2), range(3, 5), range(5, 6)], "four megapixels together"
+    assert maps._parts(present, (1 << 21) + 1, card) == maps._parts(present, 1 << 30, card) == maps._parts(present, 100, cpu)
+    assert maps._parts(torch.zeros(2, dtype=torch.bool), 100, card) == []
+
+
+def test_points_of_several_heads_lie_in_their_own_pictures():
+    seen = Fragments(pixel=torch.tensor([1, 4, 9]), face=torch.zeros(3, dtype=torch.long), weights=torch.zeros(3, 3),
+                     depth=torch.tensor([5.0, 6.0, 7.0]), batch=2, height=2, width=3)
+    flat = torch.zeros(4, 11, 6)
+    maps._put(flat, range(1, 3), seen, torch.arange(27.0).view(3, 9))
+    assert flat[1, :, 1].tolist() == [*range(9), 5, 1]
+    assert flat[1, :, 4].tolist() == [*range(9, 18), 6, 1]
+    assert flat[2, :, 3].tolist() == [*range(18, 27), 7, 1]
+    assert float(flat[[0, 3]].abs().max()) == 0
+    single = torch.zeros(4, 11, 12)
+    maps._put(single, range(2, 3), seen, torch.arange(27.0).view(3, 9))
+    assert single[2, 9].nonzero().flatten().tolist() == [1, 4, 9]
+
+
+def test_depth_of_the_raster_is_shifted_by_ten(model, head, drawn):
+    verts = maps.raster_vertices(head, pose(head, model).verts)
+    inside = drawn.depth[0][drawn.mask[0] > 0]
+    assert float(inside.min()) == pytest.approx(float(verts[..., 2].min()), abs=0.02)
+    plain = camera.to_picture(head, pose(head, model).verts)[..., 2]
+    torch.testing.assert_close(verts[..., 2], plain + 10)
+
+
+@pytest.mark.parametrize("name", ["identity", "expression", "texture", "rotation_radians", "jaw_radians", "light", "camera",
+                                  "crop_to_picture",
+                                  "gaze_radians", "neck_share"])
+def test_no_number_of_a_head_is_infinite_or_none(model, head, name):
+    spoilt = getattr(head, name).clone()
+    spoilt.view(-1)[-1] = float("nan")
+    with pytest.raises(InputError,
+                       match=f"head {name.replace('_', ' ')} must be finite numbers, but got NaN or infinity: make or load"):
+        render(head.replace(**{name: spoilt}), model, 8, 8)
+
+
+def test_textures_that_occur_are_made_once_and_each_head_has_its_own(model, head):
+    tanned = head.replace(texture=head.texture + torch.eye(1, head.texture.shape[1]))
+    looks = maps._looks(Head.stack([tanned, head, tanned]), model, torch.zeros(3, 1, 3), torch.device("cpu"))
+    assert looks.albedo.shape[0] == 2
+    assert looks.texture[0] == looks.texture[2] != looks.texture[1]
+    torch.testing.assert_close(looks.albedo[looks.texture[1]], model.texture_mean)
+    torch.testing.assert_close(looks.at, torch.stack([model.uvs[:, 0] * 2 - 1, 1 - model.uvs[:, 1] * 2], 1))
+
+
+def test_both_windings_edges_and_the_nearest_of_equals(model):
+    """A square of 4 x 4 pixels, centres at -0.75 .. 0.75: a centre on an edge belongs to no face, of two as near the first one."""
+    verts = torch.tensor([[[-0.8, -0.8, 2.0], [0.8, -0.8, 2.0], [0.8, 0.8, 2.0], [-0.8, 0.8, 2.0]]])
+    seen = rasterize(verts, torch.tensor([[0, 1, 2], [0, 3, 2]]), 4, 4)
+    rows, columns = seen.pixel // 4, seen.pixel % 4
+    assert sorted(zip(rows.tolist(), columns.tolist(), strict=True)) == [(r, c) for r in range(4) for c in range(4) if r != c]
+    assert all((face == 0) == (column > row) for face, row, column in zip(seen.face.tolist(), rows, columns, strict=True))
+    plain, weights, depth = raster.rasterize_plain(verts[0], torch.tensor([[0, 1, 2], [0, 3, 2]]), 4, 4)
+    assert plain.tolist() == [[-1 if r == c else int(r > c) for c in range(4)] for r in range(4)]
+    assert weights[0, 0].tolist() == [-1, -1, -1]
+    assert float(depth[0, 0]) == float("inf")
+    twice = rasterize(verts, torch.tensor([[1, 2, 0], [0, 1, 2]]), 4, 4)
+    assert set(twice.face.tolist()) == {0}
+    near = verts.clone()
+    near[..., 2] = 1e-9
+    assert len(rasterize(near, torch.tensor([[0, 1, 2]]), 4, 4).pixel) == 0
+    assert len(rasterize(verts * float("nan"), torch.tensor([[0, 1, 2]]), 4, 4).pixel) == 0
+    assert len(rasterize(verts, torch.zeros(0, 3, dtype=torch.long), 4, 4).pixel) == 0
+
+
+@pytest.mark.parametrize("most", [1, 7, 100])
+def test_how_much_is_drawn_at_once_changes_nothing(model, head, monkeypatch, most):
+    verts = maps.raster_vertices(camera.reframe(head, 24, 20), pose(head, model).verts)
+    whole = rasterize(verts[:, model.faces[:400].flatten()], torch.arange(1200).view(400, 3), 20, 24)
+    monkeypatch.setattr(raster, "PAIRS_AT_ONCE", most)
+    parts = rasterize(verts[:, model.faces[:400].flatten()], torch.arange(1200).view(400, 3), 20, 24)
+    assert torch.equal(parts.pixel, whole.pixel)
+    assert torch.equal(parts.face, whole.face)
+
+
+def test_pairs_are_split_into_parts_of_about_so_many():
+    assert raster._chunks(torch.tensor([3, 3, 3, 3]), 6) == [slice(0, 2), slice(2, 4)]
+    assert raster._chunks(torch.tensor([3, 10, 1]), 4) == [slice(0, 1), slice(1, 3)]
+    assert raster._chunks(torch.tensor([]), 4) == []
+    assert raster._chunks(torch.tensor([4]), 4) == [slice(0, 1)]
+
+
+# --- large and small overlays and previews
+
+def test_an_overlay_is_drawn_finer_where_it_is_small_and_coarser_where_it_is_large(model, monkeypatch):
+    sizes = []
+    plain = overlays.render
+
+    def watched(head, model, width, height, *framing, **more):
+        sizes.append((width, height, *framing))
+        return plain(head, model, max(1, width // 100), max(1, height // 100), *framing, **more)
+    monkeypatch.setattr(overlays, "render", watched)
+    monkeypatch.setattr(overlays, "_pooled", lambda drawn: None)
+    monkeypatch.setattr(overlays, "_enlarged", lambda drawn, width, height: None)
+    monkeypatch.setattr(overlays, "blend_over", lambda photo, drawn: None)
+    for width, height, batch, drawn_at in ((1000, 1000, 1, (2000, 2000, "stretch")), (1001, 1000, 1, (1001, 1000)),
+                                           (1000, 500, 2, (2000, 1000, "stretch")), (1000, 501, 2, (1000, 501)),
+                                           (2000, 2000, 1, (2000, 2000)), (4000, 4000, 1, (2000, 2000, "stretch")),
+                                           (4096, 10, 1, (8192, 20, "stretch")), (4097, 10, 1, (4097, 10))):
+        with contextlib.suppress(AttributeError):
+            overlay(torch.zeros(1, 3, 1, 1), new_head(model, width, height, batch=batch), model)
+        assert sizes.pop() == drawn_at
+
+
+def test_an_enlarged_drawing_keeps_its_points_on_the_face():
+    mask = torch.zeros(1, 10, 20)
+    mask[:, 4:6, 8:12] = 1
+    large = overlays._enlarged(shown(mask, torch.full((1, 68, 2), 5.0)), 40, 30)
+    assert large.landmarks[0, 0].tolist() == [10, 15]
+    assert large.mask.shape == (1, 30, 40)
+    assert float(large.mask[0, 15, 20]) == 1
+    assert float(large.mask[0, 5, 20]) == 0
+
+
+def test_a_pooled_drawing_has_half_the_size_and_soft_edges():
+    mask = torch.zeros(1, 4, 4)
+    mask[0, 0, 0] = mask[0, 2:, 2:] = 1
+    small = overlays._pooled(shown(mask, torch.full((1, 68, 2), 3.0), shaded=0.5 * mask[:, None]))
+    assert small.mask[0].tolist() == [[0.25, 0], [0, 1]]
+    torch.testing.assert_close(small.shaded[0, 0], torch.tensor([[0.5, 0], [0, 0.5]]))
+    assert small.landmarks[0, 0].tolist() == [1.5, 1.5]
+
+
+@pytest.mark.parametrize(("width", "height", "longest", "size"), [
+    (100, 50, 200, (100, 50)), (400, 100, 200, (200, 50)), (100, 400, 200, (50, 200)),
+    (1000, 1, 10, (10, 1)), (1, 1000, 10, (1, 10))])
+def test_previews_are_reduced_and_never_enlarged(head, width, height, longest, size):
+    assert previews.reduced_size(head.replace(width=width, height=height), longest) == size
+
+
+def test_a_preview_lies_over_its_own_photo_or_the_first_one(model, head):
+    heads = Head.stack([head, head])
+    photos = torch.stack([torch.zeros(3, 96, 96), torch.ones(3, 96, 96), torch.ones(3, 96, 96)])
+    own = previews.preview(heads, model, 48, photos[:2])
+    assert (float(own[0, :, 0, 0].max()), float(own[1, :, 0, 0].min())) == (0, 1)
+    first = previews.preview(heads, model, 48, photos)
+    assert float(first[:, :, 0, 0].max()) == 0
+    assert float(previews.preview(heads, model, 48)[:, :, 0, 0].max()) == 0
+    assert own.shape == (2, 3, 48, 48)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from caphuman_core.capface import places
 from caphuman_core.capface.places import Area, Stretch, Tile, cropped_frame, map_of_places, read_tiles, seen, within_area
 from caphuman_core.check import InputError
 
@@ -96,3 +97,105 @@ def test_what_a_tile_sees():
     assert larger[0, 0, 4, 4].item() == pytest.approx(10 * 1.75 + 5.75)            # bilinear, about the cells' centres
     rolled = Tile((Stretch(0, 1, 8),), (Stretch(0.75, 1.0, 2), Stretch(0.0, 0.75, 6)))
     assert torch.equal(seen(picture, (8, 8), rolled), picture.roll(2, -1))
+
+
+def test_a_tile_of_an_area_of_another_shape_is_placed_in_the_area_s_own_crop():
+    """An area three times as wide as high, in a square hint: the sampler saw the middle third of the hint's height."""
+    area = Area(height=4, width=12, top=4, left=0, whole=(12, 12))
+    assert sides(within_area(tile(1 / 3, 2 / 3, 0.0, 1.0), area, 96, 96)) == (1 / 3, 2 / 3, 0.0, 1.0)
+    assert sides(within_area(tile(1 / 3, 1 / 2, 0.0, 0.5), area, 96, 96)) == (1 / 3, 1 / 2, 0.0, 0.5)
+
+
+def test_a_tile_that_wraps_round_is_no_frame_for_another_on_either_axis():
+    whole, halves = (Stretch(0, 1, 8),), (Stretch(0, 0.5, 4), Stretch(0.5, 1, 4))
+    for outer in (Tile(whole, halves), Tile(halves, whole)):
+        with pytest.raises(InputError, match=r"but got an area within a tile that wraps round the picture's edge: use"):
+            tile(0, 1, 0, 1).inside(outer)
+    inner = Tile(halves, whole).inside(tile(0.0, 0.5, 0.5, 1.0))
+    assert [(row.start, row.stop, row.pixels) for row in inner.rows] == [(0, 0.25, 4), (0.25, 0.5, 4)]
+    assert [(column.start, column.stop) for column in inner.columns] == [(0.5, 1.0)]
+
+
+@pytest.mark.parametrize(("spoil", "got"), [
+    (lambda map_: map_[:, :2], r"shape \[1, 2, 24, 24\]"), (lambda map_: map_[0], r"shape \[3, 24, 24\]"),
+    (lambda map_: map_.transpose(-1, -2), "a hint that was turned, or mixed"), (lambda map_: map_ * float("nan"),
+                                                                                "turned, or mixed"),
+    (lambda map_: map_.flip(-1), "mirrored, bent or drawn over"), (lambda map_: map_.flip(-2), "mirrored, bent or drawn over"),
+    (lambda map_: map_ * 0, "mirrored, bent or drawn over"), (lambda map_: map_ ** 2, "mirrored, bent or drawn over")])
+def test_a_spoilt_map_is_told_how(spoil, got):
+    with pytest.raises(InputError, match=f"but got .*{got}"):
+        read_tiles(spoil(map_of_places(1, 24, 24)))
+
+
+def test_a_map_may_be_off_by_a_hundredth_of_the_frame():
+    """Half precision and nearest-neighbour resizing leave that much; corners say whether it was turned."""
+    for off, fine in ((0.004, True), (0.012, False)):
+        for axis in (0, 1):
+            map_ = map_of_places(1, 24, 24).clone()
+            map_[:, axis, -1, -1] += off
+            if fine:
+                assert sides(read_tiles(map_)[0]) == (0.0, 1.0, 0.0, 1.0)
+            else:
+                with pytest.raises(InputError, match="turned, or mixed"):
+                    read_tiles(map_)
+    noisy = map_of_places(1, 24, 24).clone()
+    noisy[:, 0, :, 7] += 0.04                       # one column off by nearly one pixel of 1/24: what a nearest neighbour leaves
+    assert len(read_tiles(noisy)[0].columns) == 1
+    noisy[:, 0, :, 16:] = noisy[:, 0, :, 15:16]
+    with pytest.raises(InputError, match="drawn over"):
+        read_tiles(noisy)
+
+
+def test_short_runs_of_a_rolled_map_take_the_longest_one_s_step():
+    """Up to a cell's 8 pixels a run of its own tells its slope badly."""
+    found, = read_tiles(map_of_places(1, 20, 40).roll(3, -1))
+    first, second = found.columns
+    assert (first.start, first.stop, first.pixels) == pytest.approx((37 / 40, 1.0, 3), abs=1e-6)
+    assert (second.start, second.stop, second.pixels) == pytest.approx((0.0, 37 / 40, 37), abs=1e-6)
+    single, = read_tiles(map_of_places(1, 20, 40).roll(1, -2))
+    assert [row.pixels for row in single.rows] == [1, 19]
+    assert single.rows[0].start == pytest.approx(19 / 20, abs=1e-6)
+    assert places._slope(torch.tensor([0.5])) == 0.0
+    assert places._slope(torch.tensor([0.0, 1.0, 2.0, 9.0])) == pytest.approx(2.8)           # least squares
+
+
+def test_tiles_of_a_batch_are_read_one_by_one():
+    map_ = map_of_places(2, 20, 40)
+    first, second = read_tiles(torch.cat([map_[:1, :, :, :20], map_[1:, :, :, 10:30]]))
+    assert sides(first) == (0.0, 1.0, 0.0, 0.5)
+    assert sides(second) == (0.0, 1.0, 0.25, 0.75)
+
+
+def test_stretches_share_the_pixels_by_their_lengths_and_those_without_any_are_left_out():
+    parts = (Stretch(0.75, 1.0, 1), Stretch(0.0, 0.75, 3))
+    assert [side for _, side in places._sides(parts, 8)] == [2, 6]
+    assert [side for _, side in places._sides(parts, 6)] == [2, 4]             # 1.5 is rounded, and the ends always meet
+    ((kept, side),) = places._sides((Stretch(0.9, 1.0, 1), Stretch(0.0, 0.9, 9)), 2)
+    assert (kept.start, side) == (0.0, 2)
+
+
+def test_a_part_a_tenth_of_a_pixel_too_short_is_cut_and_not_enlarged():
+    picture = torch.arange(8.0).expand(1, 1, 8, 8) + 10 * torch.arange(8.0)[:, None]
+    exact = tile(0.0, 4 / 8, 4 / 8, 1.0)
+    assert torch.equal(seen(picture, (4, 4), exact), picture[..., :4, 4:])
+    nearly = tile(0.0, 3.95 / 8, 4.05 / 8, 1.0)
+    assert torch.equal(seen(picture, (4, 4), nearly), picture[..., :4, 4:])
+    for off in (tile(0.0, 3.85 / 8, 4 / 8, 1.0), tile(0.0, 4 / 8, 4.15 / 8, 1.0)):
+        assert not torch.equal(seen(picture, (4, 4), off), picture[..., :4, 4:])
+    last = seen(picture, (1, 1), tile(0.94, 1.0, 0.94, 1.0))
+    assert last.item() == pytest.approx(77.0, abs=0.5)
+
+
+def test_enlarging_takes_the_pixels_beyond_the_part_s_edges():
+    picture = torch.arange(8.0).expand(1, 1, 4, 8).clone() + 10 * torch.arange(4.0)[:, None]
+    part = seen(picture, (4, 8), tile(0.25, 0.75, 0.25, 0.75))          # rows 1..3, columns 2..6, twice as large
+    torch.testing.assert_close(part[0, 0, :, 0], torch.tensor([7.5, 12.5, 17.5, 22.5]) + 1.75)
+    torch.testing.assert_close(part[0, 0, 0], 7.5 + torch.arange(8.0) / 2 + 1.75)
+
+
+def test_a_stretch_stays_in_the_frame_though_its_pixels_are_off_by_a_little():
+    shares = (torch.arange(20) + 0.5) / 20
+    for off, ends in ((0.004, (0.004, 1.0)), (-0.004, (0.0, 0.996)), (0.0, (0.0, 1.0))):
+        stretch = places._straight(shares + off, 1 / 20)
+        assert (stretch.start, stretch.stop, stretch.pixels) == pytest.approx((*ends, 20), abs=1e-6)
+        assert 0 <= stretch.start < stretch.stop <= 1

@@ -35,6 +35,7 @@ def test_same_faces_on_other_shapes(size):
     faces = torch.randint(0, 30, (50, 3), generator=generator)
     first, second = (draw(verts, faces, *size) for draw in (rasterize, pytorch3d_raster.rasterize_pytorch3d))
     assert torch.equal(first.pixel, second.pixel)
+    assert (second.batch, second.height, second.width) == (2, *size)
     assert float((first.face == second.face).float().mean()) > 0.999
     torch.testing.assert_close(first.depth, second.depth, atol=1e-4, rtol=0)           # rounding in thin triangles
 

@@ -160,3 +160,128 @@ def test_files_of_a_folder_are_listed_in_order_without_hidden_ones(tmp_path):
     assert names == ["a.CKPT", "b.pt", "sub/e.onnx", "sub/g.npy"]
     assert [path.name for path in model_files(tmp_path, most=3)] == ["a.CKPT", "b.pt", "e.onnx"]
     assert [path.name for path in model_files(tmp_path, most=1)] == ["a.CKPT"]
+
+
+# --- each limit at its last number
+
+def test_a_header_s_length_is_bounded_by_the_file_and_by_64_megabytes(tmp_path):
+    header = b"{}"
+    path = written(tmp_path, "a.safetensors", len(header).to_bytes(8, "little") + header)
+    assert peek(path) == Peek()
+    path.write_bytes((3).to_bytes(8, "little") + b"{} ")
+    assert peek(path) == Peek(), "the whole rest of the file"
+    with path.open("wb") as file:
+        file.write(((64 << 20) + 1).to_bytes(8, "little") + b"{")
+        file.truncate(8 + (64 << 20) + 1)
+    assert peek(path).problem == "it is no .safetensors file, or was cut short"
+    assert peek(written(tmp_path, "a.safetensors", b"\x02")).problem == "it is no .safetensors file, or was cut short"
+
+
+def test_what_is_missing_of_a_safetensors_file_is_counted(tmp_path):
+    whole = save({"a": torch.zeros(4), "b": torch.zeros(2)})
+    assert peek(written(tmp_path, "a.safetensors", whole[:-3])).problem == (
+        f"it was cut short: {len(whole) - 3} of {len(whole)} bytes are there")
+    assert peek(written(tmp_path, "a.SFT", whole)) == Peek()
+
+
+def test_a_head_model_may_have_a_gigabyte_and_torch_s_old_files_more(tmp_path):
+    path = tmp_path / "a.pkl"
+    for size, problem in (((1 << 30) + 1, "it is larger than any FLAME model"), (1 << 30,
+                                                                                 "it ends in the middle, or is no pickle")):
+        with path.open("wb") as file:
+            file.truncate(size)
+        assert peek(path).problem == problem
+    path = path.rename(tmp_path / "a.ckpt")
+    assert peek(path).problem == "it is no torch file"
+
+
+def test_names_have_less_than_300_letters(tmp_path):
+    for length, seen in ((299, True), (300, False), (301, False)):
+        assert (recognising._strings(io.BytesIO(pickle.dumps(["a" * length]))) == {"a" * length}) == seen
+    assert recognising._strings(io.BytesIO(b"S'a'\nU\x01bT\x01\0\0\0cV d\nX\x01\0\0\0e\x8c\x01f.")) == {"a", "b", "c", " d", "e",
+                                                                                                        "f"}
+    assert recognising._strings(io.BytesIO(b"C\x01aI5\n.")) == set(), "bytes and numbers are no names"
+
+
+def test_a_pickle_may_have_400000_steps(monkeypatch):
+    assert recognising.MAX_OPCODES == 400_000
+    monkeypatch.setattr(recognising, "MAX_OPCODES", 3)
+    assert len(list(recognising._opcodes(io.BytesIO(b"NNN.")))) == 4
+    with pytest.raises(ValueError, match="built to exhaust memory"):
+        list(recognising._opcodes(io.BytesIO(b"NNNN.")))
+
+
+def test_an_onnx_file_is_read_field_by_field_to_its_end(tmp_path):
+    def problem(content):
+        return peek(written(tmp_path, "a.onnx", content)).problem
+    assert problem(b"\x08\x80\x01" + b"\x12\x02ab") == ""
+    assert problem(b"\x08\x07" * 9_999) == ""
+    assert problem(b"\x12\x00") == ""
+    for content in (b"\x09" + bytes(8), b"\x0d" + bytes(4), b"\x12\x03ab", b"\x12\x02abc\x0b"):
+        assert problem(content) == "it is no .onnx file, or was cut short"
+    assert recognising._varint(io.BytesIO(b"\xff" * 9 + b"\x01")) == (1 << 64) - 1
+    with pytest.raises(ValueError, match=r"it is no .onnx file"):
+        recognising._varint(io.BytesIO(b"\xff" * 10 + b"\x01"))
+    assert recognising._varint(io.BytesIO(b"")) == 0
+
+
+def test_files_that_vanish_or_declare_too_much_are_told(tmp_path, monkeypatch):
+    assert peek(tmp_path / "gone.pt").problem == "No such file or directory"
+    path = written(tmp_path, "a.obj", b"v 0 0 0")
+    for error, problem in ((MemoryError(), "it declares more than memory holds"), (RecursionError(),
+                                                                                   "it declares more than memory holds"),
+                           (KeyError(), "KeyError"), (ValueError("a\tb\nc"), "a?b"), (ValueError("x" * 130), "x" * 120)):
+        def fail(_, error=error):
+            raise error
+        monkeypatch.setattr(recognising, "_recognise", fail)
+        assert peek(path) == Peek(problem=problem)
+
+
+def test_a_landmark_table_is_told_by_its_first_bytes(tmp_path):
+    def keys(content):
+        return peek(written(tmp_path, "a.npy", content)).keys
+    head = b"\x93NUMPY {'descr': '|O'}"
+    assert keys(head + b" " * (1 << 19) + b"lmk_faces_idx") == ("flame_landmarks",)
+    assert keys(head + b" " * (1 << 20) + b"lmk_faces_idx") == ()
+    assert keys(b"\x93NUMPY " + b" " * 246 + b"O'" + b"lmk_faces_idx") == ("flame_landmarks",)
+    assert keys(b"\x93NUMPY " + b" " * 248 + b"O'" + b"lmk_faces_idx") == ()
+
+
+def test_links_that_lead_round_are_walked_once_and_names_of_any_case_are_found(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "one.PTH").write_bytes(b"x")
+    (tmp_path / "a" / "round").symlink_to(tmp_path)
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    assert [path.relative_to(tmp_path).as_posix() for path in model_files(tmp_path)] == ["a/one.PTH"]
+    for number in range(5):
+        (tmp_path / "a" / f"{number}.pt").write_bytes(b"x")
+    assert len(model_files(tmp_path, most=6)) == 6
+    assert [path.name for path in model_files(tmp_path, most=5)] == ["0.pt", "1.pt", "2.pt", "3.pt", "4.pt"]
+
+
+@pytest.mark.parametrize(("shapes", "keys"), [
+    ({"E_flame": 1}, ("deca",)), ({"control_model.E_flame": 1}, ("deca",)), ({"control_model." + next(iter(CAPFACE)): 1}, ()),
+    ({**CAPFACE, "E_flame.x": 1}, ("capface",)), ({"E_flame.x": 1, "block8.conv2d.weight": 1}, ("deca",)),
+    ({"block8.conv2d.weight": 1, "cp.resnet.conv1.weight": 1}, ("facenet",)),
+    ({"cp.resnet.conv1.weight": 1, "input_hint_block.0.weight": 1}, ("face_parsing",)),
+    ({ATTENTION: (320, 768), CLIP: 1}, ("sd15",)), ({ATTENTION: (768, 320)}, ())])
+def test_the_most_particular_kind_wins(tmp_path, shapes, keys):
+    assert peek(written(tmp_path, "a.safetensors", save(tensors(shapes)))).keys == keys
+
+
+def test_old_torch_files_say_their_names_in_the_fourth_pickle(tmp_path):
+    magic = pickle.dumps(0x1950a86a20f9469cfc6c, 2)
+    parts = [pickle.dumps(each, 2) for each in (1001, {"block8.conv2d.weight": 1}, {"cp.resnet.conv1.weight": 2}, ["x"])]
+    assert peek(written(tmp_path, "a.pt", magic + b"".join(parts))).keys == ("face_parsing",)
+    assert peek(written(tmp_path, "a.pt", b"".join(parts))).problem == "it is no torch file"
+
+
+def test_a_torch_zip_s_pickle_lies_in_a_folder_and_is_bounded(tmp_path, monkeypatch):
+    content = pickle.dumps({"block8.conv2d.weight": 1})
+    assert peek(written(tmp_path, "a.pt", zipped(x__data_pkl=content))).keys == ("facenet",)
+    assert peek(written(tmp_path, "a.pt", zipped(data_pkl=content))).problem == "it is a zip file, but not one of torch's"
+    monkeypatch.setattr(recognising, "MAX_HEADER", len(content))
+    assert peek(tmp_path / "a.pt").problem == "it is a zip file, but not one of torch's"
+    assert peek(written(tmp_path, "a.pt", zipped(x__data_pkl=content))).keys == ("facenet",)
+    monkeypatch.setattr(recognising, "MAX_HEADER", len(content) - 1)
+    assert peek(tmp_path / "a.pt").problem == "it is a zip file, but not one of torch's"

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from caphuman_core.check import InputError
+from caphuman_core.flow import HeadHint
 from caphuman_core.head.camera import to_picture
 from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
@@ -90,3 +91,49 @@ def test_masks_and_boxes():
 def test_nothing_is_refused_in_a_sentence(refused):
     with pytest.raises(InputError, match="must"):
         refused()
+
+
+# --- ends and middles
+
+@pytest.mark.parametrize(("region", "factor", "want"), [
+    (Region(0, 0, 3, 3), 0.1, Region(2, 2, 1, 1)), (Region(150, 120, 10, 8), 2.0, Region(140, 112, 20, 16)),
+    (Region(40, 40, 20, 11), 1.5, Region(35, 38, 30, 16)), (Region(-10, 5, 20, 20), 1.0, Region(0, 5, 20, 20))])
+def test_growing_rounds_and_never_vanishes(region, factor, want):
+    assert region.grown(factor, *PICTURE) == want
+
+
+@pytest.mark.parametrize(("region", "side", "want"), [(Region(0, 0, 3, 300), 4, (8, 400)), (Region(0, 0, 300, 3), 4, (400, 8)),
+                                                      (Region(5, 5, 100, 105), 100, (96, 104)), (Region(0, 0, 64, 64), 500, (496,
+                                                                                                                             496))])
+def test_sampled_sides_are_the_nearest_multiples_of_eight(region, side, want):
+    assert region.sampled_size(side) == want
+
+
+def test_a_mask_of_another_size_is_scaled_along_each_side():
+    mask = torch.zeros(1, 10, 40)
+    mask[0, 2:5, 30:32] = 0.51
+    mask[0, 9, 39] = 0.5
+    assert of_mask(mask, 80, 100) == Region(60, 20, 4, 30)
+    assert of_mask(mask, 20, 10) == Region(15, 2, 1, 3)
+    assert around(-1.5, -0.2, 2.0, 3.01) == Region(-2, -1, 4, 5)
+    for refused, words in (
+            (lambda: around(0.0, 0.0, 5.0, float("inf")),
+             "region must have a width and a height, but got 0.0, 0.0, 5.0, inf: choose"),
+            (lambda: around(5.0, 0.0, 5.0, 9.0), "but got 5.0, 0.0, 5.0, 9.0"), (lambda: around(0.0, 9.0, 5.0, 9.0), "region must"),
+            (lambda: of_mask(mask * 0, 8, 8), r"mask must select some pixels, but got shape \[1, 10, 40\], none above 0.5: paint")):
+        with pytest.raises(InputError, match=words):
+            refused()
+
+
+@pytest.mark.parametrize(("region", "rows", "columns"), [
+    (Region(2, 1, 3, 2), [1, 2], [2, 3, 4]), (Region(-1, -1, 3, 3), [None, 0, 1], [None, 0, 1]), (Region(4, 3, 3, 3), [3, None,
+                                                                                                                       None], [4,
+                                                                                                                               5,
+                                                                                                                               None]),
+    (Region(6, 0, 2, 2), [0, 1], [None, None]), (Region(-5, -9, 3, 4), [None] * 4, [None] * 3)])
+def test_a_hint_is_cut_pixel_by_pixel(region, rows, columns):
+    maps = torch.arange(1.0, 25).view(1, 1, 4, 6).expand(1, 9, 4, 6)
+    cut = hint_in(HeadHint(maps, maps[:, 0], torch.tensor([True]), "f"), region)
+    wanted = [[0.0 if row is None or column is None else 1.0 + row * 6 + column for column in columns] for row in rows]
+    assert cut.maps[0, 8].tolist() == cut.mask[0].tolist() == wanted
+    assert cut.model_fingerprint == "f"

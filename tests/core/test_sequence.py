@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from caphuman_core.check import InputError
-from caphuman_core.face.track import Track
+from caphuman_core.face.track import Track, _Path
 from caphuman_core.flow import Face, Faces, Head
 from caphuman_core.head.camera import pixels_per_unit
 from caphuman_core.head.edit.edit import Edit, edit_head
@@ -18,6 +18,7 @@ from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
 from caphuman_core.head.pivot import pivot
 from caphuman_core.head.rotations import matrix_from_axis_angle, yaw_pitch_roll_from_matrix
+from caphuman_core.render import strip as strips
 from caphuman_core.render.strip import strip_frames
 
 FPS = 25.0
@@ -277,3 +278,86 @@ def test_after_a_cut_the_one_who_is_there_is_followed():
 def test_who_leaves_and_comes_back_elsewhere_is_followed_on():
     there = [(700 + 10 * i, 60) for i in range(5)] + [(None, 60)] * 12 + [(20 * i, 60) for i in range(10)]
     assert along(paths(there)) == [x for x, _ in there]
+
+
+# --- ends of their ranges
+
+def test_refusals_of_a_timeline_say_what_came(posed):
+    keys = Keyframes().with_key(Keyframe(posed(), 4))
+    for change, words in ((lambda: keys.with_key(Keyframe(posed(1).replace(height=9), 5)),
+                           "one size, but got 256 x 192 and 256 x 9: transfer"),
+                          (lambda: keys.with_key(Keyframe(posed(1), 4)), "different frames, but got two at frame 4: move"),
+                          (lambda: blend_keyframes(keys, 4), "keyframes must stand at frames 0 to 3, but got 4: raise"),
+                          (lambda: blend_keyframes(keys, 0), "frames must be at least 1, but got 0: choose"),
+                          (lambda: keys.with_key(Keyframe(Head.stack([posed(), posed()]), 5)),
+                           "but got a batch of 2: fit a single")):
+        with pytest.raises(InputError, match=words):
+            change()
+    assert len(blend_keyframes(keys, 5)) == 5
+    assert len(blend_keyframes(Keyframes().with_key(Keyframe(posed(), 0)), 1)) == 1
+
+
+def test_a_shot_of_one_frame_is_steady_and_codes_may_be_empty(posed):
+    one = posed(20, smile=0.5)
+    same(steady(one), one)
+    bare = one.replace(texture=one.texture[:, :0])
+    assert steady(bare).texture.shape == (1, 0)
+
+
+def test_smoothing_one_second_at_one_frame_a_second_reaches_the_neighbours(posed, model):
+    """0.2 of a frame: the kernel has a reach of one frame at least, and weighs a neighbour by exp(-12.5)."""
+    heads = Head.stack([posed(0), posed(40), posed(0)])
+    calm = yaws(smooth(heads, model, 1.0, 1.0))
+    share = math.exp(-12.5)
+    assert calm[1].item() == pytest.approx(40 / (1 + 2 * share), abs=1e-2)
+    assert smooth(heads, model, 0.004, 1.0) is heads                  # 0.0008 of a frame
+    assert smooth(heads, model, 0.006, 1.0) is not heads
+
+
+def test_forgotten_people_are_no_longer_waited_for():
+    """Who has left for more than fifty frames, beside the one who is followed, is forgotten."""
+    track = Track()
+    track.choose(paths([(100, 60)], [(400, 50)]))
+    for _ in range(50):
+        track.choose(paths([(100, 60)]))
+    assert len(track._others) == 1
+    track.choose(paths([(100, 60)]))
+    assert track._others == []
+
+
+def test_whoever_was_seen_last_goes_first():
+    """Seen a frame ago before seen earlier; then by the place where they are due and by their size."""
+    path = _Path((100.0, 100.0, 50.0))
+    path.seen((110.0, 105.0, 50.0))
+    assert (path.step, path.missed) == ((10.0, 5.0), 0)
+    assert path.surprise((120.0, 110.0, 50.0)) == (False, 0.0)
+    assert path.surprise((120.0, 160.0, 50.0))[1] == pytest.approx(1.0)
+    assert path.surprise((120.0, 110.0, 100.0))[1] == pytest.approx(math.log(2))
+    assert path.surprise((120.0, 110.0, 25.0))[1] == pytest.approx(math.log(2))
+    path.missed = 1
+    assert path.surprise((110.0, 105.0, 50.0)) == (True, 0.0), "who was missed is due where they were"
+    assert path.reaches((110.0, 180.0, 9.0), 1)
+    assert not path.reaches((110.0, 180.1, 9.0), 1)
+    assert path.reaches((110.0, 255.0, 9.0), 2)
+
+
+def test_a_face_without_a_size_counts_as_a_pixel():
+    empty = Face(torch.tensor([5.0, 5.0, 5.0, 5.0]), 1.0)
+    assert Track().choose(Faces(((empty,),), 9, 9)).per_image == ((empty,),)
+
+
+@pytest.mark.parametrize(("count", "frames"), [(12, list(range(12))), (13, [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12]),
+                                               (23, [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22])])
+def test_a_strip_s_frames_are_evenly_chosen(count, frames):
+    assert list(strip_frames(count)) == frames
+
+
+def test_a_strip_says_which_frames_were_filled_in_and_which_have_no_face(posed, model, monkeypatch):
+    heads = Head.stack([posed(), posed(), posed()]).replace(present=torch.tensor([True, False, False]))
+    said, seen = [], []
+    monkeypatch.setattr(strips, "strip", lambda pictures, captions: said.append((len(pictures), captions)))
+    strips.strip_of_heads(heads, model, step=seen.append)
+    strips.strip_of_heads(heads, model, (False, True, False))
+    assert said == [(3, ["0", "1 no face", "2 no face"]), (3, ["0", "1 filled in", "2 no face"])]
+    assert seen == [1, 2, 3]
+    assert max(strips.preview(heads[0], model, strips.SIDE).shape[2:]) == 160

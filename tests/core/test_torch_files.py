@@ -16,7 +16,7 @@ from caphuman_core.capface.keys import read_capface
 from caphuman_core.check import InputError
 from caphuman_core.files import torch_files
 from caphuman_core.files.convert import find_jobs
-from caphuman_core.files.pickle_machine import Budget
+from caphuman_core.files.pickle_machine import Budget, Name, TooMuch, opaque
 from caphuman_core.files.pickle_opcodes import opcodes
 from caphuman_core.files.weights import read_state_dict
 
@@ -287,3 +287,192 @@ def test_long_arguments_are_passed_over_and_short_ones_read(name):
     cut = code + (1000).to_bytes(LENGTHS[name], "little") + b"abcde."
     with pytest.raises(ValueError, match="more bytes than it has"):
         list(opcodes(io.BytesIO(cut), longest=3))
+
+
+# --- each refusal in its own words, each limit at its last number
+
+def told(path, **more):
+    """Why a file is refused."""
+    with pytest.raises((ValueError, InputError)) as error:
+        torch_files.read_torch(path, "model file 'x'", **more)
+    return str(error.value)
+
+
+def zipped(path, **members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name.replace("__", "/").replace("_pkl", ".pkl"), data)
+    return path
+
+
+def test_a_zip_is_torchs_by_its_pickle_which_has_an_end(tmp_path, monkeypatch):
+    other = "it is a zip file, but not one of torch's"
+    assert told(zipped(tmp_path / "a", x__other_pkl=b"N.")) == other
+    path = zipped(tmp_path / "b", x__data_pkl=b"}.")
+    assert torch_files.read_torch(path, "x") == {}
+    monkeypatch.setattr(torch_files, "MOST_PICKLE", 2)
+    assert torch_files.read_torch(path, "x") == {}
+    monkeypatch.setattr(torch_files, "MOST_PICKLE", 1)
+    assert told(path) == other
+
+
+def test_a_byte_order_is_little_or_not_told(tmp_path):
+    assert torch_files.read_torch(zipped(tmp_path / "a", x__data_pkl=b"}.", x__byteorder=b"little"), "x") == {}
+    for order in (b"big", b"", b"little" + b" " * 11):
+        assert told(zipped(tmp_path / "b", x__data_pkl=b"}.", x__byteorder=order)) == (
+            "it was written on a machine of another byte order")
+
+
+def stream(*objects, rest=b""):
+    return b"".join(each if isinstance(each, bytes) else pickle.dumps(each, 2) for each in objects) + rest
+
+
+SYSTEM = {"little_endian": True}
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    (stream(5, 1001, SYSTEM, {}, []), "it is no torch file"), (stream(torch_files.MAGIC, 1001, {"little_endian": False}, {}, []),
+                                                               "no torch file"),
+    (stream(torch_files.MAGIC, 1001, [], {}, []), "it is no torch file"), (stream(torch_files.MAGIC, 1001, {"little_endian": 1},
+                                                                                  {}, []), "it is no"),
+    (stream(torch_files.MAGIC, 1001, SYSTEM, {}, {}), "it has no list of its storages"),
+    (stream(torch_files.MAGIC, 1001, SYSTEM, {}, ["a", 5]), "it has no list of its storages"),
+    (stream(torch_files.MAGIC, 1001, SYSTEM, b"cos\nsystem\n.", []), "a reference to os.system"),
+    (stream(b"cos\nsystem\n.", 1001, SYSTEM, {}, []), "a reference to os.system")])
+def test_a_stream_begins_with_five_pickles(tmp_path, content, words):
+    (tmp_path / "a").write_bytes(content)
+    assert words in told(tmp_path / "a")
+    (tmp_path / "a").write_bytes(stream(torch_files.MAGIC, 1001, SYSTEM, {"a": {"b": 1}}, []))
+    assert torch_files.read_torch(tmp_path / "a", "x") == {}
+
+
+def test_storages_of_a_stream_are_all_there_and_known(tmp_path):
+    path = saved(tmp_path / "a.pt", {"a": numbers(6), "b": numbers(3)}, "stream")
+    data = path.read_bytes()
+    path.write_bytes(data[:-2])
+    assert told(path) == "it was cut short"
+    keys = stream([])
+    start = data.rindex(b"\x80\x02]")
+    path.write_bytes(data[:start] + keys)
+    assert "is not there" in told(path)
+    path.write_bytes(data[:start] + stream(["9" * 50]) + bytes(8))
+    assert told(path) == f"storage {'9' * 40!r} is not whole"
+
+
+def test_storages_within_lists_are_walked_over_too(tmp_path):
+    path = saved(tmp_path / "a.pt", {"list": [numbers(5), (numbers(7), {"x": numbers(2)})], "a": numbers(3, seed=4)}, "stream")
+    found = torch_files.read_torch(path, "x")
+    assert list(found) == ["a"]
+    assert torch.equal(found["a"], numbers(3, seed=4))
+
+
+@pytest.mark.parametrize(("reference", "sound"), [
+    (("storage", "kind", "0", "cpu", 4), True), (("storage", "kind", "0", "cpu", 4, None), True), (("storage", "kind", "0", "cpu",
+                                                                                                    0), True),
+    (("storage", "kind", "0", "cpu", 4, 1), False), (("storage", "kind", "0", "cpu"), False), (("module", "kind", "0", "cpu", 4),
+                                                                                               False),
+    (["storage", "kind", "0", "cpu", 4], False), (("storage", "kind", "0", "cpu", 4, None, None), False),
+    (("storage", "other", "0", "cpu", 4), False), (("storage", "kind", 0, "cpu", 4), False), (("storage", "kind", "0", "cpu", "4"),
+                                                                                              False),
+    (("storage", "kind", "0", "cpu", -1), False), (("storage", 5, "0", "cpu", 4), False)])
+def test_a_reference_names_a_storage(reference, sound):
+    names = {"kind": Name("torch", "HalfStorage", opaque), "other": Name("torch", "QuantisedStorage", opaque)}
+    told = type(reference)(names.get(part, part) if isinstance(part, str) else part for part in reference)
+    if sound:
+        storage = torch_files._reference(told)
+        assert (storage.key, storage.dtype, storage.count, storage.size) == ("0", "float16", told[4], 2 * told[4])
+    else:
+        with pytest.raises(ValueError, match="a storage in an unknown format"):
+            torch_files._reference(told)
+
+
+@pytest.mark.parametrize("change", [{"storage": 5}, {"shape": [2]}, {"stride": [1]}, {"offset": -1}, {"shape": (-2,)},
+                                    {"stride": (-1,)},
+                                    {"shape": (2.0,)}, {"offset": None}])
+def test_a_tensor_has_a_storage_and_a_shape(change):
+    sound = {"storage": torch_files.Storage("0", "float32", 4), "offset": 0, "shape": (2,), "stride": (1,)}
+    assert torch_files._view(Budget(), *sound.values(), "more", "and more").shape == (2,)
+    with pytest.raises(ValueError, match="a tensor without a shape or a storage"):
+        torch_files._view(Budget(), *{**sound, **change}.values())
+
+
+def test_expanded_tensors_may_claim_two_gigabytes_beyond_the_file(tmp_path):
+    storage = torch_files.Storage("0", "float32", 4)
+    assert torch_files.View(storage, 0, (10,), (0,)).unfounded == 6 * 4
+    assert torch_files.View(storage, 0, (3,), (1,)).unfounded == 0
+    most = (2 << 30) // 4
+    for size, good in (((most + 4,), True), ((most + 5,), False)):
+        path = claiming(tmp_path / "x.pt", size, (0,))
+        if good:
+            assert torch_files.read_torch(path, "x")["a"].shape == size
+        else:
+            assert told(path) == "tensors that claim far more numbers than the file holds"
+
+
+def test_the_size_of_a_storage_is_that_of_its_numbers():
+    for dtype in torch_files.TYPES.values():
+        kind = getattr(torch, dtype)
+        assert torch_files.BYTES[dtype] == torch.empty(0, dtype=kind).element_size()
+        stored = torch_files.Storage("0", dtype, 3)
+        assert torch_files._numbers(bytes(stored.size), stored).dtype == kind
+        with pytest.raises(ValueError, match="it was cut short"):
+            torch_files._numbers(bytes(stored.size - 1), stored)
+    assert torch_files._numbers(b"", torch_files.Storage("0", "int8", 0)).tolist() == []
+
+
+def test_what_trains_beside_the_weights_is_passed_over_and_nothing_else(tmp_path):
+    for name in ("pytorch_lightning.x\nY", "lightning\nY", "lightning_fabric.a.b\nY", "lightning_utilities\nY", "omegaconf.z\nY",
+                 "torch\nFloatStorage", "torch.storage\nFloatStorage", "torch\nSize", "torch\nfloat16", "numpy\ndtype",
+                 "numpy.core.multiarray\nscalar", "collections\ndeque", "builtins\nset", "__builtin__\nlist",
+                 "copyreg\n_reconstructor"):
+        path = zipped(tmp_path / "a", x__data_pkl=b"}X\x01\x00\x00\x00ac" + name.encode() + b"\n)Rs.")
+        assert torch_files.read_torch(path, "x") == {}
+    for name in ("lightningx\nY", "mine.lightning\nY", "torch\nload", "builtins\neval", "torch.other\nFloatStorage", "os\nsystem"):
+        path = zipped(tmp_path / "a", x__data_pkl=b"}X\x01\x00\x00\x00ac" + name.encode() + b"\n)Rs.")
+        assert told(path) == ("model file 'x' must be a complete, plain weight file, but got a reference to "
+                              f"{name.replace(chr(10), '.')}: do not use this file; get the original from its owners.")
+
+
+def test_dictionaries_of_a_checkpoint_keep_entries_named_by_texts():
+    assert torch_files._dictionary(Budget()) == {}
+    assert torch_files._dictionary(Budget(), {"a": 1}) == {"a": 1}
+    assert torch_files._dictionary(Budget(), 5) == {}
+    budget = Budget(items=2)
+    assert torch_files._dictionary(budget, [("a", 1), (2, 3)]) == {"a": 1}
+    assert budget.items == 0
+    with pytest.raises(TooMuch):
+        torch_files._dictionary(Budget(items=1), [("a", 1), ("b", 2)])
+
+
+def test_a_lone_level_called_state_dict_is_dropped_and_levels_are_joined_by_dots(tmp_path):
+    path = saved(tmp_path / "a.pt", {"state_dict": {"a": {"b": numbers(1)}}, "c": numbers(1)}, "zip")
+    assert list(torch_files.read_torch(path, "x")) == ["a.b"]
+    path = saved(tmp_path / "a.pt", {"state_dict": numbers(1), "c": {"d": numbers(1)}}, "zip")
+    assert list(torch_files.read_torch(path, "x")) == ["state_dict", "c.d"]
+
+
+def test_entries_that_lie_over_one_another_are_refused(tmp_path, monkeypatch):
+    path = saved(tmp_path / "a.pt", {"a": numbers(100), "b": numbers(100, seed=1)}, "zip")
+    source = torch_files._Zip(path, "x")
+    assert len(source.read([torch_files.Storage("0", "float32", 100)])) == 1
+    for info in source.entries.values():
+        info.file_size = path.stat().st_size // 2 + 4
+    with pytest.raises(ValueError, match="entries that lie over one another"):
+        source.read([torch_files.Storage(key, "uint8", path.stat().st_size // 2 + 4) for key in "01"])
+
+
+def test_an_entry_whose_own_header_is_gone_was_cut_short(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch_files, "MOST_IN_MEMORY", 0)
+    path = saved(tmp_path / "a.pt", {"a": numbers(100)}, "zip")
+    source = torch_files._Zip(path, "x")
+    info = source.entries["a/data/0"]
+    assert path.read_bytes()[source._start(info):][:400] == numbers(100).numpy().tobytes()
+    info.file_size = path.stat().st_size - source._start(info)
+    assert source._start(info) > 0, "to the last byte"
+    info.file_size += 1
+    with pytest.raises(ValueError, match="it was cut short"):
+        source._start(info)
+    info.header_offset += 1
+    info.file_size = 1
+    with pytest.raises(ValueError, match="it was cut short"):
+        source._start(info)

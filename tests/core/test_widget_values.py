@@ -1,19 +1,25 @@
 """From widget values to a head: neutral ones change nothing, each name reaches its own number, colours are red, green, blue."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from caphuman_core.capface.spec import SPEC, TOKENS, Spec
 from caphuman_core.check import InputError
-from caphuman_core.head.edit.edit import Edit, edit_head
+from caphuman_core.flow import Head
+from caphuman_core.head.edit.edit import Edit, edit_head, neck_after, turned_by
 from caphuman_core.head.edit.recipes import EXPRESSIONS
 from caphuman_core.head.edit.relight import Others, relight
+from caphuman_core.head.edit.shape import numbered, used_numbers
 from caphuman_core.head.edit.widget_values import GAZE, LIGHT, NEUTRAL, PLACE, SHAPE, TEXTURE, edit_of, edited
 from caphuman_core.head.light import rgb01_of
 from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
+from caphuman_core.head.pivot import pivot, scale_of
 from caphuman_core.head.rotations import matrix_from_axis_angle
+from caphuman_core.pixels import bytes_of, eight_bit, image_of, photo_of, tensor_of
 from caphuman_core.points import LEFT_EYE, RIGHT_EYE
 from caphuman_core.render.maps import pose
 
@@ -148,3 +154,110 @@ def test_sizes_that_follow_from_others():
     assert (network["model_channels"], network["channel_mult"], network["num_heads"]) == (320, (1, 2, 4, 4), 8)
     assert (network["num_res_blocks"], network["in_channels"], network["context_dim"], network["hint_channels"]) == (2, 4, 768, 9)
     assert Spec(width=32, blocks=1).key_width == 32 * (1 + 2 + 4 + 4)
+
+
+def test_the_numbered_widgets_are_the_first_ten_of_shape_and_skin():
+    assert tuple(f"shape_{place}" for place in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)) == SHAPE
+    assert tuple(f"texture_{place}" for place in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)) == TEXTURE
+    assert {name: NEUTRAL[name] for name in NEUTRAL if name not in {*EXPRESSIONS, *SHAPE, *TEXTURE}} == {
+        "yaw_degrees": 0, "pitch_degrees": 0, "roll_degrees": 0, "x": 0, "y": 0, "scale": 1, "jaw_degrees": 0, "mode": "add",
+        "turn_light": False, "relight": False, "light_azimuth": 30, "light_elevation": 25, "light_intensity": 0.6,
+        "light_ambient": 0.7,
+        "light_colour": "#ffffff", "light_fill": 0, "light_rim": 0, "frame": False, "gaze_yaw_degrees": 0, "gaze_pitch_degrees": 0,
+        "gaze_convergence_degrees": 0, "neck_share": 0}
+    assert {NEUTRAL[name] for name in (*EXPRESSIONS, *SHAPE, *TEXTURE)} == {0}
+
+
+def test_zeros_at_the_end_of_numbers_are_not_used():
+    assert used_numbers((0.0, 1.0, 0.0, 2.0, 0.0)) == (0.0, 1.0, 0.0, 2.0)
+    assert used_numbers((0.0, 0.0)) == used_numbers(()) == ()
+    assert numbered("shape", (5.0, 6.0)) == {"shape_1": 5.0, "shape_2": 6.0}
+
+
+def test_framing_places_and_sizes_the_head_in_any_mode(model, head):
+    framed = edited(head, model, {"frame": True, "scale": 0.5, "x": 0.25, "y": -0.1, "yaw_degrees": 20.0})
+    torch.testing.assert_close(pivot(framed, model)[0], torch.tensor([48.0 + 20.0, 40.0 - 8.0]), atol=1e-3, rtol=0)
+    assert float(scale_of(framed)) == pytest.approx(0.5, rel=1e-4)
+    moved = edited(head, model, {"x": 0.25, "y": -0.1})
+    torch.testing.assert_close(pivot(moved, model) - pivot(head, model), torch.tensor([[20.0, -8.0]]), atol=1e-3, rtol=0)
+
+
+def test_edits_name_the_number_that_is_wrong(model, head):
+    for wrong, words in ((Edit(yaw_degrees=float("nan")), "yaw_degrees must be a finite number, but got nan: type"),
+                         (Edit(expressions={"smile": float("inf")}), "smile must be a finite number, but got inf"),
+                         (Edit(shape=(0.0, float("nan"))), "shape_2 must be a finite number"), (Edit(texture=(float("inf"),)),
+                                                                                                "texture_1 must be"),
+                         (Edit(neck_share=1.1), "neck_share must be from 0 to 1, but got 1.1: use 0.5"), (Edit(neck_share=-0.1),
+                                                                                                          "neck_share must be"),
+                         (Edit(scale=0.0), "scale must be greater than 0, but got 0.0: use 1"), (Edit(scale=-1.0),
+                                                                                                 "scale must be greater than 0")):
+        with pytest.raises(InputError, match=words):
+            edit_head(head, model, wrong)
+    with pytest.raises(InputError, match="mode must be add or set, but got 'wobble': choose"):
+        edit_head(head, model, Edit(), "wobble")
+    assert len(edit_head(head, model, Edit(neck_share=1.0))) == len(edit_head(head, model, Edit(neck_share=0.0, scale=0.01))) == 1
+
+
+def test_nothing_added_leaves_every_bit_of_the_pose(model, head):
+    rotation = torch.tensor([[0.1, 0.2, 0.3], [1.0, -2.0, 0.5]])
+    assert turned_by(rotation, (0.0, 0.0, 0.0), "add") is rotation
+    assert torch.equal(turned_by(rotation, (0.0, 0.0, 0.0), "set"), torch.zeros(2, 3))
+    assert turned_by(rotation, (0.0, 0.0, 1.0), "add").shape == (2, 3)
+    assert torch.equal(neck_after(torch.tensor([0.8, 0.1]), 0.5, "add"), torch.tensor([1.0, 0.6]))
+    assert torch.equal(neck_after(torch.tensor([0.8, 0.1]), 0.5, "set"), torch.tensor([0.5, 0.5]))
+
+
+def test_the_host_s_network_is_made_to_these_sizes():
+    assert Spec(width=320, levels=(1, 2, 4, 4), blocks=2, heads=8, context=768, latent_channels=4,
+                        hint_widths=(16, 16, 32, 32, 96, 96, 256)) == SPEC
+    assert SPEC.network() == {
+        "image_size": 32, "in_channels": 4, "model_channels": 320, "hint_channels": 9, "num_res_blocks": 2, "channel_mult": (1, 2,
+                                                                                                                             4, 4),
+        "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0], "transformer_depth_middle": 1, "num_heads": 8, "num_head_channels": -1,
+        "context_dim": 768, "use_spatial_transformer": True, "use_linear_in_transformer": False, "legacy": False}
+    assert Spec(levels=(1, 2), blocks=3).network()["transformer_depth"] == [1, 1, 1, 0, 0, 0]
+    assert Spec(levels=(1, 2), blocks=3, width=10).key_width == 3 * 10 + 20
+
+
+# --- heads in batches
+
+def test_heads_of_a_batch_are_counted_from_either_end(head):
+    batch = Head.stack([head, head.replace(neck_share=torch.tensor([0.5])), head.replace(neck_share=torch.tensor([0.7]))])
+    assert len(batch) == 3
+    assert [batch[place].neck_share.tolist() for place in (0, 2, -1, -3)] == [[0.0], pytest.approx([0.7]), pytest.approx([0.7]),
+                                                                              [0.0]]
+    for place in (3, -4):
+        with pytest.raises(IndexError):
+            batch[place]
+    assert batch.expand(3) is batch
+    assert head.expand(2).gaze_radians.shape == (2, 2, 2)
+    assert len(head) == 1, "what came in is as it was"
+    assert set(batch.stored()) - set(head.stored()) == {"neck_share"}
+
+
+# --- 8-bit pixels
+
+def test_pictures_become_bytes_and_back():
+    picture = torch.tensor([[-0.5, 0.0, 0.5 / 255, 1.5 / 255, 2.5 / 255, 1.0, 7.0]]).expand(3, 1, 7)
+    assert eight_bit(picture)[0, 0].tolist() == [0, 0, 0, 2, 2, 255, 255], "halves go to the even number"
+    whole = torch.arange(24, dtype=torch.uint8).view(3, 2, 4)
+    assert eight_bit(whole) is whole
+    made = bytes_of(whole)
+    assert (made.shape, made[1, 3].tolist(), made.flags["C_CONTIGUOUS"]) == ((2, 4, 3), [7, 15, 23], True)
+    assert image_of(whole).getpixel((3, 1)) == (7, 15, 23)
+    assert torch.equal(tensor_of(made), whole.float())
+    assert torch.equal(photo_of(image_of(whole)), whole.float() / 255)
+
+
+def test_as_many_numbers_as_the_model_has_directions_can_be_raised(model, head):
+    ten = tuple(0.1 * place for place in range(1, 11))
+    raised = edit_head(head, model, Edit(shape=ten, texture=ten))
+    torch.testing.assert_close(raised.identity[0, :10] - head.identity[0, :10], torch.tensor(ten))
+    torch.testing.assert_close(raised.texture[0, :10] - head.texture[0, :10], torch.tensor(ten))
+    few = replace(model, identity_basis=model.identity_basis[:4], texture_basis=model.texture_basis[:2])
+    small = new_head(few, 96, 80)
+    assert edit_head(small, few, Edit(shape=ten[:4], texture=ten[:2])).identity.shape == (1, 4)
+    with pytest.raises(InputError, match=r"shape_5 must be 0 for a head model with 4 shape directions, but got 0.5: set it back"):
+        edit_head(small, few, Edit(shape=ten[:5]))
+    with pytest.raises(InputError, match=r"texture_3 must be 0 for a head model with 2 texture directions, but got 0.3"):
+        edit_head(small, few, Edit(texture=ten[:3]))

@@ -231,9 +231,11 @@ def _state_of(copy: Path, file: str) -> str:
 
 
 def _recorded(file: str, target: Path) -> int:
-    recorder, start = _Recorder(), time.monotonic()
+    root = Path.cwd().resolve()                                  # a test may change to another folder
+    recorder, start = _Recorder(root), time.monotonic()
     code = _pytest(file, recorder)
-    loaded = {name: _below(module.__file__) for name, module in sys.modules.items() if name.startswith(CORE) and module.__file__}
+    loaded = {name: _below(root, module.__file__) for name, module in sys.modules.items()
+              if name.startswith(CORE) and module.__file__}
     seen = {"seconds": time.monotonic() - start, "loaded": sorted(loaded.values()),
             "direct": sorted({loaded[name] for name in recorder.named if name in loaded}),
             "calls": {function: sorted(tests, key=recorder.seconds.__getitem__) for function, tests in recorder.calls.items()}}
@@ -242,8 +244,8 @@ def _recorded(file: str, target: Path) -> int:
     return code
 
 
-def _below(file: str) -> str:
-    return Path(file).resolve().relative_to(Path.cwd().resolve()).as_posix()
+def _below(root: Path, file: str) -> str:
+    return Path(file).resolve().relative_to(root).as_posix()
 
 
 class _Recorder:
@@ -252,12 +254,12 @@ class _Recorder:
     What is called while fixtures are made serves later tests too: it counts for every test of the file (ALL).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
         self.calls: dict[str, set[str]] = {}
         self.seconds: Counter[str] = Counter()
         self.named: set[str] = set()
         self._test = ""
-        self._core = str(Path.cwd().resolve() / CORE)
+        self._root = root
         self._known: set[tuple[int, str]] = set()               # (code, test): most calls are not the first
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
@@ -283,8 +285,8 @@ class _Recorder:
         if event != "call" or (id(code), self._test) in self._known:
             return
         self._known.add((id(code), self._test))
-        if code.co_filename.startswith(self._core):
-            self.calls.setdefault(f"{_below(code.co_filename)}:{code.co_firstlineno}", set()).add(self._test)
+        if code.co_filename.startswith(str(self._root / CORE)):
+            self.calls.setdefault(f"{_below(self._root, code.co_filename)}:{code.co_firstlineno}", set()).add(self._test)
 
 
 # --- with one

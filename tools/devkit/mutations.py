@@ -23,6 +23,8 @@ PAIRS = (("min", "max"), ("amin", "amax"), ("argmin", "argmax"), ("minimum", "ma
          ("rows", "columns"), ("row", "column"), ("x", "y"), ("y", "z"), ("a", "b"), ("b", "c"), ("one", "other"),
          ("source", "target"), ("before", "after"), ("near", "far"), ("yaw", "pitch"), ("yaw_degrees", "roll_degrees"))
 PARTNERS = {name: {b if name == a else a for a, b in PAIRS if name in (a, b)} for pair in PAIRS for name in pair}
+ORDERLESS = {"min", "max", *(f"{library}.{name}" for library in ("torch", "np")           # whose arguments have no order
+                             for name in ("minimum", "maximum", "hypot", "equal", "array_equal"))}
 NOT_MUTATED = (ast.JoinedStr, ast.Import, ast.ImportFrom)
 
 
@@ -160,7 +162,7 @@ def _constant(node: ast.AST, _: frozenset[str]) -> Iterator[str]:
 
 def _arguments(node: ast.AST, _: frozenset[str]) -> Iterator[str]:
     """Neighbouring positional arguments, or the elements of a returned tuple, swapped."""
-    if isinstance(node, ast.Call):
+    if isinstance(node, ast.Call) and ast.unparse(node.func) not in ORDERLESS:
         for swapped in _swaps(node.args):
             yield _text(ast.Call(node.func, swapped, node.keywords))
     elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):

@@ -1,5 +1,5 @@
-"""The test suite in parts, each in a pytest process of its own: the nodes inside the host, the core and the benchmark tool with
-the host blocked, the trainer on the host's blocks, and the real frontend in a browser, which mostly waits and so runs beside them.
+"""The test suite in parts, each in a pytest process of its own and two at a time: the nodes inside the host, the real frontend in
+a browser, the trainer on the host's blocks, the core and the benchmark tool with the host blocked.
 """
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +20,9 @@ from .places import ROOT, TEST_OUTPUT, Failure, say
 
 NO_TESTS_RAN = 5
 BLOCKED = {"CAPHUMAN_BLOCK_HOST": "1"}
-# In the order they run. The host's full-size networks come first: the browser's, which run beside, come last among its tests.
-PARTS = {"host": {}, "core": BLOCKED, "bench": BLOCKED, "train": {}, "browser": {}}
-BESIDE = "browser"
+# In the order they begin, the longest first. Full-size networks come first in the host's part and last in the browser's.
+PARTS = {"browser": {}, "host": {}, "train": {}, "core": BLOCKED, "bench": BLOCKED}
+TOGETHER = 2                        # parts at a time: a test of any of them keeps about one core busy
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,7 @@ def run(tree: Path, arguments: Sequence[str]) -> int:
     shutil.rmtree(TEST_OUTPUT, ignore_errors=True)
     TEST_OUTPUT.mkdir(parents=True)
     chosen = {name: given for name in PARTS if (given := _chosen(name, arguments)) is not None}
-    apart = chosen.pop(BESIDE) if BESIDE in chosen and len(chosen) > 1 else None
-    with _beside(tree, apart) as finish:
-        outcomes = [_part(name, tree, given) for name, given in chosen.items()]
-        outcomes += [finish()] if apart is not None else []
+    outcomes = [_part(tree, *part) for part in chosen.items()] if len(chosen) == 1 else list(_two_at_a_time(tree, chosen))
     total = {key: sum(outcome.counts.get(key, 0) for outcome in outcomes) for key in ("passed", "failed", "skipped")}
     codes = [outcome.code for outcome in outcomes if outcome.code != NO_TESTS_RAN]
     say(f"{len(outcomes)} part{'s' * (len(outcomes) != 1)} took {time.monotonic() - start:.0f} s")
@@ -68,7 +65,7 @@ def _chosen(part: str, arguments: Sequence[str]) -> list[str] | None:
     return [*options, *ours] if ours else None
 
 
-def _part(name: str, tree: Path, arguments: Sequence[str]) -> Outcome:
+def _part(tree: Path, name: str, arguments: Sequence[str]) -> Outcome:
     """One part from beginning to end, with its output here. A browser that cannot be had fails its part, not the others."""
     say(f"{name} tests")
     try:
@@ -78,28 +75,44 @@ def _part(name: str, tree: Path, arguments: Sequence[str]) -> Outcome:
     return _outcome(name, run_child(command, env))
 
 
+@dataclass(frozen=True)
+class Running:
+    """A part at work; what it says goes to `log`."""
+
+    name: str
+    process: subprocess.Popen
+    log: Path
+
+    def outcome(self) -> Outcome:
+        """Of a part that has ended, whose output is shown whole."""
+        say(f"{self.name} tests\n{self.log.read_text(encoding='utf-8', errors='replace').rstrip()}")
+        return _outcome(self.name, self.process.wait())
+
+
+def _two_at_a_time(tree: Path, chosen: Mapping[str, Sequence[str]]) -> Iterator[Outcome]:
+    """Run the parts in their order, the next as soon as one of two has ended; Outcomes come as the parts end."""
+    waiting, running = list(chosen.items()), []
+    with contextlib.ExitStack() as children:
+        while waiting or running:
+            while waiting and len(running) < TOGETHER:
+                try:
+                    running.append(children.enter_context(_begun(tree, *waiting.pop(0))))
+                except Failure as failure:
+                    yield _failed(failure)
+            time.sleep(0.1)
+            for part in [part for part in running if part.process.poll() is not None]:
+                running.remove(part)
+                yield part.outcome()
+
+
 @contextlib.contextmanager
-def _beside(tree: Path, arguments: Sequence[str] | None) -> Iterator:
-    """Run the part BESIDE during the block; gives the function that waits for it, shows what it said, and returns its Outcome."""
-    if arguments is None:
-        yield None
-        return
-    try:
-        command, env = _call(BESIDE, tree, arguments)
-    except Failure as failure:
-        outcome = _failed(failure)
-        yield lambda: outcome
-        return
-    log = TEST_OUTPUT / f"{BESIDE}.log"
-    say(f"{BESIDE} tests, beside the others (what they say: {log.relative_to(ROOT)})")
+def _begun(tree: Path, name: str, arguments: Sequence[str]) -> Iterator[Running]:
+    """A part that runs by itself as long as the block lasts. Failure if its browser cannot be had."""
+    command, env = _call(name, tree, arguments)
+    log = TEST_OUTPUT / f"{name}.log"
+    say(f"{name} tests begin (what they say: {log.relative_to(ROOT)})")
     with log.open("wb") as output, child(command, env, output=output) as process:
-        yield lambda: _shown(process, log)
-
-
-def _shown(process: subprocess.Popen, log: Path) -> Outcome:
-    code = process.wait()
-    say(f"{BESIDE} tests\n{log.read_text(encoding='utf-8', errors='replace').rstrip()}")
-    return _outcome(BESIDE, code)
+        yield Running(name, process, log)
 
 
 def _call(name: str, tree: Path, arguments: Sequence[str]) -> tuple[list[str | Path], dict[str, str]]:

@@ -8,6 +8,8 @@ import { keyTarget } from "./keys.js";
 import { PhotoTools } from "./photo_tools.js";
 import { TEXT } from "./text.js";
 
+const NO_VIEW = Object.freeze({ problem: "", shape: null, place: null, part: null });
+
 export class Stage {
   #canvas = el("canvas", { class: "caphuman-canvas", tabindex: -1, ...marked("view", TEXT.viewHint) });
   #notice = el("div", { class: "caphuman-notice", role: "status", ...marked("notice"), hidden: true });
@@ -145,5 +147,6 @@ export class Stage {
   dispose() {
     this.#gestures.dispose();
     this.#view.dispose();
+    this.#view = NO_VIEW;              // the frontend holds the element that the mouse was over last, and with it its listeners
   }
 }
