@@ -57,6 +57,14 @@ def portrait(head: Head, model: HeadModel, width: int, height: int, framing: cam
 def sampled(head: Head, model: HeadModel, hair: str = BALD, hair_colour: tuple[float, float, float] = HAIR_COLOUR) -> Tensor:
     """One head in its own frame, one sample per pixel -> colour and cover [4, H, W]."""
     cap = hair_cap(model, hair)
+    flat, depth = drawn_skin(head, model)
+    if cap is not None:
+        add_hair(flat, depth, head, cap, posed_hair(cap, model, pose(head, model).verts), hair_colour)
+    return flat.unflatten(1, (head.height, head.width))
+
+
+def drawn_skin(head: Head, model: HeadModel) -> tuple[Tensor, Tensor]:
+    """One head without hair, one sample per pixel -> colour and cover [4, H*W], raster depth [H*W], infinite where nothing is."""
     found: list[Fragments] = []
 
     def kept(*given: Any) -> Fragments:
@@ -68,16 +76,13 @@ def sampled(head: Head, model: HeadModel, hair: str = BALD, hair_colour: tuple[f
     flat = torch.cat([drawn.shaded[0], drawn.mask]).flatten(1)
     gloss = (model.gloss[model.faces[seen.face]] * seen.weights).sum(1)
     flat[:3, seen.pixel] += _highlight(drawn.normal[0].flatten(1)[:, seen.pixel].T, gloss, codes).T
-    flat.clamp_(0, 1)
-    if cap is not None:
-        depth = torch.full_like(flat[3], float("inf"))
-        depth[seen.pixel] = seen.depth
-        _add_hair(flat, depth, head, cap, posed_hair(cap, model, pose(head, model).verts), hair_colour)
-    return flat.unflatten(1, (head.height, head.width))
+    depth = torch.full_like(flat[3], float("inf"))
+    depth[seen.pixel] = seen.depth
+    return flat.clamp_(0, 1), depth
 
 
-def _add_hair(flat: Tensor, depth: Tensor, head: Head, cap: HairCap, verts: Tensor, colour: tuple[float, float, float]) -> None:
-    """Paints the hair that lies before everything else, in place."""
+def add_hair(flat: Tensor, depth: Tensor, head: Head, cap: HairCap, verts: Tensor, colour: tuple[float, float, float]) -> None:
+    """Paints the hair that lies before everything else into what `drawn_skin` gave, in place. verts: of the posed hair."""
     seen = rasterize(raster_vertices(head, verts), cap.faces, head.height, head.width)
     front = seen.depth < depth[seen.pixel]
     pixel, face, weights = seen.pixel[front], seen.face[front], seen.weights[front, :, None]
@@ -92,6 +97,7 @@ def _add_hair(flat: Tensor, depth: Tensor, head: Head, cap: HairCap, verts: Tens
     painted = strand_colour(cap, colour, place) * light.shade(normal, codes) + sheen[:, None]
     flat[:3, pixel] = painted.clamp(0, 1).T
     flat[3, pixel] = 1
+    depth[pixel] = seen.depth[front]
 
 
 def _unwrapped(place: Tensor) -> Tensor:

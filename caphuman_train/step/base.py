@@ -37,12 +37,15 @@ class Base:
 
 
 def load_base(path: str | Path, dtype: torch.dtype, cache_bytes: int = 0) -> Base:
-    """Load a checkpoint on the host's device, in `dtype`. InputError for anything but Stable Diffusion 1.5.
+    """Load a checkpoint on the host's device, in `dtype`. InputError for anything but Stable Diffusion 1.5, or a narrow one.
 
     cache_bytes: encoded captions that are kept in memory.
     """
     from caphuman_train.host import part
+    from caphuman_train.miniature.narrow import base_of, is_narrow
     path = Path(path)
+    if is_narrow(path):
+        return base_of(path, fingerprint_of(path), cache_bytes)
     _require_sd15_file(path)
     base_model = part()("nodes.capface.base_model")
     import comfy.sd

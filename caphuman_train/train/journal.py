@@ -15,11 +15,13 @@ import torch
 from torch import Tensor
 
 from caphuman_core.check import fail
+from caphuman_core.pixels import image_of
 
 from .world import World
 
 BANDS = ((0, 200), (200, 400), (400, 600), (600, 800), (800, 1000))    # timesteps; high is early in a sampling run
 FOLDER = "log"
+PICTURES = "pictures"
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Journal:
 
     def __init__(self, folder: Path, world: World, first_step: int, last_step: int, watch_gradients: bool = True) -> None:
         """watch_gradients: infinite ones are an error (with fp16 they are the loss scale's ordinary search)."""
-        self.world, self.watch_gradients = world, watch_gradients
+        self.world, self.watch_gradients, self.folder = world, watch_gradients, folder
         self.waiting: list[StepRecord] = []
         self._began, self._samples = time.monotonic(), 0
         self.writer = _writer(folder / FOLDER, first_step) if world.first else None
@@ -85,8 +87,11 @@ class Journal:
                 self.writer.add_scalar(f"held out/{name}", value, step)
 
     def pictures(self, grid: Tensor, step: int) -> None:
-        """grid: [3, H, W] 0..1."""
+        """grid: [3, H, W] 0..1. It goes into the log and, to be looked at without one, into a file."""
         if self.writer is not None:
+            place = self.folder / PICTURES
+            place.mkdir(parents=True, exist_ok=True)
+            image_of(grid).save(place / f"{step:08}.jpg", quality=90)
             self.writer.add_image("held out samples", grid, step)
             self.writer.flush()
 

@@ -26,7 +26,7 @@ WIDTH = 118
 
 def read_settings(path: Path | None, overrides: Sequence[str] = ()) -> Settings:
     """The settings of a file, with `section.key=value` put over them. InputError for whatever does not fit."""
-    tables = _read(path) if path is not None else {}
+    tables = read_tables(path) if path is not None else {}
     for text in overrides:
         _override(tables, text)
     return settings_of(tables)
@@ -34,18 +34,23 @@ def read_settings(path: Path | None, overrides: Sequence[str] = ()) -> Settings:
 
 def settings_of(tables: Mapping[str, Any]) -> Settings:
     """Checked settings from nested tables; what is not there has its default."""
-    sections: dict[str, Any] = {item.name: item.default_factory for item in fields(Settings)}
-    for name, table in tables.items():
-        _require_known(name, list(sections), "the section")
-        require(isinstance(table, Mapping), f"setting {name}", "must be a section", repr(table),
-                f"write [{name}] above its settings")
-    made = {name: _section(name, section, tables.get(name, {})) for name, section in sections.items()}
-    settings = Settings(**made)
+    settings = Settings(**sections_of(Settings, tables))
     _check_whole(settings)
     return settings
 
 
-def _read(path: Path) -> dict[str, Any]:
+def sections_of(kind: type, tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of a dataclass whose fields are dataclasses of `setting`s, each value checked by itself."""
+    sections: dict[str, Any] = {item.name: item.default_factory for item in fields(kind)}
+    for name, table in tables.items():
+        _require_known(name, list(sections), "the section", kind)
+        require(isinstance(table, Mapping), f"setting {name}", "must be a section", repr(table),
+                f"write [{name}] above its settings")
+    return {name: _section(name, section, tables.get(name, {}), kind) for name, section in sections.items()}
+
+
+def read_tables(path: Path) -> dict[str, Any]:
+    """The nested tables of a TOML file. InputError if there is none."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -67,17 +72,17 @@ def _override(tables: dict[str, Any], text: str) -> None:
     tables.setdefault(section, {})[key] = parsed
 
 
-def _section(name: str, section: type, table: Mapping[str, Any]) -> Any:
+def _section(name: str, section: type, table: Mapping[str, Any], kind: type) -> Any:
     known = {item.name: item for item in fields(section)}
     for key in table:
-        _require_known(f"{name}.{key}", [f"{name}.{key}" for key in known], "the setting")
+        _require_known(f"{name}.{key}", [f"{name}.{key}" for key in known], "the setting", kind)
     return section(**{key: _value(f"{name}.{key}", value, known[key]) for key, value in table.items()})
 
 
-def _require_known(name: str, known: Sequence[str], what: str) -> None:
+def _require_known(name: str, known: Sequence[str], what: str, kind: type) -> None:
     if name in known:
         return
-    keys = {f"{section.name}.{item.name}": item.name for section, item in _all()}
+    keys = {f"{section.name}.{item.name}": item.name for section, item in _all(kind)}
     section, _, key = name.rpartition(".")
     near = ([other for other in keys if keys[other] == key]
             or [f"{section}.{other}" for other in difflib.get_close_matches(key, [keys.get(other, "") for other in known], 1, 0.5)]
@@ -149,8 +154,8 @@ def example() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _all() -> Iterator[tuple[Any, Any]]:
+def _all(kind: type = Settings) -> Iterator[tuple[Any, Any]]:
     """(section, setting) of everything, in order."""
-    for section in fields(Settings):
+    for section in fields(kind):
         for item in fields(section.default_factory):        # type: ignore[arg-type]
             yield section, item

@@ -1,0 +1,130 @@
+"""What `prepare` finds out about photos, known of drawn ones: where the face is, which head it is, what of the picture is face.
+
+A picture is recognised by its pixels, so that `prepare` runs as it does on photos; only nothing in it is guessed.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from caphuman_bench.score.control import Fitted
+from caphuman_core.check import fail
+from caphuman_core.flow import Face, Head
+from caphuman_core.head import camera
+from caphuman_core.identity.crops import face_crop, facenet_input
+from caphuman_core.identity.encode import Encoders
+from caphuman_core.pixels import image_of
+from caphuman_core.render.maps import pose
+
+from ..prepare.tools import Tools
+from .album import face_of, mark_of, marks_of
+from .eyes import Tokens, facenet_of
+from .latents import Latents
+from .scene import scene_of
+
+if TYPE_CHECKING:
+    from caphuman_bench.score.faces import Seen
+    from caphuman_core.head.model.head_model import HeadModel
+
+    from .work import Work
+
+CROWN = 0.3                              # of the landmarks' height: how far detectors' boxes reach above the brows
+
+
+@dataclass(frozen=True)
+class Known:
+    """Whatever is known of the pictures of one miniature."""
+
+    work: Work
+    latents: Latents
+
+    @cached_property
+    def marks(self) -> dict[str, tuple[int, int]]:
+        """Person and number by the picture's mark."""
+        return marks_of(self.work.folder, self.work.recipe.pictures)
+
+    def of(self, picture: Tensor) -> tuple[int, int]:
+        """Person and number of a picture [3, H, W] 0..1."""
+        found = self.marks.get(mark_of(picture))
+        if found is None:
+            fail("a picture", "must be one that was drawn", "other pixels", "delete the stage's folder and draw again")
+        return found
+
+    def head_of(self, picture: Tensor) -> Head:
+        """The head that was drawn."""
+        recipe = self.work.recipe.pictures
+        return scene_of(self.work.model, recipe.seed, recipe.side, *self.of(picture)).head
+
+    def face_of(self, picture: Tensor) -> Tensor:
+        """[H, W] bool: where the face itself is seen."""
+        return face_of(self.work.folder, *self.of(picture))
+
+    def latents_of(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of pictures [B, 3, H, W], straight or mirrored."""
+        places = [self._place(picture) for picture in pictures]
+        return tuple(torch.stack([values[index, side] for index, side in places])       # type: ignore[return-value]
+                     for values in (self.latents.mean, self.latents.std))
+
+    def _place(self, picture: Tensor) -> tuple[int, int]:
+        side = 0 if mark_of(picture) in self.marks else 1
+        person, number = self.of(picture.flip(-1) if side else picture)
+        return person * self.work.recipe.pictures.each + number, side
+
+
+class KnownFaces:
+    """A face detector that was told; see `caphuman_core.face.detection.Detector`."""
+
+    name, doubtful_below, convincing = "drawn", 0.0, 0.0
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+
+    def find(self, photos: Tensor, search: Any = None) -> list[tuple[Face, ...]]:
+        """The one face of each picture."""
+        return [(face_of_head(self._known.head_of(photo), self._known.work.model),) for photo in photos]
+
+
+def face_of_head(head: Head, model: HeadModel) -> Face:
+    """Landmarks and box of a head, in its own frame."""
+    points = camera.to_picture(head, pose(head, model).landmarks2d)[0, :, :2]
+    low, high = points.amin(0), points.amax(0)
+    low = torch.stack([low[0], low[1] - CROWN * (high[1] - low[1])])
+    five = torch.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
+    return Face(torch.cat([low, high]), 1.0, points5=five, points68=points)
+
+
+class KnownHeads:
+    """A fitter that was told; see `caphuman_bench.score.control.Fitter`."""
+
+    version = "drawn heads"
+
+    def __init__(self, known: Known) -> None:
+        self._known, self.model = known, known.work.model
+
+    def fit(self, seen: Sequence[Seen]) -> list[Fitted | None]:
+        """The head of each picture, expression and light included."""
+        return [Fitted(self._known.head_of(one.picture), True) for one in seen]
+
+
+def facenet_crops(known: Known, pictures: Tensor) -> Tensor:
+    """What FaceNet sees of pictures [N, 3, H, W] 0..1: [N, 3, 160, 160]."""
+    rows = []
+    for picture in pictures:
+        face = face_of_head(known.head_of(picture), known.work.model)
+        rows.append(facenet_input(face_crop(image_of(picture), face), face))
+    return torch.stack(rows)
+
+
+def known_tools(known: Known, seed: int, measures: Mapping[str, Tensor]) -> Tools:
+    """`prepare`'s networks: nothing guessed, and the identity networks of `eyes`."""
+    fitter = KnownHeads(known)
+    versions = {"detector": KnownFaces.name, "fitter": fitter.version, "head_model": fitter.model.name,
+                "head_model_fingerprint": fitter.model.fingerprint, "vae": "miniature", "clip": f"miniature {seed}",
+                "facenet": f"miniature {seed}", "parser": "drawn faces"}
+    encoders = Encoders(torch.no_grad()(facenet_of(seed, measures)), Tokens(seed), versions["facenet"], versions["clip"])
+    return Tools(KnownFaces(known), fitter, encoders, known.latents_of, known.face_of, versions)

@@ -1,0 +1,213 @@
+"""The miniature's stages: each goes on as if it had not been stopped, and the whole chain ends in one small file."""
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from caphuman_core.check import InputError
+
+TINY = """
+[pictures]
+side = 64
+people = 3
+each = 2
+[autoencoder]
+steps = 4
+batch = 2
+crop = 32
+[base]
+steps = 2
+batch = 2
+[capface]
+steps = 2
+batch = 2
+held_out = 1
+[style]
+steps = 1
+batch = 2
+[looks]
+log_every = 1
+save_every = 1
+sheet_every = 0
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(part, tmp_path_factory):
+    from caphuman_train.miniature.recipe import read_recipe
+    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+    path.write_text(TINY)
+    return read_recipe(path)
+
+
+class Slope:
+    """Something quick to learn, whose steps can be interrupted."""
+
+    def __init__(self, stop_at=None):
+        self.network = torch.nn.Linear(2, 1)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.network.reset_parameters()
+        self.stop_at, self.seen = stop_at, []
+
+    def loss(self, step):
+        if step == self.stop_at:
+            raise RuntimeError("power cut")
+        self.seen.append(step)
+        x = torch.randn(4, 2, generator=torch.Generator().manual_seed(step))
+        return (self.network(x)[:, 0] - x @ torch.tensor([2.0, -1.0])).square().mean()
+
+    def sheet(self):
+        from PIL import Image
+        return Image.new("RGB", (8, 8), (round(255 * float(self.network.weight[0, 0].clamp(0, 1))), 0, 0))
+
+
+def learn(folder, lesson, steps=12, said=None, **depends_on):
+    from caphuman_train.miniature.recipe import Looks
+    from caphuman_train.miniature.training import Plan
+    from caphuman_train.miniature.training import learn as go
+    return go(folder, lesson, Plan(steps, 0.05, 4), Looks(log_every=2, save_every=4, sheet_every=6), depends_on,
+              (lambda line: None) if said is None else said.append)
+
+
+def test_a_stage_that_was_killed_ends_with_the_same_weights(part, tmp_path):
+    from caphuman_train.miniature.training import learnt
+    whole = Slope()
+    assert learn(tmp_path / "whole", whole).done
+    with pytest.raises(RuntimeError, match="power cut"):
+        learn(tmp_path / "cut", Slope(stop_at=7))
+    rest = Slope()
+    assert learn(tmp_path / "cut", rest).done
+    assert rest.seen == list(range(4, 12))                   # the last checkpoint is that of step 4
+    assert torch.equal(whole.network.weight, rest.network.weight)
+    wanted, found = learnt(tmp_path / "whole"), learnt(tmp_path / "cut")
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    assert not torch.equal(wanted["weight"], whole.network.weight)                          # it is the running mean
+    steps = [int(row.split("\t")[0]) for row in (tmp_path / "cut" / "loss.tsv").read_text().splitlines()[1:]]
+    assert steps == [2, 4, 6, 8, 10, 12]
+    assert sorted(path.stem for path in (tmp_path / "cut" / "sheets").iterdir()) == ["000006", "000012"]
+
+
+def test_a_stage_learns_and_tells(part, tmp_path):
+    said = []
+    learn(tmp_path, Slope(), 100, said)
+    losses = [float(row.split("\t")[1]) for row in (tmp_path / "loss.tsv").read_text().splitlines()[1:]]
+    assert sum(losses[-5:]) < 0.1 * sum(losses[:5])
+    assert said[0].startswith(f"{tmp_path.name}: step 2 of 100, loss ")
+
+
+def test_a_stage_goes_on_only_as_it_was_begun(part, tmp_path):
+    learn(tmp_path, Slope(), 4, people=3)
+    with pytest.raises(InputError, match="people 4, which was 3"):
+        learn(tmp_path, Slope(), 8, people=4)
+
+
+def test_numbers_that_are_none_stop_a_stage_before_they_are_saved(part, tmp_path):
+    class Broken(Slope):
+        def loss(self, step):
+            return super().loss(step) * (float("nan") if step == 5 else 1)
+    with pytest.raises(InputError, match="finite numbers"):
+        learn(tmp_path, Broken())
+    from caphuman_train.miniature.training import learnt
+    assert bool(learnt(tmp_path)["weight"].isfinite().all())
+
+
+def test_an_album_is_drawn_once_and_found_again_by_its_pixels(part, recipe, head_model, tmp_path):
+    from caphuman_train.miniature.album import draw_album, face_of, mark_of, marks_of, open_album
+    pictures = replace(recipe.pictures, people=2)
+    draw_album(tmp_path, pictures, head_model)
+    first = (tmp_path / "pictures" / "p00000" / "1.png").stat().st_mtime_ns
+    (tmp_path / "faces" / "p00001" / "known.json").unlink()                                  # killed while it drew the second
+    draw_album(tmp_path, pictures, head_model)
+    assert (tmp_path / "pictures" / "p00000" / "1.png").stat().st_mtime_ns == first
+    album, marks = open_album(tmp_path, pictures), marks_of(tmp_path, pictures)
+    assert len(album) == 4
+    assert [marks[mark_of(pixels)] for pixels in album.pixels] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    face = face_of(tmp_path, 1, 0)
+    assert face.shape == (64, 64)
+    assert 0.02 < face.float().mean() < 0.6
+
+
+def test_stages_go_on_from_an_earlier_miniature(part, recipe, tmp_path):
+    from caphuman_train.miniature.album import Album
+    from caphuman_train.miniature.autoencoder import AutoencoderLesson
+    from caphuman_train.miniature.capface import run_toml
+    from caphuman_train.miniature.recipe import Start
+    from caphuman_train.miniature.work import Work
+    from caphuman_train.train.toml_file import read_settings
+    folders = "", str(tmp_path / "old")
+    new, larger = (Work(tmp_path, replace(recipe, start=Start(folder)), lambda line: None) for folder in folders)
+    assert new.earlier("base") is None
+    assert larger.earlier("base") == tmp_path / "old" / "base"
+    assert larger.told().items() - new.told().items() == {("start.folder", str(tmp_path / "old"))}
+    for work, wanted in ((new, ""), (larger, str(tmp_path / "old" / "capface" / "capface.safetensors"))):
+        for file in filter(None, (wanted, str(tmp_path / "base"))):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).touch()
+        (tmp_path / "place" / "shards").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "run.toml").write_text(run_toml(work, tmp_path / "place", tmp_path / "base"))
+        assert read_settings(tmp_path / "run.toml").start.capface == wanted
+    album = Album(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), [""])
+    start = {name: value + 1 for name, value in AutoencoderLesson(recipe, album).network.state_dict().items()}
+    begun = AutoencoderLesson(recipe, album, start).network.state_dict()
+    assert all(torch.equal(begun[name], value) for name, value in start.items())
+
+
+def test_the_whole_chain(part, recipe, tmp_path, capsys):
+    """From nothing to one small file; then nothing is done twice, and the file is the trainer's CapFace and the two UNets."""
+    from caphuman_core.capface.keys import read_capface
+    from caphuman_train.miniature.pack import load_packed
+    from caphuman_train.miniature.stages import STAGES, carry_out
+    from caphuman_train.miniature.status import status
+    from caphuman_train.miniature.training import learnt
+    from caphuman_train.miniature.work import Work
+    said = []
+    work, names = Work(tmp_path, recipe, said.append), list(STAGES)
+    assert names == ["pictures", "autoencoder", "latents", "base", "capface", "style", "pack", "widen"]
+    assert carry_out(work, names[:-1])
+    packed = load_packed(tmp_path / "pack" / "miniature.safetensors")
+    assert all(torch.equal(packed.base[name], value.half().float()) for name, value in learnt(tmp_path / "base").items())
+    trained = read_capface(tmp_path / "capface" / "capface.safetensors")
+    assert packed.capface.keys() == trained.keys()
+    assert all(torch.equal(packed.capface[name], value.half().float()) for name, value in trained.items())
+    for name, value in learnt(tmp_path / "style").items():
+        assert torch.allclose(packed.styled[name], value, atol=float(value.abs().max()) / 1000 + 1e-5), name
+    assert json.loads(packed.told["capface"])["head_model_fingerprint"] == work.model.fingerprint
+    said.clear()
+    assert carry_out(Work(tmp_path, recipe, said.append), names[:-1])
+    assert not said
+    assert status(work, names).count(" done\n") == len(names) - 1
+    shards = json.loads((tmp_path / "capface" / "shards" / "check" / "facts.json").read_text())
+    assert shards["summary"]["samples"] == 6
+    assert "trained on drawn heads only" in (tmp_path / "pack" / "miniature.md").read_text()
+
+
+def test_what_prepare_finds_of_a_drawn_picture_is_what_was_drawn(part, recipe, head_model, tmp_path):
+    from caphuman_core.head.rotations import matrix_from_axis_angle, yaw_pitch_roll_from_matrix
+    from caphuman_train.miniature.album import draw_album, open_album
+    from caphuman_train.miniature.known import Known, KnownFaces
+    from caphuman_train.miniature.latents import Latents
+    from caphuman_train.miniature.scene import scene_of
+    from caphuman_train.miniature.work import Work
+    work = Work(tmp_path, replace(recipe, pictures=replace(recipe.pictures, people=2)), lambda line: None)
+    draw_album(tmp_path, work.recipe.pictures, head_model)
+    latents = torch.arange(8.0)[:, None, None, None].expand(8, 4, 8, 8).unflatten(0, (4, 2))
+    known = Known(work, Latents(latents, latents + 0.5))
+    pictures = open_album(tmp_path, work.recipe.pictures).pixels.float() / 255
+    mean, std = known.latents_of(torch.stack([pictures[2], pictures[3].flip(-1)]))
+    assert mean[:, 0, 0, 0].tolist() == [4.0, 7.0]
+    assert std[:, 0, 0, 0].tolist() == [4.5, 7.5]
+    head = known.head_of(pictures[3])
+    wanted = scene_of(head_model, recipe.pictures.seed, 64, 1, 1).head
+    assert torch.equal(head.rotation_radians, wanted.rotation_radians)
+    (face,), = KnownFaces(known).find(pictures[3:])
+    nose, yaw = face.points68[30], yaw_pitch_roll_from_matrix(matrix_from_axis_angle(head.rotation_radians))[0]
+    inside = known.face_of(pictures[3])
+    assert inside[nose[1].long(), nose[0].long()]
+    assert (nose[0] - face.points68[[0, 16], 0].mean()) * yaw > 0        # a head that looks to the right has its nose there
+    assert face.box_xyxy[1] < face.points68[:, 1].min()
+    with pytest.raises(InputError, match="one that was drawn"):
+        known.head_of(torch.zeros(3, 64, 64))
