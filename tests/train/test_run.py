@@ -185,7 +185,8 @@ def test_a_run_starts_from_a_capface_file(whole, drawn_shards, tmp_path):
     path = made_world.write_run(tmp_path, drawn_shards, start__capface=str(tmp_path / "given.safetensors"), optimizer__lr=0.0,
                                 optimizer__weight_decay=0.0)
     run(path, "run.steps=1")
-    assert all(torch.equal(value, last_state(whole).weights[name]) for name, value in last_state(path).weights.items())
+    given = last_state(whole).weights
+    assert all(torch.equal(value, given[name]) for name, value in last_state(path).weights.items())
 
 
 def test_without_held_out_samples_a_run_goes_its_way(drawn_shards, tmp_path):
