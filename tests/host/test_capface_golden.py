@@ -71,7 +71,8 @@ def test_order_of_persons_does_not_matter(capface, nodes, golden):
     distance("persons reversed", got, golden("diffusion_apply_model")["two_person_t601__eps"], goldens.EPS).require()
 
 
-@pytest.mark.parametrize("case", goldens.RUNS)
+# Of the two runs of ten steps the one with tau: up to it, it is the other one. On a card both are asked (dev.py gpu).
+@pytest.mark.parametrize("case", [case for case in goldens.RUNS if case != "ddim10"])
 def test_ddim_run(case, capface, nodes):
     """Every latent, every prediction, and one forward a step."""
     run = goldens.ddim(case, nets.base_model(), capface, nodes)

@@ -108,12 +108,12 @@ def graph(**options):
     }
 
 
-def test_merge_lora_two_people_and_a_controlnet_ten_times(stage, run):
-    for _ in range(10):
+def test_merge_lora_two_people_and_a_controlnet_again_and_again(stage, run):
+    for _ in range(4):
         result = run(graph())
         assert result["valid"], (result["error"], result["node_errors"])
         assert result["success"], result["messages"]
-    assert len(stage) == 10
+    assert len(stage) == 4
     assert stage[0].isfinite().all()
     assert all(torch.equal(latent, stage[0]) for latent in stage)
     run(graph(strength=0.5))
