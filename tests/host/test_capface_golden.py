@@ -71,7 +71,7 @@ def test_order_of_persons_does_not_matter(capface, nodes, golden):
     distance("persons reversed", got, golden("diffusion_apply_model")["two_person_t601__eps"], goldens.EPS).require()
 
 
-# Of the two runs of ten steps the one with tau: up to it, it is the other one. On a card both are asked (dev.py gpu).
+# Of the two runs of ten steps the one with tau, which asks for more. On a card both are asked for (dev.py gpu).
 @pytest.mark.parametrize("case", [case for case in goldens.RUNS if case != "ddim10"])
 def test_ddim_run(case, capface, nodes):
     """Every latent, every prediction, and one forward a step."""
