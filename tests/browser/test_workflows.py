@@ -27,7 +27,7 @@ PHOTOS = {"photo.jpg": "man_a_1.jpg", "pose.jpg": "man_a_2.jpg", "picture.jpg": 
 SMALLER = 8                             # pictures are drawn at 1 / SMALLER of their size: 64 pixels in place of 512
 # It asks the owners of missing model files how large they are; the server's policy forbids calls to other machines.
 MODEL_SIZES = r"Content Security Policy|Refused to connect"
-SIDES = ("width", "height")
+SIDES = ("width", "height", "side")
 TINY = {"steps": 1, "megapixels": 0.01, "cell_width": 64, "cell_height": 64}
 LAYOUT = """() => {
     const boxes = app.graph.nodes.map((node) => {
