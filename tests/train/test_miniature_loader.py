@@ -44,12 +44,14 @@ def close(found, wanted):
 
 
 @torch.no_grad()
-def test_the_host_loads_an_ordinary_checkpoint_that_is_the_narrow_one(part, narrow, loaded):
+def test_the_host_loads_an_ordinary_checkpoint_that_is_the_narrow_one(part, narrow, loaded, monkeypatch):
     from caphuman_train.miniature.narrow import decoded, patcher_of, posterior
     from caphuman_train.miniature.text import Text, host_tokenizer
     from caphuman_train.step.base import encode_caption
     (unet, autoencoder), (model, clip, vae) = narrow, loaded
-    part("nodes.capface.base_model").require_sd15(model.model, "the widened checkpoint")
+    base_model = part("nodes.capface.base_model")
+    monkeypatch.setitem(base_model.SHAPE, "model_channels", 320)        # narrow tests change it
+    base_model.require_sd15(model.model, "the widened checkpoint")
     assert model.model.diffusion_model.model_channels == 320
     text = Text(0)(host_tokenizer()([PROMPT]))
     assert torch.allclose(encode_caption(clip, torch.device("cpu"), PROMPT), text[0], atol=2e-3)
