@@ -293,6 +293,7 @@ def test_test_paths_choose_their_part():
 def test_every_folder_of_tests_is_a_part():
     folders = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
     assert folders <= set(suite.PARTS)
+    assert sorted(name for lane in suite.LANES for name in lane) == sorted(suite.PARTS)
 
 
 def test_a_missing_browser_fails_its_part_in_one_sentence(scratch, monkeypatch, capsys):
@@ -302,7 +303,7 @@ def test_a_missing_browser_fails_its_part_in_one_sentence(scratch, monkeypatch, 
     monkeypatch.setattr(suite, "TEST_OUTPUT", scratch / "out")
     assert suite._part(scratch, "browser", []) == suite.Outcome(1, {"failed": 1})
     (scratch / "out").mkdir()
-    assert list(suite._two_at_a_time(scratch, {"browser": []})) == [suite.Outcome(1, {"failed": 1})]
+    assert list(suite._in_lanes(scratch, {"browser": []})) == [suite.Outcome(1, {"failed": 1})]
     first, second = capsys.readouterr().err.splitlines()
     assert first == second
     assert one_sentence(first)
@@ -314,7 +315,7 @@ WAITS = AWAITED + "def test_b():\n    while not MARK.exists():\n        time.sle
 
 @pytest.mark.parametrize(("waiting", "code", "sum_of_all"), [(WAITS, 0, "2 passed, 0 failed, 0 skipped"),
                                                              ("def test_b(): assert False\n", 1, "1 passed, 1 failed, 0 skipped")])
-def test_two_parts_run_at_a_time_and_both_count(scratch, monkeypatch, capfd, waiting, code, sum_of_all):
+def test_parts_run_at_the_same_time_and_all_count(scratch, monkeypatch, capfd, waiting, code, sum_of_all):
     """The browser's test waits for what the core's test does: one after the other, they would wait for ever."""
     for name, text in (("core", AWAITED + "def test_a(): MARK.touch()\n"), ("browser", waiting)):
         (scratch / "tests" / name).mkdir(parents=True)

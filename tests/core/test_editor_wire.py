@@ -250,7 +250,7 @@ def test_indices_have_two_bytes_up_to_65536_vertices(model):
             many = replace(model, **{name: torch.zeros(count, getattr(model, name).shape[1])})
             header, body = opened(editor_wire.mesh_message(many))
             assert header["index_bytes"] == width
-            assert len(body) == header["uvs"] * 8 + 2 * header["triangles"] * 3 * width
+            assert len(body) == header["uvs"] * 8 + len(model.gloss) * 4 + 2 * header["triangles"] * 3 * width
             assert header["vertices" if name == "template" else "uvs"] == count
 
 

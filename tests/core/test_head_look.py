@@ -402,12 +402,12 @@ def test_hair_is_painted_where_it_is_nearest_with_a_sheen_across_its_strands(mod
     painted = {}
     for name, cap in (("across", quad(2)), ("along", quad(1))):
         flat, depth = torch.zeros(4, 1600), torch.full((1600,), float("inf"))
-        portraits._add_hair(flat, depth, head, cap, verts, (0.2, 0.3, 0.1))
+        portraits.add_hair(flat, depth, head, cap, verts, (0.2, 0.3, 0.1))
         painted[name] = flat.view(4, 40, 40)
         assert set(flat[3].tolist()) == {0.0, 1.0}
         assert float(flat[3].mean()) == pytest.approx((0.1 / 0.42) ** 2, rel=0.15)
         behind = torch.zeros(4, 1600)
-        portraits._add_hair(behind, torch.full((1600,), -9.0), head, cap, verts, (0.2, 0.3, 0.1))
+        portraits.add_hair(behind, torch.full((1600,), -9.0), head, cap, verts, (0.2, 0.3, 0.1))
         assert not bool(behind.any()), "nothing of it is seen behind the head"
     place = torch.tensor([[0.25, 0.75]])
     shading = light.shade(torch.tensor([[0.0, 0.0, 1.0]]), codes)[0]
@@ -515,7 +515,7 @@ def test_portraits_are_drawn_finer_as_far_as_memory_goes(model: HeadModel, monke
     def drawn(head: Head, *_: object) -> Tensor:
         asked.append((head.width, head.height))
         return torch.zeros(1).expand(4, head.height, head.width)
-    monkeypatch.setattr(portraits, "_drawn", drawn)
+    monkeypatch.setattr(portraits, "sampled", drawn)
     both = Head.stack([head_of(model), head_of(model)]).replace(present=torch.tensor([True, False]))
     assert portrait(both, model, width, height, step=seen.append).cover.shape == (2, height, width)
     assert asked == [(width * finer, height * finer)]

@@ -164,7 +164,7 @@ def test_the_numbered_widgets_are_the_first_ten_of_shape_and_skin():
         "turn_light": False, "relight": False, "light_azimuth": 30, "light_elevation": 25, "light_intensity": 0.6,
         "light_ambient": 0.7,
         "light_colour": "#ffffff", "light_fill": 0, "light_rim": 0, "frame": False, "gaze_yaw_degrees": 0, "gaze_pitch_degrees": 0,
-        "gaze_convergence_degrees": 0, "neck_share": 0}
+        "gaze_convergence_degrees": 0, "neck_share": 0, "corrections": ""}
     assert {NEUTRAL[name] for name in (*EXPRESSIONS, *SHAPE, *TEXTURE)} == {0}
 
 

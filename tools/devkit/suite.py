@@ -1,5 +1,5 @@
-"""The test suite in parts, each in a pytest process of its own and two at a time: the nodes inside the host, the real frontend in
-a browser, the trainer on the host's blocks, the core and the benchmark tool with the host blocked.
+"""The test suite in parts, each in a pytest process of its own, several at a time: the nodes inside the host, the real frontend
+in a browser, the trainer on the host's blocks, the core and the benchmark tool with the host blocked.
 """
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from .places import ROOT, TEST_OUTPUT, Failure, say
 
 NO_TESTS_RAN = 5
 BLOCKED = {"CAPHUMAN_BLOCK_HOST": "1"}
-# In the order they begin, the longest first. Full-size networks come first in the host's part and last in the browser's.
 PARTS = {"browser": {}, "host": {}, "train": {}, "core": BLOCKED, "bench": BLOCKED}
-TOGETHER = 2                        # parts at a time: a test of any of them keeps about one core busy
+# Parts of a lane run one after the other, the lanes at the same time: the browser and children that start leave the cores free for
+# long. Full-size networks of two parts fit into the memory, not of three, and come last among the browser's tests.
+LANES = (("browser",), ("host", "train"), ("core", "bench"))
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def run(tree: Path, arguments: Sequence[str]) -> int:
     shutil.rmtree(TEST_OUTPUT, ignore_errors=True)
     TEST_OUTPUT.mkdir(parents=True)
     chosen = {name: given for name in PARTS if (given := _chosen(name, arguments)) is not None}
-    outcomes = [_part(tree, *part) for part in chosen.items()] if len(chosen) == 1 else list(_two_at_a_time(tree, chosen))
+    outcomes = [_part(tree, *part) for part in chosen.items()] if len(chosen) == 1 else list(_in_lanes(tree, chosen))
     total = {key: sum(outcome.counts.get(key, 0) for outcome in outcomes) for key in ("passed", "failed", "skipped")}
     codes = [outcome.code for outcome in outcomes if outcome.code != NO_TESTS_RAN]
     say(f"{len(outcomes)} part{'s' * (len(outcomes) != 1)} took {time.monotonic() - start:.0f} s")
@@ -89,20 +90,22 @@ class Running:
         return _outcome(self.name, self.process.wait())
 
 
-def _two_at_a_time(tree: Path, chosen: Mapping[str, Sequence[str]]) -> Iterator[Outcome]:
-    """Run the parts in their order, the next as soon as one of two has ended; Outcomes come as the parts end."""
-    waiting, running = list(chosen.items()), []
+def _in_lanes(tree: Path, chosen: Mapping[str, Sequence[str]]) -> Iterator[Outcome]:
+    """Run the parts, the next of a lane as soon as the one before has ended; Outcomes come as the parts end."""
+    lanes = [[name for name in lane if name in chosen] for lane in LANES]
+    running: dict[int, Running] = {}
     with contextlib.ExitStack() as children:
-        while waiting or running:
-            while waiting and len(running) < TOGETHER:
-                try:
-                    running.append(children.enter_context(_begun(tree, *waiting.pop(0))))
-                except Failure as failure:
-                    yield _failed(failure)
+        while running or any(lanes):
+            for number, lane in enumerate(lanes):
+                if number in running and running[number].process.poll() is not None:
+                    yield running.pop(number).outcome()
+                if lane and number not in running:
+                    name = lane.pop(0)
+                    try:
+                        running[number] = children.enter_context(_begun(tree, name, chosen[name]))
+                    except Failure as failure:
+                        yield _failed(failure)
             time.sleep(0.1)
-            for part in [part for part in running if part.process.poll() is not None]:
-                running.remove(part)
-                yield part.outcome()
 
 
 @contextlib.contextmanager
