@@ -10,8 +10,9 @@ from caphuman_core.head.model.flame_files import load_flame
 from tools.goldens import heads
 
 VERBS = "must|needs"
-FIXES = ("average|check|choose|compare|connect|convert|copy|count|do not|download|drag|encode|fit|free|give|load|"
-         "look|make|move|name|paint|pick|put|raise|remove|run|save|send|set|transfer|type|unpack|update|use|write")                      # imperatives
+# imperatives
+FIXES = ("average|check|choose|compare|connect|convert|copy|count|do not|download|drag|encode|fit|free|give|load|look|make|"
+         "move|name|paint|pick|put|raise|remove|run|save|send|set|transfer|type|unpack|update|use|write")
 ORDER = re.compile(rf"(?s)^(?!.*but got ({VERBS}) ).+? ({VERBS}) .+, but got .*: ({FIXES})\b.*\.$")
 
 
