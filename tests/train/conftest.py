@@ -10,6 +10,12 @@ from tools.devkit.places import host_tree
 
 os.environ["COMFYUI_PATH"] = str(host_tree())           # for the trainer, here and in child processes
 first_on_path(host_tree())
+FULL_SIZE = ("test_golden", "test_miniature_loader")
+
+
+def pytest_collection_modifyitems(items):
+    """Full-size networks last: those of other parts that run beside this one have gone by then, and memory is for two of them."""
+    items.sort(key=lambda item: item.path.stem in FULL_SIZE)
 
 
 @pytest.fixture(scope="session", autouse=True)
