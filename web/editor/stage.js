@@ -164,5 +164,6 @@ export class Stage {
     this.#gestures.dispose();
     this.#view.dispose();
     this.#view = NO_VIEW;              // the frontend holds the element that the mouse was over last, and with it its listeners
+    this.element.remove();             // and with these the rest of the editor
   }
 }
