@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from caphuman_core.check import InputError
@@ -20,17 +20,22 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line; returns the exit status. What goes wrong is one sentence on standard error."""
     options = _parse(list(sys.argv[1:] if arguments is None else arguments))
+    return carried_out("caphuman_train", lambda: options.command(options))
+
+
+def carried_out(program: str, work: Callable[[], int]) -> int:
+    """The exit status of `work`; what goes wrong in it is one sentence of `program` on standard error."""
     try:
-        return options.command(options)
+        return work()
     except InputError as error:
-        sys.stderr.write(f"caphuman_train: {error}\n")
+        sys.stderr.write(f"{program}: {error}\n")
         return 1
     except OSError as error:             # a full or read-only disk, a folder that is not ours
-        sys.stderr.write(f"caphuman_train: files must be readable and the disk must take what is written, but got '{error}': free "
+        sys.stderr.write(f"{program}: files must be readable and the disk must take what is written, but got '{error}': free "
                          "some space or correct the permissions and give the same command again; nothing is lost.\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("\ncaphuman_train: stopped by Ctrl-C; nothing is lost, the same command goes on.\n")
+        sys.stderr.write(f"\n{program}: stopped by Ctrl-C; nothing is lost, the same command goes on.\n")
         return 130
 
 

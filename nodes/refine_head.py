@@ -18,7 +18,8 @@ class RefineHead(io.ComfyNode):
         return io.Schema(
             node_id="CapHumanRefineHead", display_name="CapHuman Refine Head", category=CATEGORY,
             description="Changes a fitted head until it explains the photo: shape, expression, jaw and gaze by every landmark "
-                        "there is, skin and light by the pixels. It never comes back worse than it came in.",
+                        "there is, skin and light by the pixels. "
+                        "It comes back as it was where nothing that was tried explains the photo better.",
             search_aliases=["refine head", "likeness", "improve fit", "skin texture", "gaze from photo", "photometric fit",
                             "3d face reconstruction"],
             inputs=[

@@ -8,26 +8,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from caphuman_core.check import InputError
-
+from ..cli import carried_out
 from .recipe import DEFAULT, read_recipe
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Status 0: the asked stages are done; 130: stopped, the same command goes on; 1: something is wrong, in one sentence."""
     options = _parse(arguments)
-    try:
-        return _carry_out(options)
-    except InputError as error:
-        sys.stderr.write(f"miniature: {error}\n")
-        return 1
-    except OSError as error:
-        sys.stderr.write(f"miniature: files must be readable and the disk must take what is written, but got '{error}': free some "
-                         "space and give the same command again; nothing is lost.\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("\nminiature: stopped by Ctrl-C; nothing is lost, the same command goes on.\n")
-        return 130
+    return carried_out("miniature", lambda: _carry_out(options))
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

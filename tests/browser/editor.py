@@ -1,12 +1,15 @@
 """The head editor of one node, as a hand uses it. Names of elements stand at the top of web/editor/editor.js."""
 from __future__ import annotations
 
+import base64
 import contextlib
+import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from frontend import Frontend
+from PIL import Image
 from playwright.sync_api import Locator
 
 SIDE = 256
@@ -31,6 +34,12 @@ SETTLED = """() => new Promise((done) => {
 })"""
 # The graph object that holds a node: the root graph, or the subgraph that is shown.
 NODE = "(app.canvas.graph ?? app.graph).getNodeById({node})"
+
+
+def thumbnail(place: Locator) -> np.ndarray:
+    """The small picture in an element, int [height, width, 3]."""
+    text = place.locator("canvas").evaluate("(canvas) => canvas.toDataURL('image/png').split(',')[1]")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB")).astype(int)
 
 
 class Editor:
@@ -64,9 +73,14 @@ class Editor:
 
     def pixels(self) -> np.ndarray:
         """The view's picture, uint8 [height, width, 4]."""
-        import base64
         width, height, text = self.view.evaluate(PIXELS)
         return np.frombuffer(base64.b64decode(text), np.uint8).reshape(height, width, 4)
+
+    def still(self) -> np.ndarray:
+        """The view's picture, int [height, width, 4], when all it asked the server for has come, as sharp as it gets."""
+        self.root.locator("canvas[aria-busy=false]").first.wait_for(state="attached")
+        self.page.wait(lambda: len({(self.settle(), self.pixels().tobytes())[1] for _ in range(3)}) == 1)
+        return self.pixels().astype(int)
 
     def box(self) -> tuple[float, float, float, float]:
         """x, y, width, height of the view in the page."""

@@ -87,15 +87,11 @@ def test_add_to_set_and_back_moves_nothing(page):
     page.queue_and_wait()
     page.wait(lambda: editor.root.get_attribute("data-head") == "fitted")
 
-    def still() -> np.ndarray:
-        seen = [editor.pixels()]
-        page.wait(lambda: seen.append(editor.pixels()) or np.array_equal(seen[-1], seen[-2]))
-        return seen[-1].astype(int)
-    before, added = still(), editor.values()
+    before, added = editor.still(), editor.values()
     for mode in ("set", "add"):
         with editor.redrawn():
             editor.click(f"mode-{mode}")
-        assert np.abs(still() - before).mean() < 0.5
+        assert np.abs(editor.still() - before).mean() < 0.5
     back = editor.values()
     assert {name: back[name] for name in added if isinstance(added[name], float)} == pytest.approx(
         {name: value for name, value in added.items() if isinstance(value, float)}, abs=0.01)

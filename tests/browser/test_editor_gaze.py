@@ -3,8 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from editor import Editor, open_editor
-from test_editor_looks import thumbnail
+from editor import Editor, open_editor, thumbnail
 
 GAZE = ("gaze_yaw_degrees", "gaze_pitch_degrees", "gaze_convergence_degrees")
 VIEW = {"width": 1400, "height": 1100}
@@ -28,12 +27,6 @@ def pull(editor: Editor, right: float, down: float) -> None:
     mouse.move(x + right, y + down, steps=5)
     mouse.up()
     editor.settle()
-
-
-def still(editor: Editor) -> None:
-    """Until the view shows what it last asked the server for, as sharp as it gets."""
-    editor.root.locator("canvas[aria-busy=false]").first.wait_for(state="attached")
-    editor.page.wait(lambda: len({(editor.settle(), editor.pixels().tobytes())[1] for _ in range(3)}) == 1)
 
 
 def shot(page, text: str) -> None:
@@ -95,7 +88,7 @@ def test_changing_the_mode_keeps_gaze_and_neck_and_the_neck_moves_the_bust_alone
     editor = open_editor(page, graph)
     page.queue_and_wait()
     page.wait(lambda: editor.root.get_attribute("data-head") == "fitted")
-    still(editor)
+    editor.still()
     before = editor.pixels().astype(int)
     with editor.redrawn():
         editor.click("mode-set")
@@ -158,14 +151,14 @@ def test_who_it_is_changes_by_the_page_of_shape(open_page):
     page.wait(lambda: np.abs(editor.pixels().astype(int) - bald).mean() > 8)
     haired = seen_in_small(editor, older, 3)
     editor.click("look-normal")                                             # as CapFace sees it: without
-    still(editor)
+    editor.still()
     normals = editor.pixels().astype(int)
     editor.click("hair-bald")
-    still(editor)
+    editor.still()
     assert np.abs(editor.pixels().astype(int) - normals).max() == 0
     editor.click("hair-long")
     editor.click("look-shaded")
-    still(editor)
+    editor.still()
     shot(page, "shape")
     editor.tab("expression")
     editor.type_number("gaze_yaw_degrees", "30")

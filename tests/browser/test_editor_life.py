@@ -89,7 +89,8 @@ def test_twenty_editors_live_and_leave_nothing(open_page, vue):
     # The frontend may go on holding the editor that the mouse was over last; nineteen would be twenty times as many.
     assert left["inputs"] < 3 * one["inputs"], (one, left)
     if not vue:             # Vue mode itself keeps every node it has shown, of any pack, with its own listeners
-        assert left["listeners"] - one["listeners"] < 1500, (one, left)
+        # An editor's inputs alone have a listener each and more.
+        assert left["listeners"] - one["listeners"] < 10 * one["inputs"], (one, left)
     alive(editor)
 
 

@@ -1,16 +1,11 @@
 """Pictures to choose from, and a hand on the face itself."""
 from __future__ import annotations
 
-import base64
-import io
-
 import numpy as np
 import pytest
-from editor import Editor, open_editor
-from PIL import Image
+from editor import Editor, open_editor, thumbnail
 
 TALL = {"width": 1400, "height": 1100}
-DATA = "(canvas) => canvas.toDataURL('image/png').split(',')[1]"
 
 
 @pytest.fixture(params=[False, True], ids=["classic", "vue"])
@@ -26,11 +21,6 @@ def pictured(editor: Editor, kind: str) -> dict[str, np.ndarray]:
     editor.page.wait(lambda: places.count() and all(places.nth(n).get_attribute("data-pictured") for n in range(places.count())))
     return {places.nth(n).get_attribute("data-testid").removeprefix(f"caphuman-{kind}-"): thumbnail(places.nth(n))
             for n in range(places.count())}
-
-
-def thumbnail(place) -> np.ndarray:
-    text = place.locator("canvas").evaluate(DATA)
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB")).astype(int)
 
 
 def all_differ(pictures: dict[str, np.ndarray]) -> None:

@@ -25,13 +25,6 @@ def page(open_page, request):
     return open_page(request.param, viewport=TALL)
 
 
-def still(editor: Editor) -> np.ndarray:
-    """The view's picture when it does not change any more."""
-    seen = [editor.pixels()]
-    editor.page.wait(lambda: seen.append(editor.pixels()) or np.array_equal(seen[-1], seen[-2]))
-    return seen[-1].astype(int)
-
-
 def put(editor: Editor, node: int, name: str, value) -> None:
     """Another value of a widget, as the user would choose it: the graph notices with the next click."""
     editor.page.page.evaluate("""([id, name, value]) => {
@@ -79,13 +72,13 @@ def test_the_head_fades_over_the_photo_and_is_away_while_a_hand_compares(page):
     assert editor.part("opacity").is_hidden()
     page.queue_and_wait()
     page.wait(lambda: editor.part("look-photo").get_attribute("aria-pressed") == "true")
-    over, slider, compare = still(editor), editor.part("opacity"), editor.part("compare")
+    over, slider, compare = editor.still(), editor.part("opacity"), editor.part("compare")
     slider.fill("0")
     page.wait(lambda: not np.array_equal(editor.pixels(), over))
-    photo = still(editor)
+    photo = editor.still()
     slider.fill("0.5")
     page.wait(lambda: not np.array_equal(editor.pixels(), photo))
-    half, head = still(editor), np.abs(photo - over).max(-1) > 30
+    half, head = editor.still(), np.abs(photo - over).max(-1) > 30
     assert head.mean() > 0.02
     assert np.abs(half - (photo + over) / 2)[head].mean() < 2
     page.screenshot(f"editor_faded_{'vue' if page.vue else 'classic'}")
@@ -103,7 +96,7 @@ def test_the_head_fades_over_the_photo_and_is_away_while_a_hand_compares(page):
     page.wait(lambda: np.array_equal(editor.pixels(), half))
     editor.click("look-shaded")
     page.wait(slider.is_hidden)
-    assert (still(editor)[..., :3].max(-1) < 8).mean() > 0.3            # the head alone, as ever
+    assert (editor.still()[..., :3].max(-1) < 8).mean() > 0.3            # the head alone, as ever
     slider_values = editor.values()
     assert "opacity" not in slider_values               # of the view alone
 
@@ -131,7 +124,7 @@ def test_points_are_drawn_to_where_they_are_in_the_photo(page):
     point = editor.part("point-mouth_left")
     point.wait_for()
     assert editor.part("points").get_attribute("aria-pressed") == "true"
-    start, before, box = editor.values(), still(editor), point.bounding_box()
+    start, before, box = editor.values(), editor.still(), point.bounding_box()
     mouse = page.page.mouse
     mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     mouse.down()
@@ -143,10 +136,10 @@ def test_points_are_drawn_to_where_they_are_in_the_photo(page):
     page.wait(lambda: np.abs(editor.pixels().astype(int) - before).max() > 30)
     there = {"x": box["x"] + 6, "y": box["y"] - 4}
     page.wait(lambda: all(abs(point.bounding_box()[axis] - there[axis]) < 2 for axis in there))
-    after = still(editor)
+    after = editor.still()
     page.screenshot(f"editor_points_{'vue' if page.vue else 'classic'}")
     page.queue_and_wait()                                               # the node makes the same of it
-    assert np.abs(still(editor) - after).mean() < 0.5
+    assert np.abs(editor.still() - after).mean() < 0.5
     editor.click("undo")
     assert editor.wait_values(lambda now: not now["corrections"])["yaw_degrees"] == 15
     page.wait(lambda: np.abs(editor.pixels().astype(int) - before).mean() < 0.5)

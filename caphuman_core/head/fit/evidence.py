@@ -59,10 +59,10 @@ def evidence_of(face: Face, model: HeadModel) -> Evidence | None:
     if face.points478 is not None and dense is not None:
         numbers, error, modes, places = dense
         pixels, sigma, kind = face.points478.double().cpu()[numbers], DENSE_SHARE * error / EYE_METRES, DENSE
+        modes = modes * eye_pixels / EYE_METRES
     else:
-        pixels, places, kind, modes = points68[CONTOUR:], inner_places(model), INNER, torch.zeros(0)
+        pixels, places, kind, modes = points68[CONTOUR:], inner_places(model), INNER, points68.new_zeros(0, 68 - CONTOUR, 2)
         sigma = torch.full((68 - CONTOUR,), SIGMA[INNER], dtype=torch.float64)
-    modes = modes * eye_pixels / EYE_METRES if kind == DENSE else torch.zeros(0, len(pixels), 2).double()
     irises = None if face.points478 is None or len(face.points478) < 478 else face.points478.double().cpu()[list(IRISES)]
     with_pupils = None if irises is None else _pupils_too(model, kind)
     if irises is not None and with_pupils is not None:

@@ -91,11 +91,11 @@ def head_of(state: State, head: Head) -> Head:
         camera=torch.cat([state.log_scale.exp()[None], state.shift]).float()[None])
 
 
-def view_of(evidence: Evidence, head: Head, model: HeadModel, expected: State, expression_sigma: float | None = None) -> View:
+def view_of(evidence: Evidence, head: Head, model: HeadModel, expected: State) -> View:
     """What a photo asks of the head, which is a batch of one."""
     names = model.expression_names
     count = head.expression.shape[1]
-    expression = torch.full((count,), expression_sigma or EXPRESSION_SIGMA, dtype=torch.float64)
+    expression = torch.full((count,), EXPRESSION_SIGMA, dtype=torch.float64)
     for i, name in enumerate(names[:count]):
         if name in HELD or name.startswith(LOOKS):
             expression[i] = HELD_SIGMA
@@ -138,12 +138,6 @@ def total_cost(views: Sequence[View], states: Sequence[State], model: HeadModel)
     return float(identity.square().sum() / 2) + sum(map(lambda view, state: _own_cost(view, state, model), views, states))
 
 
-def distances(view: View, state: State, model: HeadModel) -> Tensor:
-    """Whitened distance of each point, [P], the jaw line's last."""
-    return torch.cat([_apart(at, pixels, weights)
-                      for at, pixels, weights in _projected(view, state, model)]).norm(dim=1)
-
-
 def pixel_distances(view: View, state: State, model: HeadModel) -> Tensor:
     """Pixels from each seen point to the head's, [P]; of the jaw line, whose points slide, across the line."""
     evidence, found = view.evidence, []
@@ -168,7 +162,7 @@ def with_errors(view: View, state: State, model: HeadModel) -> State:
 
 
 def _own_cost(view: View, state: State, model: HeadModel) -> float:
-    away = distances(view, state, model)
+    away = torch.cat([_apart(*group) for group in _projected(view, state, model)]).norm(dim=1)
     limit = min(view.evidence.huber, FARTHEST)
     misfit = torch.where(away < limit, away.square() / 2, limit * (away - limit / 2)).sum()
     return float(misfit + _priors(view, state)[0].square().sum() / 2)

@@ -1,7 +1,8 @@
 """From a fitted head to one that explains its photo: shape, expression, jaw, gaze, camera by landmarks, skin and light by pixels.
 
 What a view cannot tell stays where it was expected: at the mean of the head model, or, for a head whose skin was read from pixels
-before (DECA's, or one that was refined), at its own codes. A head never comes back worse than it came in.
+before (DECA's, or one that was refined), at its own codes. The head that came in is given back where,
+by what points, pixels and priors cost, nothing better was found.
 """
 from __future__ import annotations
 
@@ -170,8 +171,8 @@ def _with_skin(group: list[Photo], heads: list[Head], model: HeadModel) -> list[
     if not seen:
         return heads
     textures = [heads[i].texture[0].double() for i, _ in seen]
-    texture, lights = fit_skin([pixels for _, pixels in seen], textures, [heads[i].light[0].double() for i, _ in seen],
-                               torch.stack(textures).mean(0))
+    texture, lights = fit_skin([pixels for _, pixels in seen], torch.stack(textures).mean(0),
+                               [heads[i].light[0].double() for i, _ in seen])
     better = [head.replace(texture=texture.float()[None]) for head in heads]
     for (i, _), lit in zip(seen, lights, strict=True):
         better[i] = better[i].replace(light=lit.float()[None])

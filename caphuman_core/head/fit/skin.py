@@ -75,10 +75,9 @@ def face_pixels(photo: Tensor, head: Head, model: HeadModel, skin: Tensor | None
     return Pixels(light.terms(normal[keep]).double(), albedo[0], albedo[1:], colour[keep], given[keep])
 
 
-def fit_skin(photos: Sequence[Pixels], textures: Sequence[Tensor], lights: Sequence[Tensor],
-             expected_texture: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Texture code [T] that the photos share and the light [9, 3] of each, from a start and about an expected code."""
-    texture, lit = torch.stack(list(textures)).mean(0), list(lights)
+def fit_skin(photos: Sequence[Pixels], expected_texture: Tensor, lights: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """Texture code [T] that the photos share, about an expected one, and the light [9, 3] of each, from a start."""
+    texture, lit = expected_texture, list(lights)
     precision = _light_precision()
     for _ in range(ROUNDS):
         shared = torch.eye(len(texture)).double() / TEXTURE_SIGMA ** 2
