@@ -85,8 +85,10 @@ class KnownFaces:
         self._known = known
 
     def find(self, photos: Tensor, search: Any = None) -> list[tuple[Face, ...]]:
-        """The one face of each picture."""
-        return [(face_of_head(self._known.head_of(photo), self._known.work.model),) for photo in photos]
+        """The one face of each picture; none in one that was not drawn (`detect` also looks at a picture turned by 90 degrees
+        whose face may be lying, as one that is turned far and tilted seems to be)."""
+        return [(face_of_head(self._known.head_of(photo), self._known.work.model),) if mark_of(photo) in self._known.marks else ()
+                for photo in photos]
 
 
 def face_of_head(head: Head, model: HeadModel) -> Face:

@@ -209,5 +209,6 @@ def test_what_prepare_finds_of_a_drawn_picture_is_what_was_drawn(part, recipe, h
     assert inside[nose[1].long(), nose[0].long()]
     assert (nose[0] - face.points68[[0, 16], 0].mean()) * yaw > 0        # a head that looks to the right has its nose there
     assert face.box_xyxy[1] < face.points68[:, 1].min()
+    assert KnownFaces(known).find(pictures[3:].rot90(1, (2, 3))) == [()]         # what `detect` looks at when a face seems to lie
     with pytest.raises(InputError, match="one that was drawn"):
         known.head_of(torch.zeros(3, 64, 64))
