@@ -116,7 +116,7 @@ def test_output_file_names_and_sheet_say_what_it_is(told, tmp_path, capsys):
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names.pop() == "timings.json"
     assert all(name.startswith(PREFIX) for name in names)
-    assert len(names) == 3 + 5 * 4 + 1
+    assert len(names) == 4 + 5 * 4 + 1
     facts = json.loads((tmp_path / "out" / "timings.json").read_text(encoding="utf-8"))
     assert facts["said"] == SAID
     assert facts["pictures"] == 13

@@ -28,7 +28,8 @@ NEUTRAL_EDIT = {"yaw_degrees": 0.0, "smile": 0.0}        # the workflow's own ed
 LIT = {"relight": True, "light_azimuth": -75.0, "light_elevation": 15.0, "light_intensity": 0.75, "light_ambient": 0.45}
 ROWS: dict[str, dict[str, Any]] = {"as fitted": {}, "turned": {"yaw_degrees": 35.0}, "lit from the left": LIT,
                                    "laughing": {"laugh": 1.0}}
-HINT, MASK, OWN, OTHERS, STYLED, WITHOUT = "hint", "mask", "picture", "other person", "other style", "without CapFace"
+HINT, MASK, OWN, OTHERS, STYLED = "hint", "mask", "picture", "other person", "other style"
+OTHER_PHOTO, WITHOUT = "other photo", "without CapFace"
 Run = Callable[[Prompt], Awaitable[Result]]
 
 
@@ -53,6 +54,7 @@ def story(photo: str, other: str, weights: dict[str, Any], rows: dict[str, dict[
     (render,), (apply,), (mask,) = (nodes_of(base, kind) for kind in ("CapHumanRenderHead", "CapHumanApplyCapFace", "MaskPreview"))
     (decode,), (edit,), (sampler,) = (nodes_of(base, kind) for kind in ("VAEDecode", "CapHumanEditHead", "KSampler"))
     prompt, shown = dict(base), {("", title): _titled(base, title) for title in ("Face taken", "Fitted head over the photo")}
+    shown["", OTHER_PHOTO] = OTHER_PHOTO
     encode = _other_person(prompt, other)
     for number, (row, change) in enumerate(rows.items(), 1):
         mark = f"{number}-"
@@ -92,13 +94,15 @@ def _text(base: Prompt, apply: str) -> dict[str, Any]:
 
 
 def _other_person(prompt: Prompt, other: str) -> str:
-    """Adds what reads who another photo shows, in place; returns the node with the identity."""
+    """Adds what reads who another photo shows, and a preview of it, in place; returns the node with the identity."""
     (encode,) = nodes_of(prompt, "CapHumanEncodeIdentity")
     (load,) = nodes_of(prompt, "CapHumanLoadPhoto")
     photo = copy.deepcopy(prompt[load])
     photo["inputs"]["image"] = other
-    made = branch(prompt, {load: photo}, {"face": (encode, 1)}, "them ")
+    (seen,) = nodes_of(prompt, "CapHumanDetectFaces")
+    made = branch(prompt, {load: photo}, {"face": (encode, 1), OTHER_PHOTO: (seen, 1)}, "them ")
     prompt |= {node: entry for node, entry in made.items() if node != "them face"}
+    prompt[OTHER_PHOTO] = prompt.pop(f"them {OTHER_PHOTO}")
     return f"them {encode}"
 
 
