@@ -16,6 +16,7 @@ from caphuman_bench.score.identity import DlibJudge
 from caphuman_bench.score.pictures import read_picture
 from caphuman_core.render.maps import render
 from caphuman_train.miniature.files import SAID
+from tools.devkit.places import ROOT
 from tools.sheet import Look, grid, picture
 
 from . import figures, world
@@ -26,6 +27,8 @@ from .graphs import TAU
 from .runs import FACTS, RUNS, draw_run, person_of, plan_run
 
 DRAWN = "drawn"                                  # folder beside the runs: the same, drawn
+RESULTS = ROOT / "benchmarks" / "RESULTS.md"
+TITLE = "## The miniature (`python -m benchmarks.miniature report`)"
 TILE = 128
 WORST = 10
 KNOBS = {"plain": "as it is", "tau": "identity late only", "head_0": "head strength 0", "identity_0": "identity strength 0"}
@@ -109,7 +112,19 @@ def write(judged: Judged, folder: Path, docs: Path, say: Say) -> None:
     (place / "figures.json").write_text(json.dumps({"sampled": judged.sampled, "drawn": judged.drawn, "without": judged.without,
                                                     "knobs": judged.knobs}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     (docs / "MINIATURE.md").write_text(page(judged, facts, [path.name for path in shown]), encoding="utf-8")
+    if docs == ROOT / "docs":
+        _write_results(judged)
     say(f"{docs / 'MINIATURE.md'} and {len(shown)} pictures in {place}")
+
+
+def _write_results(judged: Judged) -> None:
+    """Put the table into RESULTS.md in place of its last version."""
+    text = RESULTS.read_text(encoding="utf-8")
+    before, _, after = text.partition(TITLE)
+    rest = after.partition("\n## ")[2]
+    section = "\n".join([TITLE, "", "What each figure means, and pictures: [docs/MINIATURE.md](../docs/MINIATURE.md).", "",
+                         *table(judged), *(["", *knob_table(judged)] if judged.knobs else [])])
+    RESULTS.write_text(before.rstrip() + "\n\n" + section + "\n" + (f"\n## {rest}" if rest else ""), encoding="utf-8")
 
 
 def _save(path: Path, rows: list, title: str) -> Path:

@@ -13,6 +13,7 @@ from caphuman_train.miniature.files import PREFIX, SAID
 from caphuman_train.miniature.pack import Packed
 from tools.demo import branches, miniature, miniature_sheet, models, prompts
 from tools.demo.client import Result
+from tools.devkit import serve
 from tools.stand_ins import untrained_weights
 
 ROLES = ("checkpoint", "capface", "clip_vision", "facenet")
@@ -170,7 +171,7 @@ PACKED = Packed({}, {}, {}, {}, {}, {"seed": "0", "side": "128", "style": "ink"}
 def test_the_miniature_is_taken_whole_where_any_real_file_is_missing(chosen, capsys):
     found = chosen({"checkpoint", "facenet"}, PACKED)
     assert all(found[role]["name"] == f"{PREFIX}-{role}" for role in ROLES)
-    assert found["miniature"] == {"side": 128, "style": "ink", "styled": f"{PREFIX}-styled"}
+    assert found["miniature"] == {"side": 128, "style": "ink", "styled": f"{PREFIX}-styled", "text": miniature.TEXT}
     assert not prompts.is_noise(found)
     said = capsys.readouterr().out
     assert SAID in said
@@ -197,3 +198,16 @@ def test_without_the_miniature_s_weights_stand_ins_take_their_place_and_one_sent
 def test_what_was_made_here_is_never_taken_for_real():
     assert PREFIX in untrained_weights.OURS
     assert all(name.split("/")[1].startswith(untrained_weights.OURS) for name in miniature_files.file_names("ink").values())
+
+
+@pytest.mark.parametrize("facts", [None, {"side": 192, "text": "photo of a person", "style": "ink", "styled": "s"}])
+def test_what_is_served_fits_the_miniature(tmp_path, facts):
+    (tmp_path / "input").mkdir()
+    photo = tmp_path / "me.png"
+    photo.write_bytes(encoded())
+    serve.lay_out(tmp_path, photo, {**WEIGHTS, "miniature": facts})
+    graph = json.loads((tmp_path / "user" / "default" / "workflows" / serve.WORKFLOW.name).read_text(encoding="utf-8"))
+    texts = [node["widgets_values"][0] for node in graph["nodes"] if node["type"] == "CLIPTextEncode"]
+    sizes = {tuple(node["widgets_values"][:2]) for node in graph["nodes"] if node["type"] in serve.SIZED}
+    assert sizes == {(192, 192) if facts else (512, 512)}
+    assert (texts == ["photo of a person", ""]) == bool(facts)

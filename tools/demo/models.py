@@ -38,6 +38,8 @@ def _miniature(tree: Path, real: dict[str, str | None]) -> Chosen | None:
     os.environ["COMFYUI_PATH"] = str(tree)
     from caphuman_train.miniature.files import SAID, write_files
     from caphuman_train.miniature.pack import load_packed
+
+    from .miniature import TEXT
     try:
         told = load_packed(MINIATURE).told
     except InputError as error:
@@ -48,7 +50,7 @@ def _miniature(tree: Path, real: dict[str, str | None]) -> Chosen | None:
     MODELS.mkdir(parents=True, exist_ok=True)
     with lock.held(MODELS / "miniature.lock"):
         made = write_files(MINIATURE, MODELS, say)
-    facts = {"side": int(told["side"]), "style": told["style"], "styled": made["styled"].name}
+    facts = {"side": int(told["side"]), "style": told["style"], "styled": made["styled"].name, "text": TEXT}
     return {role: {"name": made[role].name, "untrained": False} for role in ROLES} | {"miniature": facts}
 
 
