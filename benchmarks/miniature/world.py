@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from caphuman_bench.heads import head_of_values
+from caphuman_bench.lists import full_values
 from caphuman_core.flow import Head
 from caphuman_core.head import camera
 from caphuman_core.head.model.head_model import HeadModel, load_builtin
@@ -109,7 +110,7 @@ def lists(heads: dict[str, dict[str, float]], captions: int) -> tuple[str, str]:
 
 def asked_head(values: Any, side: int, person: int | None) -> Head:
     """The head of a condition in a picture of side x side: of a person, or (None) of nobody, whose shape is the model's mean."""
-    head = camera.reframe(head_of_values(dict(values), model()), side, side)
+    head = camera.reframe(head_of_values(full_values(values), model()), side, side)
     if person is None:
         return head
     shape, texture = who(model(), SEED, person)

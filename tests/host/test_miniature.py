@@ -18,6 +18,7 @@ from benchmarks.miniature import colours, graphs, world
 from benchmarks.miniature.eye import Eye
 from benchmarks.miniature.runs import SAMPLING
 from caphuman_bench.heads import head_of_values
+from caphuman_bench.lists import full_values
 from caphuman_bench.score.faces import choose_detector, look
 from caphuman_core.head.storage import save_head
 from caphuman_core.pixels import image_of, photo_of
@@ -55,7 +56,7 @@ def url(told, tmp_path_factory):
 def unlike_people(count=24):
     """Two people whose skins differ most in brightness: (person, person)."""
     from caphuman_core.render.maps import render
-    head = head_of_values({"scale": 1.2}, world.model())
+    head = head_of_values(full_values({"scale": 1.2}), world.model())
     shades = {}
     for person in range(count):
         drawn = render(world.textured(head, person), world.model(), 64, 64)
@@ -100,7 +101,7 @@ async def sampled(url, graph, side, folder):
     async with Client(url) as client:
         for turn in (-TURN, TURN):
             values = {"yaw_degrees": turn, "scale": 1.15, **world.BARE, "light_azimuth": 10.0, "light_ambient": 0.6}
-            head = head_of_values(values, world.model())
+            head = head_of_values(full_values(values), world.model())
             file = folder / f"yaw{turn:.0f}.head.safetensors"
             save_head(head, file)
             only(graph, "CapHumanLoadHead")["name"] = await client.upload(file, file.name)
