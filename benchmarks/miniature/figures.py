@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from caphuman_train.miniature.scene import generator
+from caphuman_train.miniature.scene import draw, face_seen, generator
 
 from . import colours, world
 from .cases import Case
@@ -102,7 +102,6 @@ def light(cases: Sequence[Case]) -> dict[str, float]:
 
 def mask(cases: Sequence[Case]) -> dict[str, float]:
     """Of pictures that are masks."""
-    from caphuman_train.miniature.scene import face_seen
     rows = [colours.overlap(case.picture[0] > MASK_OPEN, face_seen(case.head, world.model())) for case in cases]
     return {"mask": statistics.mean(rows) if rows else NOTHING}
 
@@ -159,6 +158,19 @@ def skin(case: Case) -> Tensor | None:
     if got is None or light_there is None:
         return None
     return got / light_there.clamp(min=1e-3) * _albedo(case.head.replace(texture=torch.zeros_like(case.head.texture)), where)
+
+
+def photos_tell(people: int, side: int, any_light: bool) -> float:
+    """Share of ordered pairs in which the face's mean colour in one photo of a person is nearer to that in the person's next photo
+    than to that in the other's: how much of the skin a photo tells."""
+    rows = [[_face_colour(scene) for scene in world.photos_of(person, side, 2, any_light)] for person in range(people)]
+    return _share([bool((mine[0] - mine[1]).norm() < (mine[0] - other[1]).norm()) for mine in rows for other in rows
+                   if other is not mine])
+
+
+def _face_colour(scene: Any) -> Tensor:
+    drawn = draw(scene, world.model())
+    return drawn.picture[:, drawn.face].mean(1)
 
 
 def albedo_of(case: Case, who: int) -> Tensor:

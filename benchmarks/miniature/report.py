@@ -81,7 +81,11 @@ def _take(judged: Judged, name: str, found: list[Case], into: dict[str, float], 
     elif name == "mask":
         into |= figures.mask(found)
     elif name == "person":
-        into |= figures.person(found) | figures.person_by(*photos(), found)
+        embed, known = photos()
+        into |= figures.person(found) | figures.person_by(embed, known, found)
+        if into is judged.drawn:
+            for key, any_light in (("photos_tell", False), ("photos_tell_any_light", True)):
+                into[key] = figures.photos_tell(RUNS[name].people, found[0].head.width, any_light)
     elif name == "prompt":
         into |= figures.caption(found)
     elif name == "without":
@@ -169,6 +173,11 @@ that are known because what was asked for can be drawn. Each judge is tried on t
 its **ceiling**, and a number near its ceiling is as good as this judge can tell. A constant error of MediaPipe and the fit on drawn
 heads, measured on forty drawn pictures of other people, is taken off every reading: {bias}.
 """
+PHOTOS = """The ceiling of *person by skin* is that of a generator that knows the skin; CapFace knows one photo of it. People's
+photos here have one even light: the face's colour in one is nearer to that in another photo of the same person than to somebody
+else's in {photos_tell:.2f} of pairs. Under any of the lights that training drew it would be {photos_tell_any_light:.2f}:
+they differ more than skins do.
+"""
 SETTINGS = """## What a setting changes
 
 Six people, four turns, one caption: identity or head switched off, or identity given in the last {tau} of 1,000 timesteps only.
@@ -189,6 +198,8 @@ def page(judged: Judged, facts: dict[str, Any], pictures: Sequence[str]) -> str:
     told = {**facts["sampling"], "said": SAID, "side": facts["side"], "bias": bias, "minutes": judged.seconds / 60,
             "made": sum(map(len, judged.pictures.values()))}
     parts = [INTRODUCTION.format(**told), "\n".join(table(judged)) + "\n"]
+    if "photos_tell" in judged.drawn:
+        parts.append(PHOTOS.format(**judged.drawn))
     if judged.knobs:
         parts += [SETTINGS.format(tau=TAU), "\n".join(knob_table(judged)) + "\n"]
     parts.append(LEFT_OUT)

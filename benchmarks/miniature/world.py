@@ -13,6 +13,7 @@ from caphuman_bench.heads import head_of_values
 from caphuman_bench.lists import full_values
 from caphuman_core.flow import Head
 from caphuman_core.head import camera
+from caphuman_core.head.edit.relight import relight
 from caphuman_core.head.model.head_model import HeadModel, load_builtin
 from caphuman_core.head.rotations import matrix_from_axis_angle, yaw_pitch_roll_from_matrix
 from caphuman_train.miniature.recipe import DEFAULT, read_recipe
@@ -21,6 +22,7 @@ from caphuman_train.miniature.words import Look, draw_look
 
 SEED = 20_000_003                                # of everything here; the recipe has another, which `require_unseen` looks after
 CALIBRATION = 30_000_001                         # of the pictures that the judges' own errors are measured on: other people again
+EVEN = (10.0, 20.0, 0.5, 0.6)                    # of photos: azimuth, elevation, strength, ambient
 PHOTO_YAW = 30.0                                 # degrees: photos of people are not turned further
 BARE = {"neck_share": 0.6}
 
@@ -43,14 +45,18 @@ def yaw_pitch_roll(head: Head) -> Tensor:
     return torch.stack(yaw_pitch_roll_from_matrix(matrix_from_axis_angle(head.rotation_radians)), -1)[0]
 
 
-def photos_of(person: int, side: int, count: int) -> list[Scene]:
-    """Scenes that show a person nearly from the front."""
+def photos_of(person: int, side: int, count: int, any_light: bool = False) -> list[Scene]:
+    """Scenes that show a person nearly from the front, in colour.
+
+    They have one even light, as photos for a passport have: the drawn lights differ more in strength than people's skins do, so
+    that a single photo under any of them (any_light) tells little of its person's skin (`figures.photos_tell`).
+    """
     found: list[Scene] = []
     number = 0
     while len(found) < count:
         scene = scene_of(model(), SEED, side, person, number)
-        if float(yaw_pitch_roll(scene.head)[0].abs()) < PHOTO_YAW:
-            found.append(scene)
+        if float(yaw_pitch_roll(scene.head)[0].abs()) < PHOTO_YAW and scene.look.medium == "photo":
+            found.append(scene if any_light else replace(scene, head=relight(scene.head, *EVEN, (1.0, 1.0, 1.0))))
         number += 1
     return found
 
