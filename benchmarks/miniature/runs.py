@@ -45,7 +45,7 @@ RUNS = {
     "mask": Run(graphs.masked, world.control_heads(24), 1, 1),
     "without": Run(graphs.without, world.control_heads(24), 1, 2, is_drawn=False,
                    slots=("--slot", "head=none", "--slot", "identity=none")),
-    "plain": Run(graphs.neutral, world.turned_heads(), 6, 1),
+    "plain": Run(graphs.neutral, world.turned_heads(), 6, 1, is_drawn=False),
     "tau": Run(graphs.setting(id_dropout_tau=graphs.TAU), world.turned_heads(), 6, 1, is_drawn=False),
     "head_0": Run(graphs.setting(head_strength=0.0), world.turned_heads(), 6, 1, is_drawn=False),
     "identity_0": Run(graphs.setting(identity_strength=0.0), world.turned_heads(), 6, 1, is_drawn=False),
