@@ -29,7 +29,10 @@ def changes(text):
     ("q = u + v", {"q = u - v"}), ("q = u * v", {"q = u / v"}), ("q = u @ v", {"q = v @ u"}), ("q += v", {"q -= v", "pass"}),
     ("q = u < v", {"q = u <= v", "q = u > v"}), ("q = u >= v", {"q = u > v", "q = u <= v"}), ("q = u is v", {"q = u is not v"}),
     ("q = u and v", {"q = u or v"}), ("q = not u", {"q = u"}), ("q = -u", {"q = u"}), ("q = u if w else v", {"q = v if w else u"}),
-    ("q = 3", {"q = 4", "q = 2"}), ("q = 0.5", {"q = 1.0"}), ("q = 0.0", {"q = 1.0"}), ("q = True", {"q = False"}),
+    ("q = 3", {"q = 4", "q = 2"}), ("q = 0.5", {"q = 1.0"}), ("q = 0.0", {"q = 1.0"}),
+    ("q = 3000", {"q = 6000", "q = 1500"}), ("q = 3001", {"q = 3002", "q = 3000"}),
+    ("q = 1e-06", {"q = 0.0"}), ("q = 2e-06", {"q = 4e-06"}),
+    ("q = True", {"q = False"}),
     ("q = f(u, v, w)", {"q = f(v, u, w)", "q = f(u, w, v)"}), ("q = f(u, u)", set()), ("q = f(*u, v)", set()),
     ("q = torch.minimum(u, v)", {"q = torch.maximum(u, v)"}), ("q = min(u, v)", {"q = max(u, v)"}),
     ("f(u)", {"pass"}), ("q[u] = v", {"pass"}), ("q = f(q)", {"pass"}), ("raise u", {"pass"}),
@@ -74,7 +77,7 @@ def started(pack, *arguments):
     """The tool at work on the pack, with nothing warmed up; its temporary files lie beside the pack."""
     temporary = pack.parent / "tmp"
     temporary.mkdir(exist_ok=True)
-    code = ("import signal, sys; from tools.devkit import mutants; mutants.WARM = ();"
+    code = ("import signal, sys; from tools.devkit import forks, mutants; forks.WARM = ();"
             "signal.signal(signal.SIGINT, signal.default_int_handler);"            # a shell's background jobs ignore it
             f"sys.exit(mutants.main(['--root', {str(pack)!r}, *sys.argv[1:]]))")
     return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
