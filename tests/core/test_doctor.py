@@ -1,6 +1,7 @@
 """The doctor and the table behind it: files told by content, hostile files cost a line, the README says the same."""
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -230,6 +231,25 @@ def test_the_command_begins_and_ends_with_the_next_step_and_tells_by_its_status(
     assert first == last
     assert first.startswith("Next: ")
     assert second == ""
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", "/??"), ("utf-8", "/脸部")])
+def test_the_command_shows_what_its_terminal_can(tmp_path, monkeypatch, encoding, shown):
+    folder, written = tmp_path / "脸部", io.BytesIO()
+    folder.mkdir()
+    (folder / "folder_paths.py").write_text("")
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    assert command.main(["--comfyui", str(folder)]) == 1
+    sys.stdout.flush()
+    assert f"{shown}/models/capface" in written.getvalue().decode(encoding).replace("\\", "/")
+
+
+def test_a_stream_that_tells_no_encoding_is_given_all_letters(tmp_path, monkeypatch):
+    (tmp_path / "脸部").mkdir()
+    (tmp_path / "脸部" / "folder_paths.py").write_text("")
+    monkeypatch.setattr(sys, "stdout", io.StringIO())               # as notebooks and loggers put in its place
+    assert command.main(["--comfyui", str(tmp_path / "脸部")]) == 1
+    assert "脸部" in sys.stdout.getvalue()
 
 
 def test_what_the_frontend_is_offered_it_would_take():

@@ -412,6 +412,15 @@ def test_lines_grow_with_the_photo(side, line):
         assert int(row[50:110].sum()) == line
 
 
+@pytest.mark.parametrize(("side", "wide", "across"), [(512, 120, 5), (512, 480, 7), (1280, 600, 16), (1280, 120, 5)])
+def test_points_are_as_large_as_the_face_allows_up_to_three_lines(side, wide, across):
+    """Of a radius of a sixtieth of the face's width, and of one line and a half at most."""
+    box, points = torch.tensor([20.0, 20.0, 20.0 + wide, 60.0]), torch.tensor([[80.0, 40.0]] * 5)
+    drawn = pixels(draw_faces(torch.ones(1, 3, side, side + 40), Faces(((Face(box, 0.0, points),),), side + 40, side)))
+    inked = (drawn == torch.tensor(COLOURS[0])).all(-1)
+    assert (int(inked[40, 60:100].sum()), int(inked[30:50, 80].sum())) == (across, across)
+
+
 def test_a_label_holds_number_and_confidence_on_a_black_ground_just_above_the_box():
     def box_of_label(confidence, index):
         faces = tuple(Face(torch.tensor([60.0, 70.0, 120.0, 120.0]), confidence) for _ in range(index + 1))

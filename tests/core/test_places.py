@@ -186,6 +186,16 @@ def test_a_part_a_tenth_of_a_pixel_too_short_is_cut_and_not_enlarged():
     assert last.item() == pytest.approx(77.0, abs=0.5)
 
 
+@pytest.mark.parametrize("shape", [(4, 12), (12, 4)])
+def test_every_cell_of_a_picture_that_is_not_square_is_cut_from_its_place(shape):
+    """Also those that lie beyond the shorter side's length."""
+    height, width = shape
+    picture = torch.arange(float(height * width)).view(1, 1, height, width)
+    for row, column in ((0, 0), (height - 1, width - 1), (height // 2, width - 2), (height - 2, width // 2)):
+        cell = tile(row / height, (row + 1) / height, column / width, (column + 1) / width)
+        assert seen(picture, (1, 1), cell).item() == picture[0, 0, row, column].item()
+
+
 def test_enlarging_takes_the_pixels_beyond_the_part_s_edges():
     picture = torch.arange(8.0).expand(1, 1, 4, 8).clone() + 10 * torch.arange(4.0)[:, None]
     part = seen(picture, (4, 8), tile(0.25, 0.75, 0.25, 0.75))          # rows 1..3, columns 2..6, twice as large
