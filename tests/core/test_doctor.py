@@ -467,6 +467,11 @@ def test_the_device_is_named(monkeypatch, cuda, apple, words):
     assert doctor._device() == words
 
 
+def test_the_device_is_not_known_without_torch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert doctor._device() == "not known (torch is not installed)"
+
+
 # --- folders
 
 @pytest.fixture
@@ -511,6 +516,10 @@ def test_extra_paths_are_added_once_relative_to_their_file_and_unknown_directori
     assert host_folders.find_folders(["flame"], None, [tmp_path]) == {"flame": [tmp_path / "flame"]}
     (host / "extra_model_paths.yaml").write_text("")
     assert host_folders.find_folders(["flame"], host) == {"flame": [host / "models" / "flame"]}
+    with monkeypatch.context() as bare:
+        bare.setitem(sys.modules, "yaml", None)
+        (host / "extra_model_paths.yaml").write_text("a:\n  capface: one\n")
+        assert host_folders.find_folders(["capface"], host) == {"capface": [host / "models" / "capface"]}
     (host / "extra_model_paths.yaml").write_text("- a\n")
     with pytest.raises(InputError, match=r"extra_model_paths.yaml must be readable, but got .*: compare it with ComfyUI's example"):
         host_folders.find_folders(["flame"], host)

@@ -432,3 +432,17 @@ def test_a_label_holds_number_and_confidence_on_a_black_ground_just_above_the_bo
     assert 54 <= top < bottom < 70
     assert right - left < 12, "a whole-image stand-in has no confidence to tell"
     assert box_of_label(0.87, 0)[3] > right + 15
+
+
+@pytest.mark.parametrize("spare", [50, 1, 0, -40])
+def test_a_label_is_right_above_its_box_or_inside_where_the_photo_ends(spare):
+    """spare: pixels between the label and the photo's edge if it stood above."""
+    from PIL import ImageDraw, ImageFont
+    from PIL.Image import new
+    left, top, right, bottom = ImageDraw.Draw(new("RGB", (99, 99))).textbbox((0, 0), "0", font=ImageFont.load_default(size=11))
+    high = bottom + 1 + spare                            # of the box, whose line is 1 wide
+    drawn = pixels(draw_faces(torch.ones(1, 3, 240, 200), Faces(((Face(torch.tensor([60.0, high, 120, 180]), 0.0),),), 200, 240)))
+    rows, columns = (drawn == 0).all(-1).nonzero().unbind(1)
+    start = spare if spare > 0 else max(high, 0) + 1
+    assert (rows.min().item(), rows.max().item()) == (start + top, start + bottom)
+    assert (columns.min().item(), columns.max().item()) == (61 + left, 61 + right)

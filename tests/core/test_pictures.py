@@ -27,7 +27,7 @@ from caphuman_core.render.maps import Render, pose, render, vertex_normals
 from caphuman_core.render.mesh import textured_mesh
 from caphuman_core.render.overlay import blend_over, overlay
 from caphuman_core.render.raster import Fragments, rasterize
-from caphuman_core.render.strip import GAP, INK, PAPER, strip, told
+from caphuman_core.render.strip import GAP, INK, PAPER, noted, strip, told
 
 
 @pytest.fixture(scope="module")
@@ -258,6 +258,7 @@ def test_a_batch_may_hold_heads_that_are_not_there(model, head):
     three, seen = Head.stack([head] * 3).replace(present=torch.tensor([True, False, True])), []
     drawn = render(three, model, 32, 24, step=seen.append)
     assert drawn.hint().maps.shape == (3, 9, 24, 32)
+    assert len(drawn.hint()) == 3
     assert (drawn.mask.sum((1, 2)) > 0).tolist() == [True, False, True]
     assert torch.equal(drawn.hint().present, three.present)
     assert seen == [1, 3]
@@ -308,6 +309,17 @@ def test_words_fit_into_their_picture():
     rows, columns = (picture[0] > INK[0] / 2).nonzero().unbind(1)
     assert 8 <= columns.min() <= columns.max() < picture.shape[2]
     assert 8 <= rows.min() <= rows.max() < 28
+
+
+@pytest.mark.parametrize(("height", "band"), [(40, 20), (20, 20), (12, 12)])
+def test_a_note_lies_in_a_dark_band_along_the_lower_edge(height, band):
+    picture = (255 * noted(torch.full((3, height, 100), 0.5), "|||")).round()
+    assert picture.shape == (3, height, 100)
+    assert picture[:, :height - band].flatten().tolist() == [128] * (3 * (height - band) * 100)
+    below = picture[:, height - band:]
+    assert below[:, 0, 0].tolist() == below[:, -1, -1].tolist() == list(PAPER)
+    rows, columns = (below[0] > INK[0] / 2).nonzero().unbind(1)
+    assert (columns.min() >= 6, columns.max() < 30, rows.min() >= 4) == (True, True, True)
 
 
 # --- how they are drawn

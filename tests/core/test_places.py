@@ -164,6 +164,8 @@ def test_tiles_of_a_batch_are_read_one_by_one():
     first, second = read_tiles(torch.cat([map_[:1, :, :, :20], map_[1:, :, :, 10:30]]))
     assert sides(first) == (0.0, 1.0, 0.0, 0.5)
     assert sides(second) == (0.0, 1.0, 0.25, 0.75)
+    again, middle, last = read_tiles(torch.cat([map_[:1, :, :, :20], map_[1:, :, :, 10:30], map_[:1, :, :, :20]]))
+    assert (again, middle, last) == (first, second, first)
 
 
 def test_stretches_share_the_pixels_by_their_lengths_and_those_without_any_are_left_out():
