@@ -16,12 +16,12 @@ from .album import Album
 from .narrow import SCALE, decoded, initialise, make_autoencoder, posterior
 from .recipe import Recipe
 from .scene import generator
+from .shrinking import start_shrinking
 from .styles import styled
 
 FILE = "autoencoder.safetensors"
 EDGES = 0.5                                      # weight of the differences of neighbouring pixels beside the pixels themselves
 SHOWN = 8                                        # pictures of a sheet
-CERTAIN = -6.0                                   # log variance of latents at the start: at 0 their noise drowns all that is learnt
 MEASURED = 256                                   # pictures that the latents' mean and deviation come from
 
 
@@ -33,8 +33,7 @@ class AutoencoderLesson:
         self.recipe, self.album = recipe, album
         self.network: Any = make_autoencoder()
         initialise(self.network, recipe.pictures.seed)
-        with torch.no_grad():
-            self.network.quant_conv.bias[4:] = CERTAIN
+        start_shrinking(self.network)
         if start is not None:
             self.network.load_state_dict(start)
 
