@@ -334,6 +334,22 @@ def test_heads_are_drawn_one_by_one_on_a_processor_and_together_on_a_card():
     assert maps._parts(torch.zeros(2, dtype=torch.bool), 100, card) == []
 
 
+def test_heads_that_are_drawn_together_are_the_heads_drawn_one_by_one(model, head, monkeypatch):
+    """Each with its own turn, skin and light; as a card draws them."""
+    turn, skin = torch.tensor([[0.0, 0.4, 0.0]]), torch.eye(1, head.texture.shape[1])
+    heads = Head.stack([head.replace(rotation_radians=turn * i, texture=head.texture + 2 * i * skin,
+                                     light=directional(40.0 * i, 10)[None]) for i in (-2, -1, 0, 1, 2)])
+    heads = heads.replace(present=torch.tensor([True, True, True, False, True]))
+    alone = render(heads, model, 40, 32)
+    plain = maps._parts
+    monkeypatch.setattr(maps, "_parts", lambda present, pixels, device: plain(present, pixels, torch.device("cuda")))
+    together = render(heads, model, 40, 32)
+    assert maps._parts(heads.present, 40 * 32, torch.device("cpu")) == [range(3), range(4, 5)]
+    for name in ("normal", "albedo", "shaded", "mask", "depth"):
+        torch.testing.assert_close(getattr(together, name), getattr(alone, name), atol=1e-6, rtol=0)
+    assert float((alone.albedo[0] - alone.albedo[1]).abs().max()) > 0.05 < float((alone.shaded[0] - alone.shaded[4]).abs().max())
+
+
 def test_points_of_several_heads_lie_in_their_own_pictures():
     seen = Fragments(pixel=torch.tensor([1, 4, 9]), face=torch.zeros(3, dtype=torch.long), weights=torch.zeros(3, 3),
                      depth=torch.tensor([5.0, 6.0, 7.0]), batch=2, height=2, width=3)
