@@ -225,6 +225,8 @@ def test_a_face_is_sure_where_the_mirrored_photo_shows_its_mirror_image():
     one_off = twin.clone()
     one_off[3, 1] += 5
     assert backend._disagreement(face, Face(box, 1.0, one_off), 100) == pytest.approx(0.5), "the largest of the five"
+    flat = Face(box, 1.0, five(0.0, 0.0) * 0)
+    assert math.isfinite(backend._disagreement(flat, flat, 100)), "eyes in one place"
     (alone,) = backend._judged((face,), (), 100)
     assert alone.confidence == 0.5
     assert backend._disagreement(face, Face(box, 1.0), 100) == backend._disagreement(Face(box, 1.0), face, 100) == math.inf

@@ -334,6 +334,13 @@ def test_comparison_says_what_the_number_means():
         compare(a, identity(1, present=[False]))
 
 
+def test_an_identity_of_zeros_is_like_nobody():
+    a = identity()
+    value, report = compare(a, replace(a, global_embedding=0 * a.global_embedding))
+    assert value == 0
+    assert report.startswith("FaceNet cosine 0.000")
+
+
 @pytest.mark.parametrize(("cosine", "meaning"), [(0.39, "two different people"), (0.41, "undecided"), (0.59, "undecided"),
                                                  (0.61, "the same person"), (-0.5, "two different people")])
 def test_the_sentence_of_a_cosine(cosine, meaning):

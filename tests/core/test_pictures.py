@@ -69,6 +69,8 @@ def test_depth_fills_its_range_in_each_picture_by_itself():
     none = torch.zeros(2, 3, 1, 3)
     seen = Render(none, none, none, mask, depth, torch.zeros(2, 68, 2), torch.ones(2, dtype=torch.bool)).depth_picture()
     torch.testing.assert_close(seen[:, 1, 0], torch.tensor([[1.0, 0.1, 0.0]] * 2))
+    flat = Render(none, none, none, mask, 0 * depth + 3, torch.zeros(2, 68, 2), torch.ones(2, dtype=torch.bool)).depth_picture()
+    assert flat[0, 0].tolist() == [[1, 1, 0]], "one plane is as near as can be"
 
 
 def test_normals_are_of_unit_length_and_point_outwards(model, head):

@@ -341,6 +341,8 @@ def test_the_jaw_line_holds_three_times_as_firmly_across_as_along(model):
     down, right, up = (torch.tensor([[x / 12, y / 12], [-y / 4, x / 4]]).double() for x, y in ((0, 1), (1, 0), (0, -1)))
     for number, direction in ((0, down), (3, down), (8, right), (14, up), (16, up)):
         torch.testing.assert_close(weights[number], direction)
+    nowhere = replace(oblong_face(), points68=torch.zeros(68, 2))
+    assert float(evidence_of(nowhere, model).contour_weights.abs().max()) == 0, "points in one place have no line"
     slanted = weights[5]                                              # between a step down and one to the right
     torch.testing.assert_close(slanted, torch.tensor([[1 / 12, 1 / 12], [-1 / 4, 1 / 4]]).double() / 2 ** 0.5)
 
