@@ -73,8 +73,9 @@ def test_the_editor_is_told_the_node_s_head_and_its_points(model, head):
 def test_of_a_batch_the_first_follows_and_edits_come_on_top(model, head):
     text = moved(handle_places(head, model), nose_tip=(4, 1))
     alone = edited(head, model, {"corrections": text, "yaw_degrees": 20.0})
-    both = edited(Head.stack([head, head]), model, {"corrections": text, "yaw_degrees": 20.0})
-    plain = edited(head, model, {"yaw_degrees": 20.0})
+    other = head.replace(identity=head.identity + 0.1)
+    both = edited(Head.stack([head, other]), model, {"corrections": text, "yaw_degrees": 20.0})
+    plain = edited(other, model, {"yaw_degrees": 20.0})
     torch.testing.assert_close(both.identity[:1], alone.identity)
     torch.testing.assert_close(both.identity[1:], plain.identity)
     assert not torch.equal(alone.identity, plain.identity)

@@ -412,6 +412,15 @@ def test_lines_grow_with_the_photo(side, line):
         assert int(row[50:110].sum()) == line
 
 
+@pytest.mark.parametrize(("height", "width"), [(40, 20), (20, 40), (7, 7)])
+def test_a_border_is_half_the_longer_side_wide_on_each(height, width):
+    half = max(height, width) // 2
+    seen = views.View(0, True).of(torch.full((3, height, width), 9, dtype=torch.uint8))
+    assert seen.shape == (3, height + 2 * half, width + 2 * half)
+    assert (seen == 9).nonzero()[[0, -1], 1:].tolist() == [[half, half], [half + height - 1, half + width - 1]]
+    assert int(seen[0, 0, 0]) == 128
+
+
 @pytest.mark.parametrize(("side", "wide", "across"), [(512, 120, 5), (512, 480, 7), (1280, 600, 16), (1280, 120, 5)])
 def test_points_are_as_large_as_the_face_allows_up_to_three_lines(side, wide, across):
     """Of a radius of a sixtieth of the face's width, and of one line and a half at most."""

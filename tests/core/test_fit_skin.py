@@ -100,6 +100,42 @@ def test_skin_and_light_are_found_together_and_photos_share_the_skin():
     torch.testing.assert_close(same[4:], skin._expected_light(same)[4:], atol=1e-4, rtol=0)
 
 
+def test_one_round_for_several_photos_is_the_one_of_all_unknowns_together(monkeypatch):
+    """Two lights and the skin, with their priors, in one system."""
+    monkeypatch.setattr(skin, "ROUNDS", 1)
+    photos = [made(TEXTURE, LIT), made(0.8 * TEXTURE, directional(-50.0, 10.0).double(), seed=9)]
+    start, expected = [light.default_light().double(), 0.9 * LIT], 0.3 * TEXTURE
+    whole, slope = torch.zeros(54 + CODES, 54 + CODES).double(), torch.zeros(54 + CODES).double()
+    skins = slice(54, None)
+    whole[skins, skins] = torch.eye(CODES)                          # about the expected texture, where it starts
+    for number, (pixels, lit) in enumerate(zip(photos, start, strict=True)):
+        own, mixed, both, by_light, by_texture = skin._system(pixels, expected, lit)
+        here = slice(27 * number, 27 * number + 27)
+        whole[here, here] = own + skin._light_precision()
+        whole[here, skins], whole[skins, here] = mixed, mixed.T
+        whole[skins, skins] += both
+        slope[here] = by_light + skin._light_precision() @ (lit - skin._expected_light(lit)).flatten()
+        slope[skins] += by_texture
+    step = -torch.linalg.solve(whole, slope)
+    texture, lights = fit_skin(photos, expected, start)
+    torch.testing.assert_close(texture, expected + step[skins])
+    for lit, before, part in zip(lights, start, step[:54].split(27), strict=True):
+        torch.testing.assert_close(lit, before + part.view(9, 3))
+
+
+def test_the_pull_to_the_expected_skin_grows_with_the_way_from_it(monkeypatch):
+    """Pixels without weight: whatever was found before, the next round is back at what is expected."""
+    plain, far = skin._system, iter((True, False))
+
+    def system(pixels, texture, lit):
+        own, mixed, both, by_light, by_texture = plain(pixels, texture, lit)
+        return own, mixed, both, by_light, by_texture + (10.0 if next(far) else 0.0)
+    monkeypatch.setattr(skin, "ROUNDS", 2)
+    monkeypatch.setattr(skin, "_system", system)
+    dim = replace(made(TEXTURE, LIT), given=torch.zeros(COUNT).double())
+    torch.testing.assert_close(fit_skin([dim], 0.1 * TEXTURE, [LIT])[0], 0.1 * TEXTURE)
+
+
 # --- the pixels of a photo
 
 @pytest.fixture(scope="module")

@@ -101,6 +101,16 @@ def test_bugs_that_no_test_notices_are_named_and_the_checkout_is_as_it_was(pack)
 
 
 @forks
+def test_tests_that_are_given_what_a_cache_holds_count_too(pack):
+    """The first test that calls it looks at no value, and the second one does not call it again."""
+    (pack / "caphuman_core/sums.py").write_text("import functools\n\n\n@functools.lru_cache\ndef kept(u):\n    return u * 5\n")
+    (pack / "tests/core/test_sums.py").write_text("from caphuman_core import sums\n\n\ndef test_it_runs():\n    sums.kept(3)\n\n\n"
+                                                  "def test_value():\n    assert sums.kept(3) == 15\n")
+    said, _ = started(pack, "--count", "99").communicate(timeout=120)
+    assert said.endswith("Survivors:\n  none\n")
+
+
+@forks
 def test_a_sample_is_the_same_for_a_seed_and_covers_lines_first(pack):
     listed = [started(pack, "--list", "--count", "3", "--seed", seed).communicate(timeout=60)[0].splitlines() for seed in "445"]
     assert listed[0] == listed[1]

@@ -3,7 +3,8 @@
 First every test file runs once as it is, and it is noted which functions of the core each of its tests calls. Then each
 sampled bug (mutations.py) is written into the copy, and the test files that ran its function are run until a test fails: those
 that import the file themselves first, and of each file the tests that called the function. A bug outside of functions is shown
-to every test file that loads its module. A run that takes far too long counts as noticed.
+to every test file that loads its module. What a cache holds is not called again by later tests: of a module with caches, all tests
+of the files that import it themselves are run. A run that takes far too long counts as noticed.
 
 torch, pytest and the like are imported once; each run is a fork of that warm process, so a bug costs seconds.
 """
@@ -13,6 +14,7 @@ import argparse
 import itertools
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -159,10 +161,12 @@ def _with_bug(mutant: Mutant, copy: Path, able: Sequence[Seen]) -> int:
     _bound_memory()
     target = copy / mutant.path
     stamp = target.stat().st_mtime
+    caches = re.search(rb"^\s*@(functools\.)?(lru_)?cache", target.read_bytes(), re.M) is not None
     target.write_bytes(mutant.mutation.applied(target.read_bytes()))
     os.utime(target, (stamp + 1000, stamp + 1000))               # compiled files of the original are known by its time
     for one in able:
-        code = run_pytest(one.file, _Chosen(one.calls.get(mutant.function, [ALL])), "-x")
+        others = [ALL] if caches and mutant.path in one.direct else []
+        code = run_pytest(one.file, _Chosen([*one.calls.get(mutant.function, [ALL]), *others]), "-x")
         if code not in (0, 5):                                   # 5: pytest found no test to run
             return code
     return 0
