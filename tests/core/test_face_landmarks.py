@@ -61,6 +61,30 @@ def test_insightface_s_parts_are_taken_from_its_parts():
     assert sorted(point - 54 for point in right) == sorted(left)
 
 
+# The iBUG points that a mirror swaps, the person's right one first; the others (chin, nose line, lips' middles) stay.
+TWINS = (*((i, 16 - i) for i in range(8)), *((i, 43 - i) for i in range(17, 22)), (31, 35), (32, 34), (36, 45), (37, 44), (38, 43),
+         (39, 42), (40, 47), (41, 46), (48, 54), (49, 53), (50, 52), (59, 55), (58, 56), (60, 64), (61, 63), (67, 65))
+
+
+# The same pairs in the numbering of either network, read off the pictures that come with them.
+INSIGHTFACE_TWINS = ((1, 17), (10, 26), (12, 28), (14, 30), (16, 32), (3, 19), (5, 21), (7, 23), (43, 101), (48, 105), (49, 104),
+                     (51, 103), (50, 102), (78, 84), (79, 85), (35, 93), (41, 96), (42, 95), (39, 89), (37, 90), (36, 91), (52, 61),
+                     (64, 68), (63, 67), (55, 58), (56, 59), (65, 69), (66, 70), (54, 57))
+MEDIAPIPE_TWINS = ((127, 356), (234, 454), (93, 323), (58, 288), (172, 397), (136, 365), (150, 379), (176, 400), (70, 300),
+                   (63, 293), (105, 334), (66, 296), (107, 336), (98, 327), (97, 326), (33, 263), (160, 387), (158, 385),
+                   (133, 362), (153, 380), (144, 373), (61, 291), (39, 269), (37, 267), (181, 405), (84, 314), (78, 308),
+                   (82, 312), (87, 317))
+
+
+@pytest.mark.parametrize(("table", "twins", "middle"), [
+    (landmarks.INSIGHTFACE_68, INSIGHTFACE_TWINS, (0, 72, 73, 74, 86, 80, 71, 53, 62, 60)),
+    (landmarks.MEDIAPIPE_68, MEDIAPIPE_TWINS, (152, 168, 197, 5, 4, 2, 0, 17, 13, 14))])
+def test_each_point_has_its_twin_on_the_other_side_or_lies_in_the_middle(table, twins, middle):
+    assert tuple((table[one], table[other]) for one, other in TWINS) == twins
+    assert tuple(table[place] for place in (8, 27, 28, 29, 30, 33, 51, 57, 62, 66)) == middle
+    assert {place for pair in TWINS for place in pair} | {8, 27, 28, 29, 30, 33, 51, 57, 62, 66} == set(range(68))
+
+
 @pytest.mark.parametrize("name", FRONTAL)
 def test_68_of_478_are_where_dlib_puts_its_68(mediapipe, dlib_points, name):
     picture = photo(name)
