@@ -18,6 +18,7 @@ from caphuman_core.face.detectors.model_files import find_bundles
 from caphuman_core.face.detectors.mtcnn import Mtcnn
 from caphuman_core.face.turned import turned_back
 from caphuman_core.flow import Face
+from caphuman_core.points import HANDLES
 
 FRONTAL = ("astronaut", "woman_c", "man_a_1", "man_a_2", "man_b_1")
 
@@ -83,6 +84,18 @@ def test_each_point_has_its_twin_on_the_other_side_or_lies_in_the_middle(table, 
     assert tuple((table[one], table[other]) for one, other in TWINS) == twins
     assert tuple(table[place] for place in (8, 27, 28, 29, 30, 33, 51, 57, 62, 66)) == middle
     assert {place for pair in TWINS for place in pair} | {8, 27, 28, 29, 30, 33, 51, 57, 62, 66} == set(range(68))
+
+
+def test_what_a_hand_takes_hold_of_is_named_by_the_person_s_sides():
+    """The viewer's left is the person's right, where the numbers begin."""
+    twins = dict(TWINS)
+    right = {name: number for name, number in HANDLES.items() if "right" in name}
+    assert {name.replace("right", "left"): twins[number] for name, number in right.items()} == {
+        name: number for name, number in HANDLES.items() if "left" in name}
+    assert right == {"jaw_right": 4, "brow_right_outer": 17, "brow_right_middle": 19, "brow_right_inner": 21, "nose_right": 31,
+                     "eye_right_outer": 36, "eye_right_inner": 39, "mouth_right": 48}
+    assert {name: number for name, number in HANDLES.items() if "right" not in name and "left" not in name} == {
+        "chin": 8, "nose_bridge": 27, "nose_tip": 30, "nose_base": 33, "lip_upper": 51, "lip_lower": 57}
 
 
 @pytest.mark.parametrize("name", FRONTAL)
