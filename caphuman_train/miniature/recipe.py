@@ -35,7 +35,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Autoencoder:
-    steps: int = setting(4000, "Optimizer steps.", 1)
+    steps: int = setting(9000, "Optimizer steps.", 1)
     batch: int = setting(4, "Pictures in a step.", 1)
     crop: int = setting(64, "Pixels of the squares it learns from.", 16, 512)
     whole_share: float = setting(0.15, "Of the steps, at the end, that see whole pictures.", 0, 1)
