@@ -43,7 +43,8 @@ def make_unet(width: int, place: str = "cpu") -> nn.Module:
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
     made = UNetModel(**_unet_config(width), device=place, operations=comfy.ops.disable_weight_init)
     for name in LAST_NORMS:
-        made.get_submodule(name).num_groups = last_groups(width)
+        norm: Any = made.get_submodule(name)
+        norm.num_groups = last_groups(width)
     return made
 
 
