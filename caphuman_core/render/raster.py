@@ -78,7 +78,7 @@ def _chunks(counts: Tensor, most: int) -> list[slice]:
     """Split faces so that each part has about `most` pairs (a single larger face stands alone)."""
     if counts.numel() == 0:
         return []
-    part = ((counts.cumsum(0) - 1) // most).clamp(min=0)
+    part = (counts.cumsum(0) - 1) // most
     edges = [0, *((part[1:] != part[:-1]).nonzero().squeeze(1) + 1).tolist(), counts.numel()]
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 

@@ -8,13 +8,16 @@ import torch
 
 from caphuman_core.check import InputError
 from caphuman_core.flow import Head
+from caphuman_core.head.camera import to_picture
 from caphuman_core.head.edit import editor_wire
 from caphuman_core.head.edit.corrections import handle_places, pins_of
 from caphuman_core.head.edit.widget_values import edited
+from caphuman_core.head.fit import pinned as refits
 from caphuman_core.head.model.flame_files import load_flame
 from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
 from caphuman_core.points import HANDLES
+from caphuman_core.render.maps import pose
 
 WIDTH, HEIGHT = 400, 320
 
@@ -70,8 +73,9 @@ def test_the_editor_is_told_the_node_s_head_and_its_points(model, head):
 def test_of_a_batch_the_first_follows_and_edits_come_on_top(model, head):
     text = moved(handle_places(head, model), nose_tip=(4, 1))
     alone = edited(head, model, {"corrections": text, "yaw_degrees": 20.0})
-    both = edited(Head.stack([head, head]), model, {"corrections": text, "yaw_degrees": 20.0})
-    plain = edited(head, model, {"yaw_degrees": 20.0})
+    other = head.replace(identity=head.identity + 0.1)
+    both = edited(Head.stack([head, other]), model, {"corrections": text, "yaw_degrees": 20.0})
+    plain = edited(other, model, {"yaw_degrees": 20.0})
     torch.testing.assert_close(both.identity[:1], alone.identity)
     torch.testing.assert_close(both.identity[1:], plain.identity)
     assert not torch.equal(alone.identity, plain.identity)
@@ -85,6 +89,34 @@ def test_points_that_contradict_each_other_leave_a_head(model, head):
                        "mouth_right": [places["mouth_left"][0] / WIDTH, places["mouth_left"][1] / HEIGHT], "chin": [0.0, 0.0]})
     made = edited(head, model, {"corrections": text})
     assert all(bool(value.isfinite().all()) for value in made.stored().values())
+
+
+def test_places_are_shares_of_width_and_height_as_far_as_twice_outside():
+    assert pins_of('{"chin": [0.25, 0.5], "nose_tip": [-2, 2.0]}', WIDTH, HEIGHT) == {"chin": (100, 160), "nose_tip": (-800, 640)}
+    for far in ("[-2.01, 0]", "[0, 2.01]", "[0, 0, 0]"):
+        with pytest.raises(InputError, match="corrections of chin must be two shares of the picture's sides, within 2"):
+            pins_of(f'{{"chin": {far}}}', WIDTH, HEIGHT)
+    assert pins_of("{}".ljust(4000), WIDTH, HEIGHT) == {}
+    with pytest.raises(InputError, match="at most 4000 letters, but got 4001"):
+        pins_of("{}".ljust(4001), WIDTH, HEIGHT)
+    with pytest.raises(InputError, match="must be a JSON object"):
+        pins_of("[" * 3000, WIDTH, HEIGHT)
+
+
+def test_a_refit_is_four_steps_from_the_head_that_is_there(model, head, monkeypatch):
+    """The landmarks that hold loosely are those that its picture shows, the jaw line at its turn among them."""
+    asked = []
+    monkeypatch.setattr(refits, "solve", lambda views, states, model, steps: asked.append((*views, *states, steps)) or states)
+    same = refits.refit(head, model, {30: (7.0, 9.0), "chin": (11.0, 13.0)})
+    (view, state, steps), = asked
+    assert steps == 4
+    points = to_picture(head, pose(head, model).landmarks2d)[0, :, :2].double()
+    points[30], points[8] = torch.tensor([7.0, 9.0]), torch.tensor([11.0, 13.0])
+    found = torch.cat([view.evidence.contour_pixels, view.evidence.pixels])
+    torch.testing.assert_close(found, points, atol=2e-3, rtol=0)
+    assert torch.equal(view.expected.own(), state.own()), "its own codes are what is expected"
+    torch.testing.assert_close(same.identity, head.identity)
+    torch.testing.assert_close(same.rotation_radians, head.rotation_radians)
 
 
 @pytest.mark.parametrize(("text", "rule"), [

@@ -1,6 +1,7 @@
 """The doctor and the table behind it: files told by content, hostile files cost a line, the README says the same."""
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -232,6 +233,25 @@ def test_the_command_begins_and_ends_with_the_next_step_and_tells_by_its_status(
     assert second == ""
 
 
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", "/??"), ("utf-8", "/脸部")])
+def test_the_command_shows_what_its_terminal_can(tmp_path, monkeypatch, encoding, shown):
+    folder, written = tmp_path / "脸部", io.BytesIO()
+    folder.mkdir()
+    (folder / "folder_paths.py").write_text("")
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    assert command.main(["--comfyui", str(folder)]) == 1
+    sys.stdout.flush()
+    assert f"{shown}/models/capface" in written.getvalue().decode(encoding).replace("\\", "/")
+
+
+def test_a_stream_that_tells_no_encoding_is_given_all_letters(tmp_path, monkeypatch):
+    (tmp_path / "脸部").mkdir()
+    (tmp_path / "脸部" / "folder_paths.py").write_text("")
+    monkeypatch.setattr(sys, "stdout", io.StringIO())               # as notebooks and loggers put in its place
+    assert command.main(["--comfyui", str(tmp_path / "脸部")]) == 1
+    assert "脸部" in sys.stdout.getvalue()
+
+
 def test_what_the_frontend_is_offered_it_would_take():
     offered = [entry for entry in CATALOGUE if entry.download]
     assert {entry.key for entry in offered} == {"sd15", "capface", "clip_vision", "facenet", "openpose"}
@@ -447,6 +467,11 @@ def test_the_device_is_named(monkeypatch, cuda, apple, words):
     assert doctor._device() == words
 
 
+def test_the_device_is_not_known_without_torch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert doctor._device() == "not known (torch is not installed)"
+
+
 # --- folders
 
 @pytest.fixture
@@ -491,6 +516,10 @@ def test_extra_paths_are_added_once_relative_to_their_file_and_unknown_directori
     assert host_folders.find_folders(["flame"], None, [tmp_path]) == {"flame": [tmp_path / "flame"]}
     (host / "extra_model_paths.yaml").write_text("")
     assert host_folders.find_folders(["flame"], host) == {"flame": [host / "models" / "flame"]}
+    with monkeypatch.context() as bare:
+        bare.setitem(sys.modules, "yaml", None)
+        (host / "extra_model_paths.yaml").write_text("a:\n  capface: one\n")
+        assert host_folders.find_folders(["capface"], host) == {"capface": [host / "models" / "capface"]}
     (host / "extra_model_paths.yaml").write_text("- a\n")
     with pytest.raises(InputError, match=r"extra_model_paths.yaml must be readable, but got .*: compare it with ComfyUI's example"):
         host_folders.find_folders(["flame"], host)

@@ -412,6 +412,24 @@ def test_lines_grow_with_the_photo(side, line):
         assert int(row[50:110].sum()) == line
 
 
+@pytest.mark.parametrize(("height", "width"), [(40, 20), (20, 40), (7, 7)])
+def test_a_border_is_half_the_longer_side_wide_on_each(height, width):
+    half = max(height, width) // 2
+    seen = views.View(0, True).of(torch.full((3, height, width), 9, dtype=torch.uint8))
+    assert seen.shape == (3, height + 2 * half, width + 2 * half)
+    assert (seen == 9).nonzero()[[0, -1], 1:].tolist() == [[half, half], [half + height - 1, half + width - 1]]
+    assert int(seen[0, 0, 0]) == 128
+
+
+@pytest.mark.parametrize(("side", "wide", "across"), [(512, 120, 5), (512, 480, 7), (1280, 600, 16), (1280, 120, 5)])
+def test_points_are_as_large_as_the_face_allows_up_to_three_lines(side, wide, across):
+    """Of a radius of a sixtieth of the face's width, and of one line and a half at most."""
+    box, points = torch.tensor([20.0, 20.0, 20.0 + wide, 60.0]), torch.tensor([[80.0, 40.0]] * 5)
+    drawn = pixels(draw_faces(torch.ones(1, 3, side, side + 40), Faces(((Face(box, 0.0, points),),), side + 40, side)))
+    inked = (drawn == torch.tensor(COLOURS[0])).all(-1)
+    assert (int(inked[40, 60:100].sum()), int(inked[30:50, 80].sum())) == (across, across)
+
+
 def test_a_label_holds_number_and_confidence_on_a_black_ground_just_above_the_box():
     def box_of_label(confidence, index):
         faces = tuple(Face(torch.tensor([60.0, 70.0, 120.0, 120.0]), confidence) for _ in range(index + 1))
@@ -423,3 +441,17 @@ def test_a_label_holds_number_and_confidence_on_a_black_ground_just_above_the_bo
     assert 54 <= top < bottom < 70
     assert right - left < 12, "a whole-image stand-in has no confidence to tell"
     assert box_of_label(0.87, 0)[3] > right + 15
+
+
+@pytest.mark.parametrize("spare", [50, 1, 0, -40])
+def test_a_label_is_right_above_its_box_or_inside_where_the_photo_ends(spare):
+    """spare: pixels between the label and the photo's edge if it stood above."""
+    from PIL import ImageDraw, ImageFont
+    from PIL.Image import new
+    left, top, right, bottom = ImageDraw.Draw(new("RGB", (99, 99))).textbbox((0, 0), "0", font=ImageFont.load_default(size=11))
+    high = bottom + 1 + spare                            # of the box, whose line is 1 wide
+    drawn = pixels(draw_faces(torch.ones(1, 3, 240, 200), Faces(((Face(torch.tensor([60.0, high, 120, 180]), 0.0),),), 200, 240)))
+    rows, columns = (drawn == 0).all(-1).nonzero().unbind(1)
+    start = spare if spare > 0 else max(high, 0) + 1
+    assert (rows.min().item(), rows.max().item()) == (start + top, start + bottom)
+    assert (columns.min().item(), columns.max().item()) == (61 + left, 61 + right)

@@ -182,6 +182,30 @@ def test_the_usual_packs_are_taken_first_and_any_other_by_its_name(tmp_path, ope
     assert make(tmp_path).files[0].parent.name == "buffalo_l"
 
 
+def test_each_back_end_gets_its_own_folders(monkeypatch, tmp_path):
+    from caphuman_core.face.detectors import insightface, mediapipe, mtcnn
+    for module, name in ((mtcnn, "Mtcnn"), (mediapipe, "MediaPipe"), (insightface, "InsightFace")):
+        monkeypatch.setattr(module, name, lambda *given, name=name: (name, *given))
+    folders = {key: [tmp_path / key] for key in ("facenet", "detection", "insightface")}
+    assert make_detector("mtcnn", "x", folders, ["A"]) == ("Mtcnn", folders["facenet"])
+    assert make_detector("mediapipe", "x", folders, ["A"]) == ("MediaPipe", folders["detection"], "x")
+    assert make_detector("insightface", "x", folders, ["A"]) == ("InsightFace", folders["insightface"], "x", ["A"])
+
+
+def test_mediapipe_that_is_not_installed_is_told_with_its_install_line(monkeypatch):
+    from caphuman_core.face.detectors import mediapipe
+    monkeypatch.setitem(sys.modules, "mediapipe.tasks.python.vision", None)
+    with pytest.raises(InputError, match=r"mediapipe needs the Python package mediapipe, but got .*: run `pip install mediapipe`"):
+        mediapipe._package()
+
+
+def test_a_pack_is_a_folder_and_no_single_file(tmp_path):
+    (tmp_path / "deep" / "pack").mkdir(parents=True)
+    for place in ("single.onnx", "deep/pack/a.onnx"):
+        (tmp_path / place).write_bytes(b"")
+    assert find_packs([tmp_path / "none", tmp_path]) == {"pack": tmp_path / "deep" / "pack"}
+
+
 def test_an_unknown_backend_is_refused():
     with pytest.raises(InputError,
                        match="backend must be one of mtcnn, mediapipe, insightface, but got 'dlib': choose one of them"):

@@ -18,6 +18,7 @@ from caphuman_core.face.detectors.model_files import find_bundles
 from caphuman_core.face.detectors.mtcnn import Mtcnn
 from caphuman_core.face.turned import turned_back
 from caphuman_core.flow import Face
+from caphuman_core.points import HANDLES
 
 FRONTAL = ("astronaut", "woman_c", "man_a_1", "man_a_2", "man_b_1")
 
@@ -59,6 +60,42 @@ def test_insightface_s_parts_are_taken_from_its_parts():
     assert [landmarks.INSIGHTFACE_68[place] for place in (0, 8, 16)] == [1, 0, 17]
     left, right = landmarks.INSIGHTFACE_68[36:42], landmarks.INSIGHTFACE_68[42:48]          # numbered alike, but in mirror order
     assert sorted(point - 54 for point in right) == sorted(left)
+
+
+# The iBUG points that a mirror swaps, the person's right one first; the others (chin, nose line, lips' middles) stay.
+TWINS = (*((i, 16 - i) for i in range(8)), *((i, 43 - i) for i in range(17, 22)), (31, 35), (32, 34), (36, 45), (37, 44), (38, 43),
+         (39, 42), (40, 47), (41, 46), (48, 54), (49, 53), (50, 52), (59, 55), (58, 56), (60, 64), (61, 63), (67, 65))
+
+
+# The same pairs in the numbering of either network, read off the pictures that come with them.
+INSIGHTFACE_TWINS = ((1, 17), (10, 26), (12, 28), (14, 30), (16, 32), (3, 19), (5, 21), (7, 23), (43, 101), (48, 105), (49, 104),
+                     (51, 103), (50, 102), (78, 84), (79, 85), (35, 93), (41, 96), (42, 95), (39, 89), (37, 90), (36, 91), (52, 61),
+                     (64, 68), (63, 67), (55, 58), (56, 59), (65, 69), (66, 70), (54, 57))
+MEDIAPIPE_TWINS = ((127, 356), (234, 454), (93, 323), (58, 288), (172, 397), (136, 365), (150, 379), (176, 400), (70, 300),
+                   (63, 293), (105, 334), (66, 296), (107, 336), (98, 327), (97, 326), (33, 263), (160, 387), (158, 385),
+                   (133, 362), (153, 380), (144, 373), (61, 291), (39, 269), (37, 267), (181, 405), (84, 314), (78, 308),
+                   (82, 312), (87, 317))
+
+
+@pytest.mark.parametrize(("table", "twins", "middle"), [
+    (landmarks.INSIGHTFACE_68, INSIGHTFACE_TWINS, (0, 72, 73, 74, 86, 80, 71, 53, 62, 60)),
+    (landmarks.MEDIAPIPE_68, MEDIAPIPE_TWINS, (152, 168, 197, 5, 4, 2, 0, 17, 13, 14))])
+def test_each_point_has_its_twin_on_the_other_side_or_lies_in_the_middle(table, twins, middle):
+    assert tuple((table[one], table[other]) for one, other in TWINS) == twins
+    assert tuple(table[place] for place in (8, 27, 28, 29, 30, 33, 51, 57, 62, 66)) == middle
+    assert {place for pair in TWINS for place in pair} | {8, 27, 28, 29, 30, 33, 51, 57, 62, 66} == set(range(68))
+
+
+def test_what_a_hand_takes_hold_of_is_named_by_the_person_s_sides():
+    """The viewer's left is the person's right, where the numbers begin."""
+    twins = dict(TWINS)
+    right = {name: number for name, number in HANDLES.items() if "right" in name}
+    assert {name.replace("right", "left"): twins[number] for name, number in right.items()} == {
+        name: number for name, number in HANDLES.items() if "left" in name}
+    assert right == {"jaw_right": 4, "brow_right_outer": 17, "brow_right_middle": 19, "brow_right_inner": 21, "nose_right": 31,
+                     "eye_right_outer": 36, "eye_right_inner": 39, "mouth_right": 48}
+    assert {name: number for name, number in HANDLES.items() if "right" not in name and "left" not in name} == {
+        "chin": 8, "nose_bridge": 27, "nose_tip": 30, "nose_base": 33, "lip_upper": 51, "lip_lower": 57}
 
 
 @pytest.mark.parametrize("name", FRONTAL)
@@ -225,6 +262,8 @@ def test_a_face_is_sure_where_the_mirrored_photo_shows_its_mirror_image():
     one_off = twin.clone()
     one_off[3, 1] += 5
     assert backend._disagreement(face, Face(box, 1.0, one_off), 100) == pytest.approx(0.5), "the largest of the five"
+    flat = Face(box, 1.0, five(0.0, 0.0) * 0)
+    assert math.isfinite(backend._disagreement(flat, flat, 100)), "eyes in one place"
     (alone,) = backend._judged((face,), (), 100)
     assert alone.confidence == 0.5
     assert backend._disagreement(face, Face(box, 1.0), 100) == backend._disagreement(Face(box, 1.0), face, 100) == math.inf

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from caphuman_core.check import InputError
 from caphuman_core.face.detectors import mtcnn, mtcnn_nets, mtcnn_sight
 from caphuman_core.face.detectors import mtcnn_boxes as boxes
 from caphuman_core.face.options import MTCNN_FILES
+from caphuman_core.face.search import ORDINARY
 
 PHOTOS = ("astronaut", "camera_rgb", "astronaut_300x400", "two_faces")
 
@@ -241,3 +243,23 @@ def test_networks_see_colours_about_the_middle_grey():
 def test_columns_come_before_rows_in_the_dense_layers():
     x = torch.arange(12).view(1, 2, 2, 3)
     assert mtcnn_nets._columns_first(x).tolist() == [[0, 6, 3, 9, 1, 7, 4, 10, 2, 8, 5, 11]]
+
+
+def test_a_face_within_a_face_is_left_out_in_the_last_stage_alone(monkeypatch):
+    """Overlaps are measured against both boxes before, against the smaller one at the end: a quarter of the larger is all of it."""
+    where = torch.tensor([[0.0, 0.0, 100.0, 100.0], [10.0, 10.0, 60.0, 60.0], [200.0, 0.0, 260.0, 60.0]])
+    sides = []
+
+    def judge(self, net, sight, found, side, threshold, search):
+        sides.append((side, threshold, len(found.boxes)))
+        outputs = [torch.zeros(len(found.boxes), 4), torch.full((len(found.boxes), 10), 0.5)]
+        return found, outputs[:1] if side == 24 else outputs
+    detector = object.__new__(mtcnn.Mtcnn)
+    torch.nn.Module.__init__(detector)
+    detector.refine = detector.output = None
+    monkeypatch.setattr(mtcnn.Mtcnn, "_judge", judge)
+    monkeypatch.setattr(mtcnn.Mtcnn, "_propose", lambda self, sight, smallest, search: mtcnn._Found(
+        where, torch.tensor([0.9, 0.8, 0.7]), torch.zeros(3, dtype=torch.long)))
+    (found,) = detector._find_together(SimpleNamespace(photos=torch.zeros(1, 3, 8, 8)), 20.0, ORDINARY)
+    assert sides == [(24, 0.7, 3), (48, 0.7, 3)]
+    assert [face.box_xyxy.tolist() for face in found] == [where[0].tolist(), where[2].tolist()]

@@ -521,3 +521,25 @@ def test_portraits_are_drawn_finer_as_far_as_memory_goes(model: HeadModel, monke
     assert portrait(both, model, width, height, step=seen.append).cover.shape == (2, height, width)
     assert asked == [(width * finer, height * finer)]
     assert seen == [1, 2]
+
+
+def test_some_210_strands_go_round_the_head_darker_at_their_roots(model: HeadModel) -> None:
+    """Two finer and coarser waves lie over them; the roots have 72 % of the colour, a quarter of the way down all of it."""
+    cap, count = hair_cap(model, "long"), 1 << 14
+    around = (torch.arange(count) + 0.5) / count
+
+    def tones(down: float) -> Tensor:
+        """How bright the strands are against their colour."""
+        painted = strand_colour(cap, (0.5, 0.25, 0.125), torch.stack([around, torch.full_like(around, down)], 1))
+        torch.testing.assert_close(painted / torch.tensor([0.5, 0.25, 0.125]), painted[:, :1].expand(-1, 3) / 0.5)
+        return painted[:, 0] / 0.5
+    for down, root in ((0.0, 0.72), (0.125, 0.86), (0.25, 1.0), (0.9, 1.0)):
+        assert float(tones(down).mean()) == pytest.approx(0.93 * root, rel=0.01)
+        assert float(tones(down).std()) == pytest.approx(0.127 * root, rel=0.03)
+    power = torch.fft.rfft(tones(0.5) - 0.93).abs().square()
+    frequency = torch.arange(len(power))
+    for low, high, middle, share in ((40, 120, 78, 0.12), (130, 290, 210, 0.58), (450, 650, 552, 0.30)):
+        band = power[low:high]
+        assert float((band * frequency[low:high]).sum() / band.sum()) == pytest.approx(middle, rel=0.03)
+        assert float(band.sum() / power.sum()) == pytest.approx(share, abs=0.04)
+    assert float((tones(0.5) - tones(0.52)).abs().mean()) > 0.02, "they wind on their way down"

@@ -17,7 +17,7 @@ from caphuman_core.flow import Face, Faces, Identity
 from caphuman_core.identity import crops as views
 from caphuman_core.identity import storage
 from caphuman_core.identity.combine import average, combine
-from caphuman_core.identity.compare import compare
+from caphuman_core.identity.compare import _cosine, compare
 from caphuman_core.identity.encode import Encoders, identify, look, nearest_to
 from caphuman_core.identity.facenet import build_facenet
 from caphuman_core.identity.options import CLIP_VIEWS, IDENTITY_SUFFIX
@@ -332,6 +332,22 @@ def test_comparison_says_what_the_number_means():
         compare(a, replace(a, clip_fingerprint="d"))
     with pytest.raises(InputError, match="identity_b must hold a face"):
         compare(a, identity(1, present=[False]))
+
+
+def test_arcface_embeddings_of_two_are_compared_by_their_angle_alone():
+    first, second = torch.eye(2, 512)[:1] * 3, torch.tensor([[0.6, 0.8]]) @ torch.eye(2, 512) * 5
+    a = identity()
+    report = compare(replace(a, arcface=first), replace(a, arcface=second))[1]
+    assert report.splitlines()[1].startswith("ArcFace cosine 0.600 ")
+    assert _cosine(first, second) == _cosine(second, first) == pytest.approx(0.6)
+    assert _cosine(first, -first) == pytest.approx(-1)
+
+
+def test_an_identity_of_zeros_is_like_nobody():
+    a = identity()
+    value, report = compare(a, replace(a, global_embedding=0 * a.global_embedding))
+    assert value == 0
+    assert report.startswith("FaceNet cosine 0.000")
 
 
 @pytest.mark.parametrize(("cosine", "meaning"), [(0.39, "two different people"), (0.41, "undecided"), (0.59, "undecided"),

@@ -278,6 +278,67 @@ def test_least_squares_end_in_the_smallest_sum_of_squares():
     assert float(off(landmark_fit._levenberg_marquardt(off, best, lambda line: line + 9)).norm()) <= float(off(best).norm())
 
 
+@pytest.mark.parametrize(("values", "dampings", "end"), [
+    ((12, 8, 6, 5.99999), (1e-3, 1e-2, 1e-3, 1e-4), 5.99999),                     # a gain below 0.001 % is the last
+    ((12, 8, 6, 5.9999, *[7] * 6), (1e-3, 1e-2, 1e-3, 1e-4, *(10.0 ** n for n in range(-5, 1))), 5.9999),
+    ([10] * 6, tuple(10.0 ** n for n in range(-3, 3)), 10),                       # six that do not help: the start
+    (tuple(range(9, -40, -1)), (), 0)])                                           # until the square is least
+def test_steps_are_ten_times_as_bold_after_each_that_helps(values, dampings, end):
+    """The residual is the one unknown itself, and a step of damping d leaves d / (1 + d) of it; the bounds put it elsewhere."""
+    at, tried, ahead = [torch.tensor([10.0], dtype=torch.float64)], [], iter(values)
+
+    def bounded(trial):
+        tried.append(float(trial / (at[-1] - trial)))
+        found = torch.tensor([float(next(ahead))], dtype=torch.float64)
+        if abs(found) < abs(at[-1]):
+            at.append(found)
+        return found
+    found = landmark_fit._levenberg_marquardt(lambda x: x, at[0], bounded)
+    assert float(found) == end
+    assert tried[:len(dampings)] == pytest.approx(list(dampings), rel=1e-4)
+    assert len(tried) == len(dampings) or end == 0
+
+
+def test_no_more_than_25_steps_are_taken():
+    taken = []
+    found = landmark_fit._levenberg_marquardt(lambda x: x, torch.tensor([1e6]), lambda trial: taken.append(1) or torch.tensor(
+        [1e6 * 0.9 ** len(taken)]))
+    assert len(taken) == 25
+    assert float(found) == pytest.approx(1e6 * 0.9 ** 25)
+
+
+@pytest.mark.parametrize("count", [5, 68])
+def test_points_are_weighed_by_eye_distances_and_priors_by_their_deviations(model, turned, monkeypatch, count):
+    asked = []
+    monkeypatch.setattr(landmark_fit, "_levenberg_marquardt", lambda residuals, x, bounded: asked.append((residuals, bounded)) or x)
+    points = points_of(turned, model)
+    points = points if count == 68 else five_from_68(points)
+    plain = fit(points, model)
+    (residuals, bounded), wide = asked[0], 8 if count == 68 else 0
+    rotation, camera_, codes = torch.tensor([0.2, 0.3, -0.1]), torch.tensor([6.0, 0.01, -0.02]), torch.linspace(-1, 1, 12)
+    amounts, jaw = torch.linspace(0.1, 0.8, wide), torch.full((wide // 8,), 0.12)
+    x = torch.cat([rotation, camera_[:1].log(), camera_[1:], jaw, codes, amounts])
+    head = plain.replace(rotation_radians=rotation[None], camera=camera_[None], identity=codes[None],
+                         **({"jaw_radians": torch.tensor([[0.12, 0.0, 0.0]]), "expression": amounts[None]} if wide else {}))
+    at = points_of(head, model) if wide else five_from_68(camera.to_picture(head, pose(head, model).landmarks3d)[0, :, :2])
+    five = five_from_68(points) if wide else points
+    off = (at - points) / (0.02 * (five[1] - five[0]).norm())
+    if wide:
+        off[:17] *= 0.4
+    pitch = matrix_from_axis_angle(rotation)[1, 2] / (0.5 if wide else 0.1)
+    held = [1e-3 if name in ("jawOpen", "mouthClose", "tongueOut") else 0.5 for name in KEPT]
+    priors = [*codes.tolist(), float(pitch), *(jaw / 0.15).tolist(), *(amounts / torch.tensor(held[:wide])).tolist()]
+    found = residuals(x)
+    torch.testing.assert_close(found[:2 * count], off.flatten(), atol=1e-3, rtol=1e-3)
+    assert found[2 * count:].tolist() == pytest.approx(priors, rel=1e-4)
+    ends = bounded(torch.cat([x[:6], jaw * 0 + 9, codes * 9, amounts * 9 - 5]))
+    assert ends[:6].tolist() == x[:6].tolist()
+    assert ends[6:6 + len(jaw)].tolist() == [0.5] * len(jaw)
+    assert (float(ends[6 + len(jaw):18 + len(jaw)].min()), float(ends[6 + len(jaw):18 + len(jaw)].max())) == (-3, 3)
+    assert ends[18 + len(jaw):].tolist() == pytest.approx((amounts * 9 - 5).clamp(0, 1).tolist())
+    assert bounded(torch.cat([x[:6], jaw * 0 - 9, codes, amounts]))[6:6 + len(jaw)].tolist() == [0] * len(jaw)
+
+
 def test_scores_tell_the_expression_where_actions_have_names_or_points_are_few(model, turned):
     """68 points of a model without names tell more than scores that are solved for; five points tell nothing of a smile."""
     nameless = replace(model, expression_basis=model.expression_basis[:2], expression_names=(), fingerprint="nameless")

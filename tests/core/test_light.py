@@ -12,13 +12,14 @@ from caphuman_core.head import camera
 from caphuman_core.head.edit import relight as relights
 from caphuman_core.head.edit.edit import Edit, edit_head
 from caphuman_core.head.edit.relight import Others, relight, turn_light
-from caphuman_core.head.fit import photo_light
+from caphuman_core.head.fit import photo_light, skin
 from caphuman_core.head.fit.photo_light import with_photo_light
 from caphuman_core.head.light import CONSTANTS, default_light, directional, shade, terms
 from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.new import new_head
 from caphuman_core.head.rotations import matrix_from_axis_angle
 from caphuman_core.render.maps import pose, render, vertex_normals
+from caphuman_core.render.portrait import main_light
 
 EXACT = {"atol": 1e-5, "rtol": 0}        # float32 sums of nine terms
 
@@ -200,6 +201,23 @@ def test_other_lights_take_their_range(head, name, low, high):
         assert bool(relight(head, 0, 0, 1, 0, (1.0, 1.0, 1.0), Others(**{name: value})).light.isfinite().all())
     with pytest.raises(InputError, match=f"{name} must be from {low} to {high}, but got {high + 0.5}"):
         relight(head, 0, 0, 1, 0, (1.0, 1.0, 1.0), Others(**{name: high + 0.5}))
+
+
+def test_a_photo_s_light_is_pulled_to_the_usual_one_s_strength_and_the_shape_of_a_distant_one():
+    """Of a distant light's first terms, all others are known; of darkness, none are to be expected."""
+    lit = directional(50.0, -20.0, intensity=0.8, ambient=0.3, colour=(1.5, 1.0, 0.5)).double()
+    expected = skin._expected_light(lit)
+    torch.testing.assert_close(expected[:4], default_light()[:4].double())
+    torch.testing.assert_close(expected[4:], lit[4:].mean(1, keepdim=True).expand(5, 3), atol=1e-6, rtol=0)
+    assert float(skin._expected_light(torch.zeros(9, 3).double())[4:].abs().max()) < 1e-6
+
+
+def test_darkness_has_no_main_light():
+    towards, strength = main_light(torch.zeros(9, 3))
+    assert (towards.tolist(), float(strength)) == ([0, 0, 0], 0)
+    towards, strength = main_light(directional(90.0, 0.0, intensity=0.8, colour=(1.5, 1.0, 0.5)))
+    assert towards.tolist() == pytest.approx([1, 0, 0], abs=1e-6)
+    assert float(strength) == pytest.approx(0.4), "half of a distant light's intensity"
 
 
 def test_the_sphere_is_sampled_evenly():

@@ -29,7 +29,10 @@ def changes(text):
     ("q = u + v", {"q = u - v"}), ("q = u * v", {"q = u / v"}), ("q = u @ v", {"q = v @ u"}), ("q += v", {"q -= v", "pass"}),
     ("q = u < v", {"q = u <= v", "q = u > v"}), ("q = u >= v", {"q = u > v", "q = u <= v"}), ("q = u is v", {"q = u is not v"}),
     ("q = u and v", {"q = u or v"}), ("q = not u", {"q = u"}), ("q = -u", {"q = u"}), ("q = u if w else v", {"q = v if w else u"}),
-    ("q = 3", {"q = 4", "q = 2"}), ("q = 0.5", {"q = 1.0"}), ("q = 0.0", {"q = 1.0"}), ("q = True", {"q = False"}),
+    ("q = 3", {"q = 4", "q = 2"}), ("q = 0.5", {"q = 1.0"}), ("q = 0.0", {"q = 1.0"}),
+    ("q = 3000", {"q = 6000", "q = 1500"}), ("q = 3001", {"q = 3002", "q = 3000"}),
+    ("q = 1e-06", {"q = 0.0"}), ("q = 2e-06", {"q = 4e-06"}),
+    ("q = True", {"q = False"}),
     ("q = f(u, v, w)", {"q = f(v, u, w)", "q = f(u, w, v)"}), ("q = f(u, u)", set()), ("q = f(*u, v)", set()),
     ("q = torch.minimum(u, v)", {"q = torch.maximum(u, v)"}), ("q = min(u, v)", {"q = max(u, v)"}),
     ("f(u)", {"pass"}), ("q[u] = v", {"pass"}), ("q = f(q)", {"pass"}), ("raise u", {"pass"}),
@@ -74,7 +77,7 @@ def started(pack, *arguments):
     """The tool at work on the pack, with nothing warmed up; its temporary files lie beside the pack."""
     temporary = pack.parent / "tmp"
     temporary.mkdir(exist_ok=True)
-    code = ("import signal, sys; from tools.devkit import mutants; mutants.WARM = ();"
+    code = ("import signal, sys; from tools.devkit import forks, mutants; forks.WARM = ();"
             "signal.signal(signal.SIGINT, signal.default_int_handler);"            # a shell's background jobs ignore it
             f"sys.exit(mutants.main(['--root', {str(pack)!r}, *sys.argv[1:]]))")
     return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -87,12 +90,17 @@ def state(pack):
 
 @forks
 def test_bugs_that_no_test_notices_are_named_and_the_checkout_is_as_it_was(pack):
+    """Of what a cache keeps, the test that looks at the value need not be the one that calls the function."""
+    with (pack / "caphuman_core/sums.py").open("a") as core, (pack / "tests/core/test_sums.py").open("a") as tests:
+        core.write("\n\nimport functools\n\n\n@functools.lru_cache\ndef kept(u):\n    return u * 5\n")
+        tests.write("\n\ndef test_call():\n    sums.kept(3)\n\n\ndef test_kept():\n    assert sums.kept(3) == 15\n")
     before = state(pack)
     said, _ = started(pack, "--count", "99").communicate(timeout=120)
     survivors = said.split("Survivors:")[1]
     assert "caphuman_core/sums.py:6  u - v  ->  (u + v)" in survivors, "called, but no value is looked at"
     assert "caphuman_core/sums.py:10  1  ->  (2)" in survivors, "never called"
     assert ":2  " not in survivors
+    assert ":18  " not in survivors
     assert state(pack) == before
     assert not list((pack.parent / "tmp").iterdir()), "the copies are gone"
 

@@ -15,7 +15,7 @@ import torch
 from caphuman_core.check import InputError
 from caphuman_core.files import pickles
 from caphuman_core.files.pickle_machine import Budget, Name, TooMuch
-from caphuman_core.files.torch_storage import Storage
+from caphuman_core.files.torch_storage import MAGIC, Storage, read_storage
 from caphuman_core.files.weights import read_state_dict
 from caphuman_core.head.model.flame_files import find_flame_files, load_flame
 
@@ -403,6 +403,63 @@ def test_a_view_of_a_storage_in_a_pickle_stays_inside_it(offset, size, stride, w
     assert storage.view(Budget(), 0, (4,), (0,)).tolist() == [0] * 4
     with pytest.raises(TooMuch):
         storage.view(budget, 0, (2,), (1,))
+
+
+class Stored(pickle.Pickler):
+    """Of the class itself, the reference to a storage that it is given as."""
+
+    told: tuple = ()
+
+    def persistent_id(self, thing):
+        return self.told if thing is Stored else None
+
+
+def storage_bytes(magic=MAGIC, system=None, told=("storage", torch.ShortStorage, "7", "cpu", 3, None), keys=("7",), length=3):
+    """What torch.save wrote before 1.6 of a storage of three numbers."""
+    file = io.BytesIO()
+    for thing in (magic, 1001, {"little_endian": True} if system is None else system):
+        pickle.dump(thing, file, 2)
+    writer = Stored(file, 2)
+    writer.told = told
+    writer.dump(Stored)
+    pickle.dump(list(keys), file, 2)
+    file.write(struct.pack("<q3h", length, 5, -6, 7))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"magic": MAGIC + 1}, "an unknown format"), ({"system": []}, "an unknown format"),
+    ({"system": {"little_endian": False}}, "an unknown format"), ({"system": {"little_endian": 1}}, "an unknown format"),
+    ({"system": {"x": np.float32}}, "a reference to numpy.float32"),
+    ({"keys": ("7", "8")}, "not whole"), ({"keys": ("8",)}, "not whole"), ({"keys": ()}, "not whole"), ({"length": 2}, "not whole"),
+    ({"told": ("module", torch.ShortStorage, "7", "cpu", 3, None)}, "an unknown format"),
+    ({"told": ("storage", "ShortStorage", "7", "cpu", 3, None)}, "an unknown format"),
+    ({"told": ("storage", torch.ShortStorage, 7, "cpu", 3, None)}, "an unknown format"),
+    ({"told": ("storage", torch.ShortStorage, "7", "cpu", 3.0, None)}, "an unknown format"),
+    ({"told": ("storage", torch.Size, "7", "cpu", 3, None)}, "a reference to torch.Size"),
+    ({"told": ("storage", np.int16, "7", "cpu", 3, None)}, "a reference to numpy.int16"),
+    ({"told": ("storage", Calls(torch.ShortStorage, 3), "7", "cpu", 3, None)}, "made by a call")])
+def test_a_storage_in_a_pickle_is_what_torch_wrote_before_1_6(change, words):
+    assert read_storage(storage_bytes(), Budget()).numbers.tolist() == [5, -6, 7]
+    with pytest.raises(ValueError, match=words):
+        read_storage(storage_bytes(**change), Budget())
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [
+    (torch.float64, "f8"), (torch.float32, "f4"), (torch.float16, "f2"), (torch.int64, "i8"), (torch.int32, "i4"),
+    (torch.int16, "i2"), (torch.int8, "i1"), (torch.uint8, "u1"), (torch.bool, "b1")])
+def test_a_storage_in_a_pickle_has_torch_s_types(dtype, kind):
+    file, numbers = io.BytesIO(), torch.tensor([3, 0, 200]).to(dtype)
+    torch.save(numbers._typed_storage(), file, _use_new_zipfile_serialization=False)
+    found = read_storage(file.getvalue(), Budget()).numbers
+    assert found.dtype.str[1:] == kind
+    assert found.tolist() == numbers.tolist()
+
+
+def test_an_object_of_no_class_is_nothing_and_one_of_a_class_is_empty():
+    """copyreg._reconstructor is given a class that the pickle has named, or something else."""
+    assert pickles._reconstructed(Budget(), "list", object, None) is None
+    assert pickles._reconstructed(Budget(), Name("m", "n", lambda budget: [budget.items]), object, None) == [Budget().items]
 
 
 def boxed(inner):

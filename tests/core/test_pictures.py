@@ -27,7 +27,7 @@ from caphuman_core.render.maps import Render, pose, render, vertex_normals
 from caphuman_core.render.mesh import textured_mesh
 from caphuman_core.render.overlay import blend_over, overlay
 from caphuman_core.render.raster import Fragments, rasterize
-from caphuman_core.render.strip import GAP, INK, PAPER, strip, told
+from caphuman_core.render.strip import GAP, INK, PAPER, noted, strip, told
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,8 @@ def test_depth_fills_its_range_in_each_picture_by_itself():
     none = torch.zeros(2, 3, 1, 3)
     seen = Render(none, none, none, mask, depth, torch.zeros(2, 68, 2), torch.ones(2, dtype=torch.bool)).depth_picture()
     torch.testing.assert_close(seen[:, 1, 0], torch.tensor([[1.0, 0.1, 0.0]] * 2))
+    flat = Render(none, none, none, mask, 0 * depth + 3, torch.zeros(2, 68, 2), torch.ones(2, dtype=torch.bool)).depth_picture()
+    assert flat[0, 0].tolist() == [[1, 1, 0]], "one plane is as near as can be"
 
 
 def test_normals_are_of_unit_length_and_point_outwards(model, head):
@@ -258,6 +260,7 @@ def test_a_batch_may_hold_heads_that_are_not_there(model, head):
     three, seen = Head.stack([head] * 3).replace(present=torch.tensor([True, False, True])), []
     drawn = render(three, model, 32, 24, step=seen.append)
     assert drawn.hint().maps.shape == (3, 9, 24, 32)
+    assert len(drawn.hint()) == 3
     assert (drawn.mask.sum((1, 2)) > 0).tolist() == [True, False, True]
     assert torch.equal(drawn.hint().present, three.present)
     assert seen == [1, 3]
@@ -310,6 +313,17 @@ def test_words_fit_into_their_picture():
     assert 8 <= rows.min() <= rows.max() < 28
 
 
+@pytest.mark.parametrize(("height", "band"), [(40, 20), (20, 20), (12, 12)])
+def test_a_note_lies_in_a_dark_band_along_the_lower_edge(height, band):
+    picture = (255 * noted(torch.full((3, height, 100), 0.5), "|||")).round()
+    assert picture.shape == (3, height, 100)
+    assert picture[:, :height - band].flatten().tolist() == [128] * (3 * (height - band) * 100)
+    below = picture[:, height - band:]
+    assert below[:, 0, 0].tolist() == below[:, -1, -1].tolist() == list(PAPER)
+    rows, columns = (below[0] > INK[0] / 2).nonzero().unbind(1)
+    assert (columns.min() >= 6, columns.max() < 30, rows.min() >= 4) == (True, True, True)
+
+
 # --- how they are drawn
 
 def test_heads_are_drawn_one_by_one_on_a_processor_and_together_on_a_card():
@@ -320,6 +334,22 @@ def test_heads_are_drawn_one_by_one_on_a_processor_and_together_on_a_card():
     assert maps._parts(present, 1 << 21, card) == [range(0, 2), range(3, 5), range(5, 6)], "four megapixels together"
     assert maps._parts(present, (1 << 21) + 1, card) == maps._parts(present, 1 << 30, card) == maps._parts(present, 100, cpu)
     assert maps._parts(torch.zeros(2, dtype=torch.bool), 100, card) == []
+
+
+def test_heads_that_are_drawn_together_are_the_heads_drawn_one_by_one(model, head, monkeypatch):
+    """Each with its own turn, skin and light; as a card draws them."""
+    turn, skin = torch.tensor([[0.0, 0.4, 0.0]]), torch.eye(1, head.texture.shape[1])
+    heads = Head.stack([head.replace(rotation_radians=turn * i, texture=head.texture + 2 * i * skin,
+                                     light=directional(40.0 * i, 10)[None]) for i in (-2, -1, 0, 1, 2)])
+    heads = heads.replace(present=torch.tensor([True, True, True, False, True]))
+    alone = render(heads, model, 40, 32)
+    plain = maps._parts
+    monkeypatch.setattr(maps, "_parts", lambda present, pixels, device: plain(present, pixels, torch.device("cuda")))
+    together = render(heads, model, 40, 32)
+    assert maps._parts(heads.present, 40 * 32, torch.device("cpu")) == [range(3), range(4, 5)]
+    for name in ("normal", "albedo", "shaded", "mask", "depth"):
+        torch.testing.assert_close(getattr(together, name), getattr(alone, name), atol=1e-6, rtol=0)
+    assert float((alone.albedo[0] - alone.albedo[1]).abs().max()) > 0.05 < float((alone.shaded[0] - alone.shaded[4]).abs().max())
 
 
 def test_points_of_several_heads_lie_in_their_own_pictures():

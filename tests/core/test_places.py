@@ -164,6 +164,8 @@ def test_tiles_of_a_batch_are_read_one_by_one():
     first, second = read_tiles(torch.cat([map_[:1, :, :, :20], map_[1:, :, :, 10:30]]))
     assert sides(first) == (0.0, 1.0, 0.0, 0.5)
     assert sides(second) == (0.0, 1.0, 0.25, 0.75)
+    again, middle, last = read_tiles(torch.cat([map_[:1, :, :, :20], map_[1:, :, :, 10:30], map_[:1, :, :, :20]]))
+    assert (again, middle, last) == (first, second, first)
 
 
 def test_stretches_share_the_pixels_by_their_lengths_and_those_without_any_are_left_out():
@@ -184,6 +186,16 @@ def test_a_part_a_tenth_of_a_pixel_too_short_is_cut_and_not_enlarged():
         assert not torch.equal(seen(picture, (4, 4), off), picture[..., :4, 4:])
     last = seen(picture, (1, 1), tile(0.94, 1.0, 0.94, 1.0))
     assert last.item() == pytest.approx(77.0, abs=0.5)
+
+
+@pytest.mark.parametrize("shape", [(4, 12), (12, 4)])
+def test_every_cell_of_a_picture_that_is_not_square_is_cut_from_its_place(shape):
+    """Also those that lie beyond the shorter side's length."""
+    height, width = shape
+    picture = torch.arange(float(height * width)).view(1, 1, height, width)
+    for row, column in ((0, 0), (height - 1, width - 1), (height // 2, width - 2), (height - 2, width // 2)):
+        cell = tile(row / height, (row + 1) / height, column / width, (column + 1) / width)
+        assert seen(picture, (1, 1), cell).item() == picture[0, 0, row, column].item()
 
 
 def test_enlarging_takes_the_pixels_beyond_the_part_s_edges():

@@ -160,6 +160,20 @@ def test_points_and_derivatives_are_those_of_the_whole_head(model):
     torch.testing.assert_close((places.points(replace(shape, jaw=ahead))[0] - points) / step, moved.by_angle[0], atol=1e-5, rtol=0)
 
 
+def test_a_place_beside_a_point_is_in_metres_and_turns_with_the_point_s_part(model):
+    """Of a vertex that only the head moves, and of one on the jaw."""
+    corners = torch.stack([model.skinning[:, joint].argmax() for joint in (1, 2)])[:, None]
+    offset = torch.tensor([[0.01, 0.02, -0.03]] * 2)
+    places = surface_points(model, (corners, torch.ones(2, 1)))
+    torch.testing.assert_close(places.share[:, :2], torch.eye(2).double())
+    turned = Shape(torch.zeros(60).double(), torch.zeros(52).double(), torch.tensor([0.3, 0.1, -0.2]).double(),
+                   torch.zeros(2, 2).double())
+    apart = places.beside(offset).points(turned)[0] - places.points(turned)[0]
+    torch.testing.assert_close(apart[0], offset[0].double())
+    torch.testing.assert_close(apart[1], matrix_from_axis_angle(turned.jaw) @ offset[1].double())
+    torch.testing.assert_close(places.beside(offset).beside(-offset).rest, places.rest)
+
+
 def test_pupils_lie_on_the_eyes_axes(model):
     corners, weights = pupil_corners(model)
     at = (model.template[corners] * weights[..., None]).sum(1)
@@ -286,8 +300,6 @@ def test_only_landmarks_that_are_there_can_be_pinned(model):
             refit(head, model, {name: (0.0, 0.0)})
     with pytest.raises(InputError, match="pinned landmark 8 must lie at finite pixels"):
         refit(head, model, {8: (float("nan"), 0.0)})
-
-
 
 
 def test_a_head_in_flame_s_format_is_refined_by_its_68_points(tmp_path):

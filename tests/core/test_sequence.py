@@ -314,6 +314,13 @@ def test_smoothing_one_second_at_one_frame_a_second_reaches_the_neighbours(posed
     assert smooth(heads, model, 0.006, 1.0) is not heads
 
 
+def test_the_largest_of_the_first_frame_with_anybody_is_followed():
+    walks = paths([(None, 0), (100, 50), (100, 50)], [(None, 0), (400, 60), (None, 0)])
+    first, second, third = Track().choose(walks).per_image
+    assert first == third == (), "nobody is there yet, and then somebody else alone"
+    assert second == walks.per_image[1][1:], "the larger one of two"
+
+
 def test_forgotten_people_are_no_longer_waited_for():
     """Who has left for more than fifty frames, beside the one who is followed, is forgotten."""
     track = Track()

@@ -94,6 +94,7 @@ def test_the_middle_of_the_crop_moves_on_a_straight_line_while_it_grows(model):
 def test_a_blend_has_its_ends_its_middle_and_its_easing(model):
     first, last = random_head(model, 1), random_head(model, 2)
     torch.testing.assert_close(blend(first, last, 1).light, (first.light + last.light) / 2)
+    torch.testing.assert_close(blend(first, last, 2).light, torch.cat([first.light, last.light]))
     for name, easing in EASINGS.items():
         way = blend(first, last, 5, name).expression[:, 0]
         share = (way - first.expression[0, 0]) / (last.expression[0, 0] - first.expression[0, 0])

@@ -1,8 +1,14 @@
 """Small bugs in a Python file: what each would change, as text. It imports nothing of the pack and runs nothing.
 
 Each operator looks at one node of the syntax tree and offers texts to stand in its place: a flipped sign, `<` for `<=`,
-swapped arguments, an off-by-one number, a statement left out, the other name of a pair. Texts for people (docstrings,
-messages), annotations and imports are left alone.
+swapped arguments, an off-by-one number, a statement left out, the other name of a pair.
+
+What means nothing is left alone or changed by more:
+- texts for people (docstrings, what an f-string puts together), annotations, decorators, imports, `if TYPE_CHECKING`;
+- the order of what has none: the arguments of min, hypot and the like (ORDERLESS);
+- a whole number of thousands is somebody's limit, and 399 999 for 400 000 is the same limit: it is doubled and halved, while any
+  other whole number becomes one more and one less;
+- a float up to a millionth keeps a division from zero, and twice as much does so too: it becomes 0.
 """
 from __future__ import annotations
 
@@ -23,8 +29,9 @@ PAIRS = (("min", "max"), ("amin", "amax"), ("argmin", "argmax"), ("minimum", "ma
          ("rows", "columns"), ("row", "column"), ("x", "y"), ("y", "z"), ("a", "b"), ("b", "c"), ("one", "other"),
          ("source", "target"), ("before", "after"), ("near", "far"), ("yaw", "pitch"), ("yaw_degrees", "roll_degrees"))
 PARTNERS = {name: {b if name == a else a for a, b in PAIRS if name in (a, b)} for pair in PAIRS for name in pair}
-ORDERLESS = {"min", "max", *(f"{library}.{name}" for library in ("torch", "np")           # whose arguments have no order
-                             for name in ("minimum", "maximum", "hypot", "equal", "array_equal"))}
+ORDERLESS = {"min", "max", *(f"{library}.{name}" for library in ("torch", "np", "math")   # whose arguments have no order
+                             for name in ("minimum", "maximum", "hypot", "equal", "array_equal", "gcd"))}
+THOUSAND, MILLIONTH = 1000, 1e-6
 NOT_MUTATED = (ast.JoinedStr, ast.Import, ast.ImportFrom)
 
 
@@ -149,15 +156,15 @@ def _condition(node: ast.AST, _: frozenset[str]) -> Iterator[str]:
 
 
 def _constant(node: ast.AST, _: frozenset[str]) -> Iterator[str]:
-    """True for False; whole numbers one more and one less, others doubled."""
-    if not isinstance(node, ast.Constant):
-        return
-    if isinstance(node.value, bool):
-        yield str(not node.value)
-    elif isinstance(node.value, int):
-        yield from (f"({node.value + step})" for step in (1, -1))
-    elif isinstance(node.value, float):
-        yield f"({node.value * 2 or 1.0!r})"
+    """True for False; whole numbers one more and one less, thousands twice and half of it; others doubled, tiny ones 0."""
+    value = node.value if isinstance(node, ast.Constant) else None
+    if isinstance(value, bool):
+        yield str(not value)
+    elif isinstance(value, int):
+        limit = value and value % THOUSAND == 0
+        yield from (f"({other})" for other in ((value * 2, value // 2) if limit else (value + 1, value - 1)))
+    elif isinstance(value, float):
+        yield "(0.0)" if 0 < value <= MILLIONTH else f"({value * 2 or 1.0!r})"
 
 
 def _arguments(node: ast.AST, _: frozenset[str]) -> Iterator[str]:

@@ -154,7 +154,7 @@ def with_errors(view: View, state: State, model: HeadModel) -> State:
     for _ in range(3 if len(state.errors) else 0):
         at, pixels, weights = _projected(view, state, model)[0]
         apart = _apart(at, pixels, weights)
-        whiten = (view.evidence.huber / apart.norm(dim=1).clamp(min=1e-12)).clamp(max=1).sqrt()[:, None, None] * weights
+        whiten = (view.evidence.huber / apart.norm(dim=1)).clamp(max=1).sqrt()[:, None, None] * weights
         rows = torch.einsum("pdc,apc->pda", whiten, view.evidence.modes).flatten(0, 1)
         gap = _apart(at, view.evidence.pixels, whiten).flatten()
         state = replace(state, errors=torch.linalg.solve(rows.T @ rows + torch.eye(rows.shape[1]).double(), rows.T @ gap))
@@ -216,7 +216,7 @@ def _linear_points(moved: Moved, pixels: Tensor, weights: Tensor, view: View, st
     turned = moved.points @ state.turn.mT
     at = to_pixels(turned + moved.root, state, view.crop_to_picture)
     apart = _apart(at, pixels, weights)
-    trust = (view.evidence.huber / apart.norm(dim=1).clamp(min=1e-12)).clamp(max=1).sqrt()
+    trust = (view.evidence.huber / apart.norm(dim=1)).clamp(max=1).sqrt()
     whiten = (trust[:, None, None] * weights).mT                                            # [P, 2, 2], row vectors
     by_world = pixels_by_world(state, view.crop_to_picture) @ whiten                        # [P, 3, 2]
     count, known = len(at), len(state.shape.identity)

@@ -45,7 +45,7 @@ from ...files.weights import fingerprint, read_metadata, read_state_dict
 from ..options import BUILT_IN
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, dtype
 
 BUILT_IN_FILE = Path(__file__).with_name("builtin_head.safetensors")
 JOINTS = 5                               # root, neck, jaw, left eye, right eye
@@ -139,11 +139,11 @@ def _unpack_pose(tensors: dict[str, Tensor], name: str) -> None:
     tensors["pose_basis"] = whole
 
 
-def _plain_types() -> tuple:
+def _plain_types() -> set[dtype]:
     """Types that become float32 and int64 without a change of meaning."""
     import torch
-    return (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8,
-            torch.uint8)
+    return {torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8,
+            torch.uint8}
 
 
 def _check(t: dict[str, Tensor], name: str) -> None:
