@@ -169,6 +169,19 @@ def test_pupils_lie_on_the_eyes_axes(model):
     assert float(at[0, 0]) > 0 > float(at[1, 0]), "the person's left one first"
 
 
+def test_the_places_of_the_points_are_as_symmetric_as_a_face(model):
+    """Eye corners, lids, mouth, brows, nostrils: beside the surface, where the detector has them, left as right."""
+    numbers, _, modes, places = dense_points(model)
+    at = places.points(state_of(new_head(model, SIDE, SIDE)).shape)[0]
+    row = {number: i for i, number in enumerate(numbers.tolist())}
+    for right, left in ((33, 263), (133, 362), (159, 386), (61, 291), (105, 334), (98, 327)):
+        mirrored = at[row[right]] * torch.tensor([-1.0, 1.0, 1.0])
+        assert float((mirrored - at[row[left]]).norm()) < 0.002, (right, left)
+    near = (at[:, None] - at[None]).norm(dim=2) < 0.008
+    apart = (modes[0][:, None] - modes[0][None]).norm(dim=2)
+    assert float(apart[near].mean()) < 0.4 * float(apart[~near].mean()), "neighbours err alike"
+
+
 def test_one_person_s_photos_share_a_shape_and_a_skin(model):
     first, second = person(model, 5, -20.0), person(model, 5, 30.0)
     second = second.replace(light=directional(50.0, 10.0)[None], expression=0 * second.expression)
