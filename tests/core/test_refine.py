@@ -113,22 +113,22 @@ def frontal(model):
     return drawn_case(model, 3, 0.0)
 
 
-def drawn_case(model, seed, yaw_degrees):
+def drawn_case(model, seed, yaw_degrees, noise=1.0):
     true = person(model, seed, yaw_degrees)
-    photo, faces = photo_of_head(true, model), faces_of(seen_points(true, model))
+    photo, faces = photo_of_head(true, model), faces_of(seen_points(true, model, noise))
     five = replace(faces.per_image[0][0], points68=None, points478=None)
     return true, photo, faces, fit_face(five, model, landmark_model(model), SIDE, SIDE)
 
 
-@pytest.mark.parametrize(("yaw_degrees", "millimetres", "gaze_degrees"), [(0.0, 1.5, 5.0), (45.0, 2.5, 7.0)])
-def test_what_a_drawn_head_was_is_found_again(model, yaw_degrees, millimetres, gaze_degrees):
-    """The points err by a pixel, as a perfect detector would. Turned by 45 degrees, eyes show less of where they look."""
-    true, photo, faces, fitted = drawn_case(model, 3, yaw_degrees)
+@pytest.mark.parametrize(("yaw_degrees", "millimetres"), [(0.0, 1.5), (45.0, 2.5)])
+def test_what_a_drawn_head_was_is_found_again(model, yaw_degrees, millimetres):
+    """Of points that are right to a third of a pixel: an eyeball's radius is fourteen pixels, a whole one turns it by four degrees."""
+    true, photo, faces, fitted = drawn_case(model, 3, yaw_degrees, noise=0.3)
     refined = refine_photos(photo, faces, fitted, model).head
     assert surface_millimetres(refined, true, model) < min(millimetres, 0.7 * surface_millimetres(fitted, true, model))
     assert turn_degrees(refined, true) < 1.5 < turn_degrees(fitted, true)
     assert light_degrees(refined, true) < 10
-    assert float(torch.rad2deg(refined.gaze_radians - true.gaze_radians).abs().max()) < gaze_degrees
+    assert float(torch.rad2deg(refined.gaze_radians - true.gaze_radians).abs().max()) < 5
     assert float((refined.texture - true.texture).norm()) < 0.8 * float(true.texture.norm()), "the fit leaves it at 0"
     assert refined.light.shape == (1, 9, 3)
 

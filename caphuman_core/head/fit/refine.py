@@ -19,7 +19,7 @@ from ..model.head_model import HeadModel
 from .evidence import DENSE, FIVE, evidence_of
 from .geometry import HELD, LOOKS, State, View, head_of, pixel_distances, solve, state_of, total_cost, view_of, with_errors
 from .landmark_fit import require_one_face
-from .skin import Pixels, face_pixels, fit_skin, mean_error, photo_cost
+from .skin import Pixels, face_pixels, fit_skin, mean_error, photo_cost, texture_sigma
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _with_skin(group: list[Photo], heads: list[Head], model: HeadModel) -> list[
     if not seen:
         return heads
     textures = [heads[i].texture[0].double() for i, _ in seen]
-    texture, lights = fit_skin([pixels for _, pixels in seen], torch.stack(textures).mean(0),
+    texture, lights = fit_skin([pixels for _, pixels in seen], torch.stack(textures).mean(0), texture_sigma(model),
                                [heads[i].light[0].double() for i, _ in seen])
     better = [head.replace(texture=texture.float()[None]) for head in heads]
     for (i, _), lit in zip(seen, lights, strict=True):
