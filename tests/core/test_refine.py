@@ -122,7 +122,7 @@ def drawn_case(model, seed, yaw_degrees, noise=1.0):
 
 @pytest.mark.parametrize(("yaw_degrees", "millimetres"), [(0.0, 1.5), (45.0, 2.5)])
 def test_what_a_drawn_head_was_is_found_again(model, yaw_degrees, millimetres):
-    """Of points that are right to a third of a pixel: an eyeball's radius is fourteen pixels, a whole one turns it by four degrees."""
+    """Of points that are right to a third of a pixel: a whole one turns an eyeball, whose radius is fourteen, by four degrees."""
     true, photo, faces, fitted = drawn_case(model, 3, yaw_degrees, noise=0.3)
     refined = refine_photos(photo, faces, fitted, model).head
     assert surface_millimetres(refined, true, model) < min(millimetres, 0.7 * surface_millimetres(fitted, true, model))

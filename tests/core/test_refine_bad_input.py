@@ -69,7 +69,8 @@ def in_shadow(photo: Tensor, face: Face) -> Tensor:
 def with_glasses(photo: Tensor, face: Face) -> Tensor:
     assert face.points68 is not None
     for eye in (LEFT_EYE, RIGHT_EYE):
-        photo = ellipse(photo, face.points68[list(eye)].mean(0), 0.42 * eyes_apart(face), 0.3 * eyes_apart(face), (0.03, 0.03, 0.04))
+        middle, unit = face.points68[list(eye)].mean(0), eyes_apart(face)
+        photo = ellipse(photo, middle, 0.42 * unit, 0.3 * unit, (0.03, 0.03, 0.04))
     return photo
 
 
@@ -124,7 +125,8 @@ def squeezed(photo: Tensor, face: Face) -> tuple[Tensor, Face]:
 
 def lids_down(photo: Tensor, face: Face) -> tuple[Tensor, Face]:
     """Eyes closed: upper lids lie on the lower ones."""
-    assert face.points68 is not None and face.points478 is not None
+    assert face.points68 is not None
+    assert face.points478 is not None
     points68, points478 = face.points68.clone(), face.points478.clone()
     for eye in (LEFT_EYE, RIGHT_EYE):
         _, upper1, upper2, _, lower2, lower1 = eye
