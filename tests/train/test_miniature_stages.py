@@ -150,7 +150,7 @@ def test_stages_go_on_from_an_earlier_miniature(part, recipe, tmp_path):
         (tmp_path / "place" / "shards").mkdir(parents=True, exist_ok=True)
         (tmp_path / "run.toml").write_text(run_toml(work, tmp_path / "place", tmp_path / "base"))
         assert read_settings(tmp_path / "run.toml").start.capface == wanted
-    album = Album(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), [""])
+    album = Album(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), torch.zeros(1, 64, 64, dtype=torch.bool), [""])
     start = {name: value + 1 for name, value in AutoencoderLesson(recipe, album).network.state_dict().items()}
     begun = AutoencoderLesson(recipe, album, start).network.state_dict()
     assert all(torch.equal(begun[name], value) for name, value in start.items())
