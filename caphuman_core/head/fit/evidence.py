@@ -18,6 +18,7 @@ FIVE, INNER, DENSE = "five", "inner", "dense"
 CONTOUR = 17                             # the first points of the 68
 SIGMA = {FIVE: 0.02, INNER: 0.025}       # expected error of a detected point, in eye distances
 DENSE_SHARE = 2.0                        # 478 points of one network err together: each counts as a point this much worse
+COMMON_SHARE = 0.3           # of the common errors on drawn heads that is expected in a photo, which its network was taught on
 MOST_ERROR_METRES = 0.006                # a point that is found worse says nothing
 EYE_METRES = 0.0634                      # between the eyes of an average head
 ALONG, ACROSS = 0.12, 0.04               # a jaw line's points: their error along the line, which nothing marks, and across it
@@ -59,7 +60,7 @@ def evidence_of(face: Face, model: HeadModel) -> Evidence | None:
     if face.points478 is not None and dense is not None:
         numbers, error, modes, places = dense
         pixels, sigma, kind = face.points478.double().cpu()[numbers], DENSE_SHARE * error / EYE_METRES, DENSE
-        modes = modes * eye_pixels / EYE_METRES
+        modes = modes * COMMON_SHARE * eye_pixels / EYE_METRES
     else:
         pixels, places, kind, modes = points68[CONTOUR:], inner_places(model), INNER, points68.new_zeros(0, 68 - CONTOUR, 2)
         sigma = torch.full((68 - CONTOUR,), SIGMA[INNER], dtype=torch.float64)

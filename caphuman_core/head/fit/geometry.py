@@ -22,7 +22,7 @@ from .surface_points import Moved, Shape, SurfacePoints
 STEPS = 20
 FARTHEST = 1e6               # whitened distance
 GOOD_ENOUGH = 1e-4           # relative gain of a step below which nothing more is tried
-CODE_SIGMA, MOST_CODE = 0.4, 3.0            # below 1: a detector errs towards what a looser shape would explain by turning the head
+CODE_SIGMA, MOST_CODE = 0.7, 3.0            # below 1: a detector errs towards what a looser shape would explain
 EXPRESSION_SIGMA = 0.35
 HELD = {"jawOpen", "mouthClose", "tongueOut"}    # actions left out: the jaw joint does the first, the others need it open
 LOOKS = "eyeLook"            # actions left out: the eyes' own joints do that, and the lids follow

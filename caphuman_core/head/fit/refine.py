@@ -17,9 +17,23 @@ from ...flow import Face, Faces, Head
 from ...render.maps import require_same_model
 from ..model.head_model import HeadModel
 from .evidence import DENSE, FIVE, evidence_of
-from .geometry import HELD, LOOKS, State, View, head_of, pixel_distances, solve, state_of, total_cost, view_of, with_errors
+from .geometry import (
+    EXPRESSION_SIGMA,
+    HELD,
+    HELD_SIGMA,
+    LOOKS,
+    State,
+    View,
+    head_of,
+    pixel_distances,
+    solve,
+    state_of,
+    total_cost,
+    view_of,
+    with_errors,
+)
 from .landmark_fit import require_one_face
-from .skin import Pixels, face_pixels, fit_skin, mean_error, photo_cost
+from .skin import Pixels, face_pixels, fit_skin, mean_error, photo_cost, texture_sigma
 
 
 @dataclass(frozen=True)
@@ -171,7 +185,7 @@ def _with_skin(group: list[Photo], heads: list[Head], model: HeadModel) -> list[
     if not seen:
         return heads
     textures = [heads[i].texture[0].double() for i, _ in seen]
-    texture, lights = fit_skin([pixels for _, pixels in seen], torch.stack(textures).mean(0),
+    texture, lights = fit_skin([pixels for _, pixels in seen], torch.stack(textures).mean(0), texture_sigma(model),
                                [heads[i].light[0].double() for i, _ in seen])
     better = [head.replace(texture=texture.float()[None]) for head in heads]
     for (i, _), lit in zip(seen, lights, strict=True):
@@ -188,9 +202,15 @@ def _told(photo: Photo, head: Head, model: HeadModel) -> Told:
     pixels = _pixels(photo, head, model)
     texture, lit = head.texture[0].double(), head.light[0].double()
     colours = None if pixels is None else mean_error(pixels, texture, lit)
-    cost = total_cost([photo.view], [state], model) + (0.0 if pixels is None else photo_cost(pixels, texture, lit))
+    cost = total_cost([_fair(photo.view)], [state], model) + (0.0 if pixels is None else photo_cost(pixels, texture, lit))
     off = pixel_distances(photo.view, replace(state, errors=0 * state.errors), model).median() / photo.view.evidence.eye_pixels
     return Told(cost, float(off), colours)
+
+
+def _fair(view: View) -> View:
+    """The view for comparing heads: actions that the fit holds at nothing cost a head that came with them what others would, else
+    any head would be better than one that was fitted by expression scores."""
+    return replace(view, sigma=torch.where(view.sigma > HELD_SIGMA, view.sigma, EXPRESSION_SIGMA))
 
 
 def _finite(head: Head) -> bool:

@@ -27,6 +27,8 @@ ROUNDS = 6
 PIXEL_SIGMA = 0.06           # of what the model cannot say about a skin pixel, 0..1
 EFFECTIVE = 400.0            # pixels that a face is worth: neighbours err together
 TEXTURE_SIGMA, MOST_TEXTURE = 1.0, 3.0
+# What is drawn on a skin would also say shadows and edges that the shape has missed: expected to be small.
+DRAWN_SIGMA, DRAWN_ON = 0.5, {"brow thickness", "stubble", "eye shadow", "freckles", "wrinkles"}
 TUKEY = 4.0                  # times the median residual: from there a pixel says nothing
 LEAST_SCALE = 0.02
 # Standard deviations of the light's three bands: of its brightness, and of each colour from it.
@@ -75,13 +77,23 @@ def face_pixels(photo: Tensor, head: Head, model: HeadModel, skin: Tensor | None
     return Pixels(light.terms(normal[keep]).double(), albedo[0], albedo[1:], colour[keep], given[keep])
 
 
-def fit_skin(photos: Sequence[Pixels], expected_texture: Tensor, lights: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-    """Texture code [T] that the photos share, about an expected one, and the light [9, 3] of each, from a start."""
+def texture_sigma(model: HeadModel) -> Tensor:
+    """How far texture codes [T] may lie from where they were expected."""
+    sigma = torch.full((len(model.texture_basis),), TEXTURE_SIGMA, dtype=torch.float64)
+    for i, name in enumerate(model.texture_names):
+        if name in DRAWN_ON:
+            sigma[i] = DRAWN_SIGMA
+    return sigma
+
+
+def fit_skin(photos: Sequence[Pixels], expected_texture: Tensor, sigma: Tensor,
+             lights: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """Texture code [T] that the photos share, about an expected one by sigma [T], and the light [9, 3] of each, from a start."""
     texture, lit = expected_texture, list(lights)
     precision = _light_precision()
     for _ in range(ROUNDS):
-        shared = torch.eye(len(texture)).double() / TEXTURE_SIGMA ** 2
-        slope = (texture - expected_texture) / TEXTURE_SIGMA ** 2
+        shared = (1 / sigma.square()).diag()
+        slope = (texture - expected_texture) / sigma.square()
         parts = []
         for pixels, one in zip(photos, lit, strict=True):
             own, mixed, both, own_slope, shared_slope = _system(pixels, texture, one)
