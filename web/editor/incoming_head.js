@@ -54,9 +54,12 @@ export function lastSent(node) {
 }
 
 /** The photo of a fitted head as a loaded image, or null. */
-export function photoOf(head) {
-  if (!head?.photo) return Promise.resolve(null);
-  const { filename, subfolder = "", type = "temp" } = head.photo;
+export const photoOf = (head) => imageOf(head?.photo);
+
+/** A picture in the host's folders as a loaded image; null for none, and where it is gone. */
+export function imageOf(file) {
+  if (!file) return Promise.resolve(null);
+  const { filename, subfolder = "", type = "temp" } = file;
   const image = new Image();
   image.src = api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
   return image.decode().then(() => image, () => null);

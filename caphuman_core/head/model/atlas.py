@@ -47,7 +47,8 @@ def atlas(model: HeadModel) -> Atlas:
     marks = on_surface(model.template[None], model.faces, model.full_faces, model.full_weights)[0]
     across, near = _across(model, flat[:, :2])
     corners = model.uv_faces[face]
-    return Atlas(place=seen.pixel[skin], face=face, weights=weights, region=_region(points, marks), features=_features(points, marks),
+    return Atlas(place=seen.pixel[skin], face=face, weights=weights,
+                 region=_region(points, marks), features=_features(points, marks),
                  mirror=(across[corners] * weights[..., None]).sum(1), mirrored=near[corners].all(1), other=other.view(SIDE, SIDE))
 
 
