@@ -24,7 +24,7 @@ from ..model.atlas import Atlas, atlas, smooth_step
 from ..model.head_model import HeadModel
 from ..model.texture import albedo_texture, skin_sized
 from .photo_light import face_box
-from .sheets import blurred, drawn_out, least, mirrored
+from .sheets import blurred, blurred_picture, drawn_out, least, mirrored, pictures
 
 CLOSE_UP = 640               # pixels of the square that the photo is looked up in
 AROUND = 1.7                 # its side, in sides of the landmarks' box
@@ -40,6 +40,7 @@ BESIDE = 5                   # texels: what lies so near another piece, such as 
 BRIGHTEST = 1.2              # albedo: codes that are fitted to a dim light reach beyond white
 EVEN_TEXELS = 34             # standard deviation of what counts as light that the fit did not find
 EVEN = 1.0, 0.35             # how much of it goes: what the two sides do not share, and what they do
+MOLE_TEXELS = 2.5            # what is smaller belongs to the skin, whatever colour it has
 CLEAR_TEXELS = 14            # around brows and eyes: hair there hangs over them too
 # Landmarks around eyes and mouth -> shares of the width: so far beside the outline the inside may be seen, since no fit is exact.
 OPENINGS = {RIGHT_EYE: 0.07, LEFT_EYE: 0.07, tuple(range(60, 68)): 0.025}
@@ -225,7 +226,7 @@ def _without_strange(seen: Seen, expected: Tensor, sheet: Atlas) -> Seen:
     ratio = ratio - ratio[sure].median(0).values
     weight = seen.weight * _like_skin(ratio, 2.0 + 2.0 * sheet.features)
     broad = blurred(ratio, weight, sheet, EVEN_TEXELS)
-    like = _like_skin(ratio - broad, 1.0)
+    like = _like_skin(blurred(ratio - broad, seen.weight, sheet, MOLE_TEXELS), 1.0)
     clear = blurred(like[:, None], seen.weight * (1 - sheet.features), sheet, CLEAR_TEXELS)[:, 0]
     features = sheet.features * smooth_step((clear - 0.5) / 0.4)
     feature = _like_skin(ratio - broad, 4.0) * _like_skin((ratio - broad).clamp(min=0), 1.3)     # darker or redder, never bright
@@ -235,9 +236,10 @@ def _without_strange(seen: Seen, expected: Tensor, sheet: Atlas) -> Seen:
 
 def _like_skin(ratio: Tensor, scale: Tensor | float) -> Tensor:
     """1 for small differences of colour [N, 3], logarithms, 0 for large ones; scale: [N] or one number, of what is small."""
-    bright = ratio.mean(1)
-    tint = (ratio - bright[:, None]).norm(dim=1)
-    away = torch.hypot(bright / STRANGE[0], tint / STRANGE[1]) / scale
+    red, green, blue = ratio.unbind(1)
+    bright = (red + green + blue) / 3
+    tint = (red - bright).square() + (green - bright).square() + (blue - bright).square()
+    away = ((bright / STRANGE[0]).square() + tint / STRANGE[1] ** 2).sqrt() / scale
     return smooth_step((1.7 - away) / 0.7)
 
 
@@ -270,8 +272,6 @@ def _laid(seen: Seen, base: Tensor, sheet: Atlas) -> Tensor:
     other, there = mirrored(away, seen.weight, sheet)
     weight = seen.weight[:, None]
     second = (1 - weight) * there[:, None]
-    total = weight + second
-    mixed = (away * weight + other * second) / total.clamp(min=1e-6)
-    fade = blurred(total, torch.ones_like(total[:, 0]), sheet, FADE_TEXELS)
-    laid = mixed * total + (1 - total) * drawn_out(mixed, total[:, 0], sheet).flatten(1).T[sheet.place] * fade
-    return base + drawn_out(laid, torch.ones_like(total[:, 0]), sheet)
+    laid = pictures(torch.cat([away * weight + other * second, weight + second], 1), sheet)
+    known, total = laid[:3], laid[3:]
+    return base + known + (1 - total) * drawn_out(known, total) * blurred_picture(total, FADE_TEXELS)

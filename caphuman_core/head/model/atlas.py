@@ -22,15 +22,16 @@ FARTHEST_MIRROR = 0.004      # metres: a head may be no more lopsided than that
 
 @dataclass(frozen=True)
 class Atlas:
-    """The N texels of the largest piece of a SIDE x SIDE sheet: the skin, without eyeballs, teeth, tongue and the mouth inside."""
+    """The N texels of a SIDE x SIDE sheet that show the face, which a photo shows: no skull, ears and neck, and of the sheet's
+    largest piece only: no eyeballs, teeth, tongue and inside of the mouth."""
 
     place: Tensor            # [N] int64 index into the flattened sheet, row 0 at v = 1
     face: Tensor             # [N] the triangle that the texel's centre lies in
     weights: Tensor          # [N, 3] its barycentric place there
-    region: Tensor           # [N] 0..1 how far it belongs to the face, which a photo shows: not to skull, ears and neck
+    region: Tensor           # [N] how far it belongs to the face, to 1; above 0
     features: Tensor         # [N] 0..1 how near brows, eyes, nose and mouth are
     mirror: Tensor           # [N, 2] of the point across the face: x, y in -1..1 of the sheet, y down
-    mirrored: Tensor         # [N] bool: there is such a point, and it belongs to the face
+    mirrored: Tensor         # [N] bool: there is such a point
     other: Tensor            # [SIDE, SIDE] bool: texels of the other pieces
 
 
@@ -45,10 +46,13 @@ def atlas(model: HeadModel) -> Atlas:
     face, weights = seen.face[skin], seen.weights[skin]
     points = (model.template[model.faces[face]] * weights[..., None]).sum(1)
     marks = on_surface(model.template[None], model.faces, model.full_faces, model.full_weights)[0]
+    region = _region(points, marks)
+    inside = region > 0
+    face, weights, points = face[inside], weights[inside], points[inside]
     across, near = _across(model, flat[:, :2])
     corners = model.uv_faces[face]
-    return Atlas(place=seen.pixel[skin], face=face, weights=weights,
-                 region=_region(points, marks), features=_features(points, marks),
+    return Atlas(place=seen.pixel[skin][inside], face=face, weights=weights, region=region[inside],
+                 features=_features(points, marks),
                  mirror=(across[corners] * weights[..., None]).sum(1), mirrored=near[corners].all(1), other=other.view(SIDE, SIDE))
 
 
