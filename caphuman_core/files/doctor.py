@@ -220,8 +220,8 @@ def _points_line(found: Sequence[Found]) -> str:
     if _version("mediapipe") and _filled(by_key("landmarker"), found):
         return "[x] 478 points: the back end mediapipe of CapHuman Load Face Detector"
     if _version("insightface") and _filled(by_key("insightface"), found):
-        return f"[x] 68 or 106 points: the back end insightface of CapHuman Load Face Detector; mediapipe sees the gaze too: {MORE_POINTS}"
-    return f"[-] five points (MTCNN): mouth, brows and gaze are not seen; {MORE_POINTS}"
+        return f"[x] 68 or 106 points: the back end insightface of CapHuman Load Face Detector; for the gaze {MORE_POINTS}"
+    return f"[-] five points (MTCNN): mouth, brows and gaze are not seen; to see them {MORE_POINTS}"
 
 
 def _opencv_lines() -> list[str]:

