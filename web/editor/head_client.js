@@ -112,7 +112,7 @@ function numbersOf(names, values) {
 }
 
 /** A HEAD's texture code after the edit. */
-function textureCode(head, values) {
+export function textureCode(head, values) {
   const more = numbersOf(TEXTURE, values), code = [...head.texture];
   more.forEach((number, k) => { code[k] = (code[k] ?? 0) + number; });
   return code;

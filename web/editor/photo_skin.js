@@ -1,5 +1,5 @@
 /** The skin of a photo that a head wears: an albedo texture that comes as a picture; sliders change the head model's part below it. */
-import { imageOf } from "./incoming_head.js";
+import { imageOf } from "./host_picture.js";
 
 /** { width, height, data RGB bytes } of a picture in the host's folders, or null where it is gone. */
 export async function sheetOf(file) {
