@@ -30,6 +30,7 @@ class Atlas:
     weights: Tensor          # [N, 3] its barycentric place there
     region: Tensor           # [N] how far it belongs to the face, to 1; above 0
     features: Tensor         # [N] 0..1 how near brows, eyes, nose and mouth are
+    above: Tensor            # [N] 0..1 how far it lies above the brows
     mirror: Tensor           # [N, 2] of the point across the face: x, y in -1..1 of the sheet, y down
     mirrored: Tensor         # [N] bool: there is such a point
     other: Tensor            # [SIDE, SIDE] bool: texels of the other pieces
@@ -53,6 +54,7 @@ def atlas(model: HeadModel) -> Atlas:
     corners = model.uv_faces[face]
     return Atlas(place=seen.pixel[skin][inside], face=face, weights=weights, region=region[inside],
                  features=_features(points, marks),
+                 above=smooth_step((points[:, 1] - marks[17:27, 1].mean()) / EDGE_METRES),
                  mirror=(across[corners] * weights[..., None]).sum(1), mirrored=near[corners].all(1), other=other.view(SIDE, SIDE))
 
 
