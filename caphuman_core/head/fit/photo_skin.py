@@ -40,7 +40,7 @@ BESIDE = 5                   # texels: what lies so near another piece, such as 
 BRIGHTEST = 1.2              # albedo: codes that are fitted to a dim light reach beyond white
 EVEN_TEXELS = 34             # standard deviation of what counts as light that the fit did not find
 EVEN = 1.0, 0.35             # how much of it goes: what the two sides do not share, and what they do
-HAIRLINE = 0.55              # so much less does it take above the brows, where what is dark is hair
+HAIRLINE = 0.45              # scale of what is small and dark above the brows: hair, elsewhere lines of a face
 MOLE_TEXELS = 2.5            # what is smaller belongs to the skin, whatever colour it has
 CLEAR_TEXELS = 14            # around brows and eyes: hair there hangs over them too
 # Landmarks around eyes and mouth -> shares of the width: so far beside the outline the inside may be seen, since no fit is exact.
@@ -228,7 +228,7 @@ def _without_strange(seen: Seen, expected: Tensor, sheet: Atlas) -> Seen:
     weight = seen.weight * _like_skin(ratio, 2.0 + 2.0 * sheet.features)
     broad = blurred(ratio, weight, sheet, EVEN_TEXELS)
     soft = blurred(ratio - broad, seen.weight, sheet, MOLE_TEXELS)
-    like = _like_skin(soft, 1.0) * _like_skin(soft.clamp(max=0), 1.0 - HAIRLINE * sheet.above)
+    like = _like_skin(soft, 1.0) * (1 - sheet.above * (1 - _like_skin(soft.clamp(max=0), HAIRLINE)))
     clear = blurred(like[:, None], seen.weight * (1 - sheet.features), sheet, CLEAR_TEXELS)[:, 0]
     features = sheet.features * smooth_step((clear - 0.5) / 0.4)
     feature = _like_skin(ratio - broad, 4.0) * _like_skin((ratio - broad).clamp(min=0), 1.3)     # darker or redder, never bright
