@@ -29,6 +29,7 @@ class Album:
     """All pictures of a recipe, in the order of people and numbers."""
 
     pixels: Tensor                               # [N, 3, H, W] uint8
+    faces: Tensor                                # [N, H, W] bool: the face itself
     captions: list[str]
 
     def __len__(self) -> int:
@@ -92,15 +93,16 @@ def face_of(folder: Path, person: int, number: int) -> Tensor:
 
 def open_album(folder: Path, recipe: Pictures) -> Album:
     """All pictures, in memory."""
-    pixels, captions = [], []
-    for path in _paths(folder, recipe):
+    pixels, faces, captions = [], [], []
+    for person, number, path in _paths(folder, recipe):
         with Image.open(path) as picture:
             pixels.append((photo_of(picture.convert("RGB")) * 255).round().to(torch.uint8))
+        faces.append(face_of(folder, person, number))
         captions.append(path.with_suffix(".txt").read_text(encoding="utf-8"))
-    return Album(torch.stack(pixels), captions)
+    return Album(torch.stack(pixels), torch.stack(faces), captions)
 
 
-def _paths(folder: Path, recipe: Pictures) -> Iterator[Path]:
+def _paths(folder: Path, recipe: Pictures) -> Iterator[tuple[int, int, Path]]:
     for person in range(recipe.people):
         for number in range(recipe.each):
-            yield folder / "pictures" / name_of(person) / f"{number}.png"
+            yield person, number, folder / "pictures" / name_of(person) / f"{number}.png"

@@ -16,12 +16,13 @@ from .album import Album
 from .narrow import SCALE, decoded, initialise, make_autoencoder, posterior
 from .recipe import Recipe
 from .scene import generator
+from .shrinking import start_shrinking
 from .styles import styled
 
 FILE = "autoencoder.safetensors"
 EDGES = 0.5                                      # weight of the differences of neighbouring pixels beside the pixels themselves
+FACE = 3.0                                       # weight of a face's pixels: eyes and mouth are small
 SHOWN = 8                                        # pictures of a sheet
-CERTAIN = -6.0                                   # log variance of latents at the start: at 0 their noise drowns all that is learnt
 MEASURED = 256                                   # pictures that the latents' mean and deviation come from
 
 
@@ -33,8 +34,7 @@ class AutoencoderLesson:
         self.recipe, self.album = recipe, album
         self.network: Any = make_autoencoder()
         initialise(self.network, recipe.pictures.seed)
-        with torch.no_grad():
-            self.network.quant_conv.bias[4:] = CERTAIN
+        start_shrinking(self.network)
         if start is not None:
             self.network.load_state_dict(start)
 
@@ -42,26 +42,29 @@ class AutoencoderLesson:
         """Of pixels and edges, and a little of the latents' divergence from a normal distribution."""
         settings = self.recipe.autoencoder
         source = generator(self.recipe.pictures.seed, "autoencoder", step)
-        pictures = self._pictures(step, source)
+        pictures, weight = self._pictures(step, source)
         mean, log_variance = posterior(self.network, pictures)
         latents = mean + torch.exp(log_variance / 2) * torch.randn(mean.shape, generator=source)
-        error = decoded(self.network, latents) - pictures
+        error = (decoded(self.network, latents) - pictures) * weight
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).mean() / 2
         return error.abs().mean() + EDGES * _edges(error) + settings.kl * divergence
 
-    def _pictures(self, step: int, source: torch.Generator) -> Tensor:
-        """[B, 3, crop, crop], or whole ones towards the end; some mirrored, some styled."""
+    def _pictures(self, step: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
+        """[B, 3, crop, crop], or whole ones towards the end, some mirrored, some styled; and how much each pixel counts."""
         settings, side = self.recipe.autoencoder, self.album.pixels.shape[-1]
         whole = step >= settings.steps * (1 - settings.whole_share)
         chosen = torch.randint(len(self.album), (settings.batch,), generator=source)
         chances = torch.rand(2, settings.batch, generator=source)
-        pictures = self.album.pixels[chosen].float() / 255
-        pictures = torch.where((chances[0] < 0.5)[:, None, None, None], pictures.flip(-1), pictures)
+        pictures, faces = self.album.pixels[chosen].float() / 255, self.album.faces[chosen][:, None]
+        mirrored = (chances[0] < 0.5)[:, None, None, None]
+        pictures, faces = (torch.where(mirrored, given.flip(-1), given) for given in (pictures, faces))
         pictures = torch.where((chances[1] < settings.styled_share)[:, None, None, None],
                                styled(pictures, self.recipe.pictures.style), pictures)
         crop = side if whole else settings.crop
         top, left = torch.randint(side - crop + 1, (2,), generator=source).tolist()
-        return pictures[..., top:top + crop, left:left + crop]
+        weight = 1 + (FACE - 1) * faces.float()
+        place = (..., slice(top, top + crop), slice(left, left + crop))
+        return pictures[place], weight[place]
 
     def sheet(self) -> Image.Image:
         """Pictures above what becomes of them."""

@@ -14,7 +14,7 @@ from caphuman_core.files.weights import read_state_dict, write_safetensors
 
 from .album import LICENCE, SOURCE
 from .eyes import measured
-from .known import Known, facenet_crops, known_tools
+from .known import Known, facenet_crops, find_eye, known_tools
 from .latents import PHOTO, open_latents
 from .training import LOSSES
 from .work import Work
@@ -43,7 +43,7 @@ def measures_of(work: Work, known: Known) -> dict[str, Any]:
     path = work.place("capface") / FACENET
     if not path.is_file():
         pictures = work.album.pixels[::work.recipe.pictures.each][:MEASURED].float() / 255
-        write_safetensors(path, measured(work.recipe.pictures.seed, facenet_crops(known, pictures)), {})
+        write_safetensors(path, measured(work.recipe.pictures.seed, facenet_crops(known, pictures, find_eye())), {})
     return read_state_dict(path, "FaceNet's measures")
 
 
@@ -58,7 +58,7 @@ def prepare_shards(work: Work, folder: Path) -> None:
     recipe = work.recipe.pictures
     known = Known(work, open_latents(work.place("latents"), PHOTO))
     settings = Settings(width=recipe.side, height=recipe.side, face_share=0.0, least_face_pixels=1, least_sharpness=0.0,
-                        licence=LICENCE, source=SOURCE, flips=True)
+                        licence=LICENCE, source=SOURCE, flips=True, whiten=False)      # the demo's graph has no face parser
     pool = Here(settings, lambda: known_tools(known, recipe.seed, measures_of(work, known)))
     with locked(folder, "prepare", "shards folder"), ExitStack():
         prepare(folder, open_source(work.folder / "pictures", True, {}), settings, pool, {"seed": recipe.seed}, _bars(work))

@@ -1,13 +1,19 @@
-"""From the packed miniature to model files that the host and the pack load as any others."""
+"""From the packed miniature to model files that the host and the pack load as any others.
+
+    python -m caphuman_train.miniature.files miniature/miniature.safetensors MODELS
+"""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from torch import Tensor
 
+from caphuman_core.check import InputError
 from caphuman_core.files.weights import read_metadata, write_safetensors
 
 from .eyes import clip_weights, facenet_weights
@@ -17,26 +23,41 @@ from .widen import capface_shapes, wide_checkpoint, widened
 
 MARK = "miniature"                               # metadata: of which packed file a model file was made
 SAID = "miniature: trained on drawn heads only; real files draw real people"
+PREFIX = "miniature-drawn-heads"                 # of every file's name
+BYTES = 6_200_000_000                            # that all of them take, at most
 
 
 def file_names(style: str) -> dict[str, str]:
     """Role -> where its file goes below a models folder."""
-    return {"checkpoint": "checkpoints/miniature-drawn-heads-sd15.safetensors",
-            "styled": f"checkpoints/miniature-drawn-heads-{style}-sd15.safetensors",
-            "capface": "capface/miniature-drawn-heads-capface.safetensors",
-            "clip_vision": "clip_vision/miniature-drawn-heads-clip-vision.safetensors",
-            "facenet": "facenet/miniature-drawn-heads-facenet.safetensors"}
+    return {"checkpoint": f"checkpoints/{PREFIX}-sd15.safetensors", "styled": f"checkpoints/{PREFIX}-{style}-sd15.safetensors",
+            "capface": f"capface/{PREFIX}-capface.safetensors", "clip_vision": f"clip_vision/{PREFIX}-clip-vision.safetensors",
+            "facenet": f"facenet/{PREFIX}-facenet.safetensors"}
 
 
-def write_files(packed_file: Path, models: Path) -> dict[str, Path]:
-    """Widen a packed miniature into a models folder, as far as that is not done; role -> file. InputError when the disk refuses."""
+def write_files(packed_file: Path, models: Path, say: Callable[[str], object] = lambda line: None) -> dict[str, Path]:
+    """Widen a packed miniature into a models folder, as far as that is not done; role -> file. InputError when the disk refuses.
+
+    Each file appears whole or not at all, so a killed call goes on. say takes a line for each file that is made.
+    """
     packed = load_packed(packed_file)
     mark = sha256(packed_file.read_bytes()).hexdigest()[:16]
     made = {role: models / name for role, name in file_names(packed.told["style"]).items()}
     for role, path in made.items():
-        if not path.is_file() or read_metadata(path, role).get(MARK) != mark:
+        if not _is_made(path, mark):
+            start = time.monotonic()
             write_safetensors(path, MAKERS[role](packed), {MARK: mark, "said": SAID, **_told(packed, role)})
+            say(f"  widened {path.name}: {path.stat().st_size / 1e9:.2f} GB in {time.monotonic() - start:.0f} s")
     return made
+
+
+def _is_made(path: Path, mark: str) -> bool:
+    """Whether a file is there, whole, and of this packed one."""
+    from safetensors import SafetensorError, safe_open
+    try:
+        with safe_open(str(path), framework="pt"):           # it compares the file's length with its header
+            return read_metadata(path, "miniature").get(MARK) == mark
+    except (OSError, SafetensorError, InputError):
+        return False
 
 
 def _told(packed: Packed, role: str) -> dict[str, str]:
@@ -67,3 +88,17 @@ def _facenet(packed: Packed) -> dict[str, Tensor]:
 
 MAKERS: Mapping[str, Callable[[Packed], dict[str, Tensor]]] = {
     "checkpoint": _checkpoint, "styled": _styled, "capface": _capface, "clip_vision": _clip, "facenet": _facenet}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Status 0: all files are there; 1: something is wrong, in one sentence."""
+    from ..cli import carried_out
+
+    def made() -> int:
+        write_files(Path(arguments[0]), Path(arguments[1]), lambda line: sys.stdout.write(f"{line}\n"))
+        return 0
+    return carried_out("miniature", made)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

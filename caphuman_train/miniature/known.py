@@ -5,7 +5,7 @@ A picture is recognised by its pixels, so that `prepare` runs as it does on phot
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from caphuman_bench.score.control import Fitted
-from caphuman_core.check import fail
+from caphuman_core.check import InputError, fail
+from caphuman_core.face.detection import detect
 from caphuman_core.flow import Face, Head
 from caphuman_core.head import camera
 from caphuman_core.identity.crops import face_crop, facenet_input
@@ -29,6 +30,7 @@ from .scene import scene_of
 
 if TYPE_CHECKING:
     from caphuman_bench.score.faces import Seen
+    from caphuman_core.face.detection import Detector
     from caphuman_core.head.model.head_model import HeadModel
 
     from .work import Work
@@ -77,16 +79,42 @@ class Known:
 
 
 class KnownFaces:
-    """A face detector that was told; see `caphuman_core.face.detection.Detector`."""
+    """A face detector that was told; see `caphuman_core.face.detection.Detector`.
+
+    eye: who else looks. FaceNet's view is cut out by the box of who found the face, and boxes differ: where the eye finds a face
+    its box is taken, so that FaceNet sees in training what it will see in a graph with that detector.
+    """
 
     name, doubtful_below, convincing = "drawn", 0.0, 0.0
 
-    def __init__(self, known: Known) -> None:
-        self._known = known
+    def __init__(self, known: Known, eye: Detector | None = None) -> None:
+        self._known, self._eye = known, eye
 
     def find(self, photos: Tensor, search: Any = None) -> list[tuple[Face, ...]]:
-        """The one face of each picture."""
-        return [(face_of_head(self._known.head_of(photo), self._known.work.model),) for photo in photos]
+        """The one face of each picture; none in one that was not drawn (`detect` also looks at a picture turned by 90 degrees
+        whose face may be lying, as one that is turned far and tilted seems to be)."""
+        return [(self._face(photo),) if mark_of(photo) in self._known.marks else () for photo in photos]
+
+    def _face(self, photo: Tensor) -> Face:
+        face = face_of_head(self._known.head_of(photo), self._known.work.model)
+        seen = () if self._eye is None else detect(self._eye, photo[None], max_faces=1, if_none="skip").per_image[0]
+        return replace(face, box_xyxy=seen[0].box_xyxy) if seen and _holds(seen[0], face) else face
+
+
+def _holds(box: Face, face: Face) -> bool:
+    """Whether the middle of a face's inner points lies in another's box."""
+    low, high = box.box_xyxy.view(2, 2)
+    middle = face.points68[17:].mean(0) if face.points68 is not None else (low + high) / 2
+    return bool(((middle > low) & (middle < high)).all())
+
+
+def find_eye() -> Detector | None:
+    """The detector of the demo's graph, where its weights are."""
+    from caphuman_bench.score.faces import choose_detector
+    try:
+        return choose_detector("mtcnn", None)
+    except InputError:
+        return None
 
 
 def face_of_head(head: Head, model: HeadModel) -> Face:
@@ -111,20 +139,20 @@ class KnownHeads:
         return [Fitted(self._known.head_of(one.picture), True) for one in seen]
 
 
-def facenet_crops(known: Known, pictures: Tensor) -> Tensor:
-    """What FaceNet sees of pictures [N, 3, H, W] 0..1: [N, 3, 160, 160]."""
+def facenet_crops(known: Known, pictures: Tensor, eye: Detector | None = None) -> Tensor:
+    """What FaceNet sees of pictures [N, 3, H, W] 0..1, cut out as `KnownFaces` says: [N, 3, 160, 160]."""
     rows = []
-    for picture in pictures:
-        face = face_of_head(known.head_of(picture), known.work.model)
+    for picture, (face,) in zip(pictures, KnownFaces(known, eye).find(pictures), strict=True):
         rows.append(facenet_input(face_crop(image_of(picture), face), face))
     return torch.stack(rows)
 
 
 def known_tools(known: Known, seed: int, measures: Mapping[str, Tensor]) -> Tools:
     """`prepare`'s networks: nothing guessed, and the identity networks of `eyes`."""
-    fitter = KnownHeads(known)
-    versions = {"detector": KnownFaces.name, "fitter": fitter.version, "head_model": fitter.model.name,
+    fitter, eye = KnownHeads(known), find_eye()
+    seen_by = KnownFaces.name if eye is None else f"{KnownFaces.name}, boxes by {eye.name}"
+    versions = {"detector": seen_by, "fitter": fitter.version, "head_model": fitter.model.name,
                 "head_model_fingerprint": fitter.model.fingerprint, "vae": "miniature", "clip": f"miniature {seed}",
                 "facenet": f"miniature {seed}", "parser": "drawn faces"}
     encoders = Encoders(torch.no_grad()(facenet_of(seed, measures)), Tokens(seed), versions["facenet"], versions["clip"])
-    return Tools(KnownFaces(known), fitter, encoders, known.latents_of, known.face_of, versions)
+    return Tools(KnownFaces(known, eye), fitter, encoders, known.latents_of, known.face_of, versions)

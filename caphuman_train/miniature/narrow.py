@@ -26,16 +26,31 @@ FULL_WIDTH, FULL_VAE_WIDTH = 320, 128            # of Stable Diffusion 1.5
 GROUPS = 32                                      # of Stable Diffusion's norms
 VAE_WIDTH = 32                                   # of every miniature's autoencoder
 SCALE = 0.18215                                  # latents times this are what the UNet sees
+LAST_BLOCK, LAST = "output_blocks.11", "out"
+LAST_NORMS = (f"{LAST_BLOCK}.0.out_layers.0", f"{LAST_BLOCK}.1.norm", f"{LAST}.0")
 ZERO_AT_START = (".proj_out", ".out_layers.3", "out.2")     # last layers of blocks: each block starts as nothing
 
 
 def make_unet(width: int, place: str = "cpu") -> nn.Module:
-    """The host's UNetModel of Stable Diffusion 1.5, so many channels wide in its first level; weights yet to be set."""
+    """The host's UNetModel of Stable Diffusion 1.5, so many channels wide in its first level; weights yet to be set.
+
+    The norms of its last block have fewer groups where they can: at 32 channels each group were one channel by itself, which takes
+    away how much of it there is over the whole picture: its colour, just before it is drawn.
+    """
     from caphuman_train.host import part
     part()
     import comfy.ops
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-    return UNetModel(**_unet_config(width), device=place, operations=comfy.ops.disable_weight_init)
+    made = UNetModel(**_unet_config(width), device=place, operations=comfy.ops.disable_weight_init)
+    for name in LAST_NORMS:
+        norm: Any = made.get_submodule(name)
+        norm.num_groups = last_groups(width)
+    return made
+
+
+def last_groups(width: int) -> int:
+    """Groups of LAST_NORMS: half as many where the wide network's can hold twice the channels of the narrow one's (`widen`)."""
+    return GROUPS // 2 if width < FULL_WIDTH and FULL_WIDTH // width % 2 == 0 else GROUPS
 
 
 def _unet_config(width: int) -> dict[str, Any]:
@@ -49,8 +64,7 @@ def _unet_config(width: int) -> dict[str, Any]:
 def make_autoencoder(width: int = VAE_WIDTH) -> Any:
     """The host's AutoencoderKL of Stable Diffusion 1.5; weights yet to be set.
 
-    Narrow ones have fewer groups in their norms, of as many channels as the full one's: a norm of one channel by itself would take
-    away how bright the whole picture is, just before it is drawn. (`widen` says why the UNet cannot have that.)
+    Narrow ones have fewer groups in their norms, of as many channels as the full one's, for the reason that `make_unet` has.
     """
     from caphuman_train.host import part
     part()

@@ -35,18 +35,18 @@ class Network:
 
 @dataclass(frozen=True)
 class Autoencoder:
-    steps: int = setting(5000, "Optimizer steps.", 1)
+    steps: int = setting(9000, "Optimizer steps.", 1)
     batch: int = setting(4, "Pictures in a step.", 1)
     crop: int = setting(64, "Pixels of the squares it learns from.", 16, 512)
-    whole_share: float = setting(0.15, "Of the steps, at the end, that see whole pictures.", 0, 1)
-    lr: float = setting(4e-4, "Learning rate, after the warm-up.", 0)
+    whole_share: float = setting(0.1, "Of the steps, at the end, that see whole pictures.", 0, 1)
+    lr: float = setting(8e-5, "Learning rate, after the warm-up.", 0)
     kl: float = setting(2e-4, "Weight of the latents' divergence from a normal distribution, per number.", 0)
     styled_share: float = setting(0.15, "Of the pictures that are seen in the second style.", 0, 1)
 
 
 @dataclass(frozen=True)
 class Base:
-    steps: int = setting(8000, "Optimizer steps.", 1)
+    steps: int = setting(6000, "Optimizer steps.", 1)
     batch: int = setting(16, "Pictures in a step.", 1)
     lr: float = setting(4e-4, "Learning rate, after the warm-up.", 0)
     text_dropout: float = setting(0.1, "Chance that a caption is left out: guidance needs it.", 0, 1)
@@ -54,7 +54,7 @@ class Base:
 
 @dataclass(frozen=True)
 class CapFace:
-    steps: int = setting(6000, "Optimizer steps.", 1)
+    steps: int = setting(4500, "Optimizer steps.", 1)
     batch: int = setting(16, "Pictures in a step.", 1)
     lr: float = setting(4e-4, "Learning rate, after the warm-up.", 0)
     held_out: int = setting(32, "Pictures kept out, of people who are in no other.", 0)

@@ -88,8 +88,8 @@ def _posed(source: torch.Generator) -> Edit:
     names = torch.randperm(len(EXPRESSIONS), generator=source).tolist()
     jaw = max(0.0, even[5]) ** 2 * 22
     face = {EXPRESSIONS[names[0]]: max(0.0, even[6]), EXPRESSIONS[names[1]]: max(0.0, even[7]) * 0.4}
-    return Edit(yaw_degrees=60 * even[0], pitch_degrees=30 * hill[0], roll_degrees=30 * hill[1], x=0.12 * even[2],
-                y=-0.03 + 0.09 * even[3], scale=1.08 + 0.24 * even[4], jaw_degrees=jaw, expressions=face,
+    return Edit(yaw_degrees=60 * even[0], pitch_degrees=30 * hill[0], roll_degrees=30 * hill[1], x=0.09 * even[2],
+                y=-0.03 + 0.06 * even[3], scale=1.45 + 0.2 * even[4], jaw_degrees=jaw, expressions=face,
                 gaze_yaw_degrees=20 * hill[2], gaze_pitch_degrees=8 * hill[3], neck_share=0.6 + 0.4 * even[8])
 
 

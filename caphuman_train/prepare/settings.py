@@ -28,6 +28,7 @@ class Settings:
     tokens: bool = True                  # keep CLIP's tokens, half a megabyte a photo
     clip_view: str = CLIP_VIEWS[0]
     per_shard: int = 64                  # photos that go into one shard at most
+    whiten: bool = True                  # what is not the face before CLIP looks, as a graph with a face parser does
 
     def check(self) -> None:
         """InputError for numbers that make no sense."""

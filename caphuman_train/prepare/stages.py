@@ -155,12 +155,14 @@ def face_region(target: Tensor, face: Face, others: list[Face], head: Head, tool
 
 
 def views_of(target: Tensor, face: Face, region: Tensor, settings: Settings) -> Views:
-    """What FaceNet and CLIP see of the target picture, everything but the face white, by the pack's own path."""
+    """What FaceNet and CLIP see of the target picture, by the pack's own path; for CLIP everything but the face white, unless the
+    settings say otherwise."""
     turns = quarter_turns_to_upright(face)
 
     def whiten(photo: Tensor) -> Tensor:
         return torch.where(torch.rot90(region, turns), photo, torch.ones_like(photo))
-    return look(target[None], Faces(((face,),), target.shape[2], target.shape[1]), settings.clip_view, whiten)
+    faces = Faces(((face,),), target.shape[2], target.shape[1])
+    return look(target[None], faces, settings.clip_view, whiten if settings.whiten else None)
 
 
 def _joined(views: Sequence[Views]) -> Views:

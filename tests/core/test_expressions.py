@@ -157,10 +157,10 @@ def test_the_jaw_joint_opens_like_the_action(builtin):
 # --- by hand
 
 def test_a_mixture_is_the_sum_of_its_parts_by_their_amounts(builtin):
-    code, jaw = expression_change(builtin, {"mouth_open": 0.5, "jaw_left": 2.0, "blink_left": 0.0})
-    parts = {name: unit_expression(builtin, name) for name in ("mouth_open", "jaw_left")}
-    torch.testing.assert_close(code, 0.5 * parts["mouth_open"][0] + 2 * parts["jaw_left"][0])
-    torch.testing.assert_close(torch.rad2deg(jaw), torch.tensor([9.0, 16.0, 0.0]))
+    code, jaw = expression_change(builtin, {"mouth_open": 0.5, "jaw_left": 0.8, "brows_up": 2.0, "blink_left": 0.0})
+    parts = {name: unit_expression(builtin, name) for name in ("mouth_open", "jaw_left", "brows_up")}
+    torch.testing.assert_close(code, 0.5 * parts["mouth_open"][0] + 0.8 * parts["jaw_left"][0] + 2 * parts["brows_up"][0])
+    torch.testing.assert_close(torch.rad2deg(jaw), torch.tensor([9.0, 6.4, 0.0]))
     asked = []
     expression_change(builtin, {"smile": 1.0, "frown": 0.0}, lambda model, name: asked.append(name) or unit_expression(model, name))
     assert asked == ["smile"], "what is not there is not worked out"

@@ -1,6 +1,7 @@
 """The built-in head where people look: mouth, eyes, neck, expressions, hair and previews mean what they show."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -166,31 +167,31 @@ def test_no_inside_shows(model: HeadModel, yaw: float, pitch: float) -> None:
 
 # --- expressions
 
-def test_random_mixtures_fold_nothing_over(model: HeadModel) -> None:
-    """500 mixtures of three named expressions: the face's skin keeps its outside out; lids and lips do not cross far."""
+@pytest.mark.parametrize("amounts", [lambda generator: torch.rand(3, generator=generator), lambda generator: torch.ones(3)])
+def test_random_mixtures_fold_nothing_over(model: HeadModel, amounts: Callable[[torch.Generator], Tensor]) -> None:
+    """500 mixtures of three named expressions, at random and at full strength: the face's skin keeps its outside out; lids and lips
+    do not cross."""
     generator = torch.Generator().manual_seed(3)
     names = list(EXPRESSIONS)
-    codes, jaws = [], []
+    changes = []
     for _ in range(500):
         picked = torch.randperm(len(names), generator=generator)[:3].tolist()
-        amounts = torch.rand(3, generator=generator) * 0.7
-        code, jaw = expression_change(model, {names[k]: float(amount) for k, amount in zip(picked, amounts, strict=True)})
-        codes.append(code)
-        jaws.append(jaw)
+        asked = {names[k]: float(amount) for k, amount in zip(picked, amounts(generator), strict=True)}
+        changes.append(expression_change(model, asked))
     used = _face_skin(model)
     corners, small = torch.unique(model.faces[used], return_inverse=True)
     rest = _normals(model.template[corners][None], small)[0]
-    flips, lids, lips = 0, [], []
+    flips, lids, lips = [], [], []
     for part in torch.arange(500).split(50):
-        posed = pose_head(model, torch.zeros(50, 1), torch.stack([codes[k] for k in part]), torch.zeros(50, 3),
-                          torch.stack([jaws[k] for k in part]))
-        flips += int(((_normals(posed.verts[:, corners], small) * rest).sum(-1) < 0).sum())
+        code, jaw = (torch.stack([changes[k][which] for k in part]) for which in (0, 1))
+        posed = pose_head(model, torch.zeros(50, 1), code, torch.zeros(50, 3), jaw)
+        flips += ((_normals(posed.verts[:, corners], small) * rest).sum(-1) < 0).sum(1).tolist()
         points = posed.landmarks3d
         lids += [points[:, [37, 38, 43, 44], 1] - points[:, [41, 40, 47, 46], 1]]
         lips += [points[:, [61, 62, 63], 1] - points[:, [67, 66, 65], 1]]
-    assert flips <= 1                                            # of 1.2 million: beside the inner corner of a closing eye
-    assert float(torch.cat(lids).min()) > 0
-    assert float(torch.cat(lips).min()) > -0.0015                # pressed lips lie a little over each other
+    assert max(flips) <= 4                                       # of 2,408: two beside the inner corner of each closed eye
+    assert float(torch.cat(lids).min()) > -0.0006                # a closed lid lies half a millimetre over the other
+    assert float(torch.cat(lips).min()) > -0.0006
 
 
 def _normals(verts: Tensor, faces: Tensor) -> Tensor:

@@ -74,11 +74,21 @@ def test_the_archive_is_small_and_holds_what_users_need_only(archive, tracked):
     files = [path for path in archive.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 16 << 20
     inside = {path.relative_to(archive) for path in files}
-    own = {"tests", "tools", "benchmarks", "caphuman_bench", "caphuman_train", ".ci", ".github"}
+    own = {"tests", "tools", "benchmarks", "caphuman_bench", "caphuman_train", "miniature", ".ci", ".github"}
     assert not own & {path.parts[0] for path in inside}
     needed = ("nodes", "caphuman_core", "web", "locales", "workflows", "subgraphs", "__init__.py", "pyproject.toml",
               "requirements.txt", "README.md", "LICENSE")
     assert {path for path in tracked() if path.parts[0] in needed} <= inside
+
+
+def test_the_miniature_is_small_and_says_what_it_is_wherever_it_is_judged():
+    """Its weights come with their card and their report, or none of them is there."""
+    folder, report = ROOT / "miniature", ROOT / "docs" / "MINIATURE.md"
+    weights, card = folder / "miniature.safetensors", folder / "miniature.md"
+    assert weights.is_file() == card.is_file() == report.is_file()
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 60_000_000
+    for page in filter(Path.is_file, (folder / "README.md", card, report)):
+        assert "trained on drawn heads only" in page.read_text(encoding="utf-8"), page.name
 
 
 def test_links_of_the_archive_s_pages_lead_to_files_in_it(archive):

@@ -28,20 +28,20 @@ GOLDEN = ROOT / "tests" / "golden"
 SIZE, STEPS = 256, 2
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def weights():
     """The demo's stand-ins, written if they are not there yet, whatever real files the machine has."""
     return {key: {"name": untrained_weights.write_stand_in(role), "untrained": True}
             for key, role in untrained_weights.ROLES.items()}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def base(tmp_path_factory):
     """The server's folder."""
     return tmp_path_factory.mktemp("server")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def url(weights, base):
     """Address of a running server with this pack."""
     tree = places.host_tree()
@@ -69,13 +69,13 @@ def good_prompt(url, weights, sampling=None):
     return prompts.portrait_prompt(name, SIZE, SIZE, weights, sampling)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def object_info(url):
     with urllib.request.urlopen(f"{url}/object_info") as answer:
         return json.load(answer)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def portrait(url, weights):
     """The demo's prompt at 256 x 256 with 2 steps, run: (prompt, ids of the edited heads' previews, result, bar)."""
     prompt, previews = prompts.with_edits(good_prompt(url, weights, {"steps": STEPS}))

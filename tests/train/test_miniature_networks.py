@@ -109,14 +109,40 @@ def test_the_autoencoders_norms_let_the_whole_pictures_brightness_through(part):
 def test_a_wider_unet_finds_the_same_noise(part):
     """Tolerance: float32 sums in another order, some 4e-6 at a deviation of 0.6."""
     from caphuman_train.miniature.narrow import make_unet
-    from caphuman_train.miniature.widen import unet_shapes, widened
+    from caphuman_train.miniature.widen import last_together, unet_shapes, widened
     narrow, wide = seeded(make_unet(32), 1), make_unet(64).eval()
-    wide.load_state_dict(widened(narrow.state_dict(), unet_shapes(64)))
+    wide.load_state_dict(widened(narrow.state_dict(), unet_shapes(64), last_together))
     x, times, context = noise(2, 4, 8, 16), torch.tensor([17, 801]), noise(2, 77, 768, seed=1)
     with torch.no_grad():
         wanted, found = (network(x, times, context=context) for network in (narrow, wide))
     assert wanted.std() > 0.3
     assert (found - wanted).abs().max() < 3e-5
+
+
+def test_a_narrow_unet_can_draw_a_whole_picture_in_a_colour(part):
+    """A norm of a single channel takes its mean over the picture away; one of two keeps how they differ."""
+    from caphuman_train.miniature.narrow import LAST_NORMS, make_unet
+    narrow, wide = make_unet(32, "meta"), make_unet(320, "meta")
+    assert [narrow.get_submodule(name).num_groups for name in LAST_NORMS] == [16] * 3
+    assert [wide.get_submodule(name).num_groups for name in LAST_NORMS] == [32] * 3
+    assert narrow.get_submodule("input_blocks.1.0.in_layers.0").num_groups == 32
+
+
+def test_the_autoencoder_starts_as_a_picture_made_smaller_and_larger(part):
+    """A red picture with a blue half: right away red and blue, but for the edge."""
+    from caphuman_train.miniature.narrow import decoded, initialise, make_autoencoder, posterior
+    from caphuman_train.miniature.shrinking import start_shrinking
+    network = make_autoencoder()
+    initialise(network, 0)
+    start_shrinking(network)
+    picture = torch.tensor([0.8, 0.3, 0.2])[:, None, None].repeat(1, 64, 64)
+    picture[:, :, 32:] = torch.tensor([0.2, 0.3, 0.8])[:, None, None]
+    with torch.no_grad():
+        mean, log_variance = posterior(network, picture[None])
+        back = decoded(network, mean)[0]
+    middle = (back - picture)[:, 16:-16, [*range(8, 24), *range(40, 56)]]
+    assert middle.abs().max() < 0.12
+    assert (log_variance - -6).abs().max() < 1
 
 
 def test_a_wider_capface_gives_the_same_residuals_in_more_channels(part):
@@ -142,9 +168,9 @@ def test_a_wider_capface_gives_the_same_residuals_in_more_channels(part):
 
 def test_a_wider_autoencoder_has_the_same_latents_and_pictures(part):
     from caphuman_train.miniature.narrow import decoded, make_autoencoder, posterior
-    from caphuman_train.miniature.widen import autoencoder_shapes, widened
+    from caphuman_train.miniature.widen import all_together, autoencoder_shapes, widened
     narrow, wide = seeded(make_autoencoder(32), 1), make_autoencoder(64)
-    wide.load_state_dict(widened(narrow.state_dict(), autoencoder_shapes(64), whole=True))
+    wide.load_state_dict(widened(narrow.state_dict(), autoencoder_shapes(64), all_together))
     with torch.no_grad():
         pictures, latents = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0)), noise(1, 4, 4, 6)
         seen = [torch.cat(posterior(network, pictures), 1) for network in (narrow, wide)]

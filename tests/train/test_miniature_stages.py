@@ -150,7 +150,7 @@ def test_stages_go_on_from_an_earlier_miniature(part, recipe, tmp_path):
         (tmp_path / "place" / "shards").mkdir(parents=True, exist_ok=True)
         (tmp_path / "run.toml").write_text(run_toml(work, tmp_path / "place", tmp_path / "base"))
         assert read_settings(tmp_path / "run.toml").start.capface == wanted
-    album = Album(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), [""])
+    album = Album(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), torch.zeros(1, 64, 64, dtype=torch.bool), [""])
     start = {name: value + 1 for name, value in AutoencoderLesson(recipe, album).network.state_dict().items()}
     begun = AutoencoderLesson(recipe, album, start).network.state_dict()
     assert all(torch.equal(begun[name], value) for name, value in start.items())
@@ -185,6 +185,35 @@ def test_the_whole_chain(part, recipe, tmp_path, capsys):
     assert "trained on drawn heads only" in (tmp_path / "pack" / "miniature.md").read_text()
 
 
+def box_by(known, picture, low, high):
+    """The face's box where an eye finds a face from low to high."""
+    from caphuman_core.flow import Face
+    from caphuman_train.miniature.known import KnownFaces
+
+    class Eye:
+        name, doubtful_below, convincing = "eye", 0.0, 0.0
+
+        def find(self, photos, search=None):
+            return [(Face(torch.cat([low, high]), 1.0),) for _ in photos]
+    (face,), = KnownFaces(known, Eye()).find(picture[None])
+    assert face.points68 is not None
+    return face.box_xyxy.tolist()
+
+
+def test_clip_s_view_is_whitened_only_where_the_settings_say_so(part):
+    from caphuman_core.flow import Face
+    from caphuman_train.prepare.settings import Settings
+    from caphuman_train.prepare.stages import views_of
+    photo = torch.full((3, 64, 64), 0.25)
+    face, region = Face(torch.tensor([20.0, 20.0, 44.0, 44.0]), 1.0), torch.zeros(64, 64, dtype=torch.bool)
+    region[20:44, 20:44] = True
+    white, plain = (views_of(photo, face, region, Settings(whiten=whiten)) for whiten in (True, False))
+    assert float(white.clip[0, :, 5, 5].mean()) == pytest.approx(1, abs=0.01)
+    assert float(plain.clip[0, :, 5, 5].mean()) == pytest.approx(0.25, abs=0.01)
+    assert float(white.clip[0, :, 112, 112].mean()) == pytest.approx(0.25, abs=0.01)
+    assert torch.equal(white.facenet, plain.facenet)
+
+
 def test_what_prepare_finds_of_a_drawn_picture_is_what_was_drawn(part, recipe, head_model, tmp_path):
     from caphuman_core.head.rotations import matrix_from_axis_angle, yaw_pitch_roll_from_matrix
     from caphuman_train.miniature.album import draw_album, open_album
@@ -209,5 +238,8 @@ def test_what_prepare_finds_of_a_drawn_picture_is_what_was_drawn(part, recipe, h
     assert inside[nose[1].long(), nose[0].long()]
     assert (nose[0] - face.points68[[0, 16], 0].mean()) * yaw > 0        # a head that looks to the right has its nose there
     assert face.box_xyxy[1] < face.points68[:, 1].min()
+    assert box_by(known, pictures[3], nose - 20, nose + 20) == [*(nose - 20).tolist(), *(nose + 20).tolist()]
+    assert box_by(known, pictures[3], nose - 30, nose - 29) == face.box_xyxy.tolist()       # something else than the face was found
+    assert KnownFaces(known).find(pictures[3:].rot90(1, (2, 3))) == [()]         # what `detect` looks at when a face seems to lie
     with pytest.raises(InputError, match="one that was drawn"):
         known.head_of(torch.zeros(3, 64, 64))

@@ -4,7 +4,6 @@ Three more prompts in the demo's server; one sheet each in <output>/gallery/.
 """
 from __future__ import annotations
 
-import copy
 import io
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,8 +14,10 @@ from PIL import Image
 from caphuman_core.head.edit.recipes import EXPRESSIONS
 
 from ..sheet import Look, grid
+from .branches import before, branch, inputs_of
+from .client import Prompt
+from .prompts import nodes_of
 
-Prompt = dict[str, dict[str, Any]]
 Change = tuple[str, dict[str, Any]]          # class of the node that changes the head, its inputs beyond the demo's
 SIDE = 320                                   # pixels of a tile
 COLUMNS = {20: 5}                            # tiles on a sheet -> columns; 6 for others
@@ -44,7 +45,7 @@ def sheet_prompt(demo: Prompt, sheet: dict[str, Change], portraits: bool) -> tup
 
     portraits: sample each head, as the demo does; else its shaded map is shown.
     """
-    (edit,), (render,) = (_nodes(demo, kind) for kind in (EDIT, "CapHumanRenderHead"))
+    (edit,), (render,) = (nodes_of(demo, kind) for kind in (EDIT, "CapHumanRenderHead"))
     prompt, shown = {}, {}
     for index, (caption, (kind, inputs)) in enumerate(sheet.items()):
         base = {"head": demo[edit]["inputs"]["head"]}
@@ -60,49 +61,19 @@ def sheet_prompt(demo: Prompt, sheet: dict[str, Change], portraits: bool) -> tup
 
 def _branch(demo: Prompt, render: str, changed: Prompt, mark: str, portraits: bool) -> Prompt:
     """The changed node, what hangs on it, and a preview at the end, all renamed with `mark`."""
-    source = {**demo, **changed}
-    (decode,) = _nodes(demo, "VAEDecode")
-    end, slot = (decode, 0) if portraits else (render, 3)
-    own = set(changed)
-    while more := {node for node in _before(source, end) - own if own & _inputs(source[node])}:
-        own |= more
-    branch = {mark + node: _renamed(source[node], own, mark) for node in own & _before(source, end)}
+    (decode,) = nodes_of(demo, "VAEDecode")
+    end = (decode, 0) if portraits else (render, 3)
+    made = branch(demo, changed, {"shown": end}, mark)
     if not portraits:
-        drawn = branch[mark + render]["inputs"]
+        drawn = made[mark + render]["inputs"]
         drawn |= {side: drawn[side] * SHARPER for side in ("width", "height")}
-    branch[f"{mark}shown"] = {"class_type": "PreviewImage", "inputs": {"images": [mark + end, slot]}}
-    return branch
-
-
-def _renamed(entry: dict[str, Any], own: set[str], mark: str) -> dict[str, Any]:
-    entry = copy.deepcopy(entry)
-    for value in entry["inputs"].values():
-        if isinstance(value, list) and value[0] in own:
-            value[0] = mark + value[0]
-    return entry
-
-
-def _inputs(entry: dict[str, Any]) -> set[str]:
-    return {value[0] for value in entry["inputs"].values() if isinstance(value, list)}
-
-
-def _before(prompt: Prompt, node: str) -> set[str]:
-    """The node and everything it depends on."""
-    found, new = set(), {node}
-    while new:
-        found |= new
-        new = {source for one in new for source in _inputs(prompt[one])} - found
-    return found
+    return made
 
 
 def _upstream(demo: Prompt, prompt: Prompt) -> Prompt:
     """The demo's own nodes that the branches need."""
-    needed = {source for entry in prompt.values() for source in _inputs(entry)} & set(demo)
-    return {node: demo[node] for start in needed for node in _before(demo, start)}
-
-
-def _nodes(prompt: Prompt, kind: str) -> list[str]:
-    return [node for node, entry in prompt.items() if entry["class_type"] == kind]
+    needed = {source for entry in prompt.values() for source in inputs_of(entry)} & set(demo)
+    return {node: demo[node] for start in needed for node in before(demo, start)}
 
 
 def tile(data: bytes) -> Image.Image:

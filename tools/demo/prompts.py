@@ -52,7 +52,7 @@ def portrait_prompt(photo: str, width: int, height: int, weights: dict[str, Any]
 
 def is_noise(weights: dict[str, Any]) -> bool:
     """Whether any network between the photo and the sampled picture is untrained."""
-    return any(entry["untrained"] for entry in weights.values() if isinstance(entry, dict))
+    return any(weights[role]["untrained"] for _, role in MODEL_INPUTS.values())
 
 
 def with_edits(prompt: Prompt) -> tuple[Prompt, list[str]]:

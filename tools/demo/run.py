@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..devkit.places import say
-from . import contact_sheet, gallery, progress, prompts
+from . import contact_sheet, gallery, miniature, progress, prompts
 from .client import Client, Prompt, Refused, Result
 
 
@@ -40,29 +40,38 @@ def shown_size(photo: Path) -> tuple[int, int]:
 async def run(request: dict[str, Any]) -> int:
     """Carry out a request; returns the exit status."""
     photo = open_photo(request["photo"])
+    weights, output = request["weights"], Path(request["output"])
     size = prompts.picture_size(*shown_size(photo))
-    weights = request["weights"]
-    noise = prompts.is_noise(weights)
     async with Client(request["url"]) as client:
         name = await client.upload(photo, f"demo-photo{photo.suffix.lower()}")
-        prompt = prompts.portrait_prompt(name, *size, weights, prompts.NOISE_SAMPLING if noise else None)
-        prompt, previews = prompts.with_edits(prompt)
-        say(f"running the graph on {photo.name}" + (
-            " - some networks are UNTRAINED, so the sampled picture will be noise; every picture before the sampler is real"
-            if noise else ""))
-        if weights["cpu"]:
-            say("sampling on the processor takes " + ("a minute or two" if noise else "many minutes; a graphics card, seconds"))
-        bar = progress.Bar(prompt)
-        try:
-            result = await client.run(prompt, bar)
-        finally:
-            bar.close()
-        output = Path(request["output"])
-        save(prompt, previews, result, output, noise)
+        if weights["miniature"]:
+            await miniature.run(client, name, weights, output)
+        else:
+            await _portrait(client, photo, name, request)
+        portraits = not (weights["miniature"] or prompts.is_noise(weights))
         sheets = await gallery.make(prompts.portrait_prompt(name, *size, weights),
-                                    lambda sheet: client.run(sheet, lambda kind, data: None), output / "gallery", noise)
+                                    lambda sheet: client.run(sheet, lambda kind, data: None), output / "gallery", not portraits)
     say(f"gallery: {', '.join(file.name for file in sheets)} in {output.name}/gallery")
     return 0
+
+
+async def _portrait(client: Client, photo: Path, name: str, request: dict[str, Any]) -> None:
+    """The shipped graph once, with edited heads beside it; its pictures and sheet in the output folder."""
+    weights, size = request["weights"], prompts.picture_size(*shown_size(photo))
+    noise = prompts.is_noise(weights)
+    prompt = prompts.portrait_prompt(name, *size, weights, prompts.NOISE_SAMPLING if noise else None)
+    prompt, previews = prompts.with_edits(prompt)
+    say(f"running the graph on {photo.name}" + (
+        " - some networks are UNTRAINED, so the sampled picture will be noise; every picture before the sampler is real"
+        if noise else ""))
+    if weights["cpu"]:
+        say("sampling on the processor takes " + ("a minute or two" if noise else "many minutes; a graphics card, seconds"))
+    bar = progress.Bar(prompt)
+    try:
+        result = await client.run(prompt, bar)
+    finally:
+        bar.close()
+    save(prompt, previews, result, Path(request["output"]), noise)
 
 
 def save(prompt: Prompt, previews: list[str], result: Result, folder: Path, noise: bool) -> None:

@@ -18,7 +18,7 @@ from .install import prepare
 from .packages import disk_failure
 from .places import MODELS, OUTPUT, ROOT, SERVER, STATE, Failure, say, venv_program
 
-WEIGHTS_BYTES = 5 << 30
+WEIGHTS_BYTES = 7 << 30
 BENCHMARKS = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
 
 
@@ -83,7 +83,7 @@ def demo(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def find_weights(tree: Path) -> dict:
-    """Ask tools.stand_ins.untrained_weights which model files the graph will use; it writes those that are missing."""
+    """Ask tools.demo.models which model files the graph will use; it writes those that are missing."""
     free = shutil.disk_usage(ROOT).free
     if not MODELS.is_dir() and free < WEIGHTS_BYTES:
         raise Failure(f"the disk must have {WEIGHTS_BYTES >> 30} GB free for the demo's model files, but it has "
@@ -91,7 +91,7 @@ def find_weights(tree: Path) -> dict:
     server.make_base(SERVER, tree)
     report = STATE / "weights.json"
     report.unlink(missing_ok=True)
-    code = run_child(guarded("-m", "tools.stand_ins.untrained_weights", tree, report), tool_environment())
+    code = run_child(guarded("-m", "tools.demo.models", tree, report), tool_environment())
     if code or not report.is_file():
         raise Failure("the demo's model files must be found or written, but that failed: the lines above say why.")
     return json.loads(report.read_text(encoding="utf-8"))

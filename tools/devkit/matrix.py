@@ -25,7 +25,7 @@ UNSUPPORTED = ("0.16.3", "0.18.2")      # MESH without texture coordinates: Rend
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 NUMPYS = ("numpy==1.26.4", "numpy>=2,<3")
 NO_OLD_NUMPY = ("3.13",)                # numpy 1.26 was never built for it
-SLOW = ("test_capface_golden.py", "test_demo_e2e.py")     # full-size networks; with --full
+SLOW = ("test_capface_golden.py", "test_demo_e2e.py", "test_miniature.py")    # full-size networks; with --full
 ABOUT_NEWEST = "not api_twin_is_the_workflow and not log_has_no_error"     # files written by the newest host, its log
 TORCH_NEEDS = ("filelock", "typing-extensions", "sympy", "networkx", "jinja2", "fsspec")
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"

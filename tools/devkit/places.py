@@ -8,7 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 STATE = ROOT / ".demo"                      # everything the demo keeps between runs
-MODELS = STATE / "models"                   # untrained stand-ins, <folder key>/<file>
+MODELS = STATE / "models"                   # the widened miniature, or untrained stand-ins: <folder key>/<file>
+MINIATURE = ROOT / "miniature" / "miniature.safetensors"
 SERVER = STATE / "server"                   # the server's --base-directory
 CACHE = STATE / "cache"
 OUTPUT = ROOT / "demo-output"

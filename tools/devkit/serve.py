@@ -11,10 +11,16 @@ from .places import ROOT, VENV
 WORKFLOW = ROOT / "workflows" / "portrait_from_photo.json"
 LOADERS = {"CheckpointLoaderSimple": "checkpoint", "CapHumanLoadCapFace": "capface", "CLIPVisionLoader": "clip_vision",
            "CapHumanLoadIdentityEncoder": "facenet"}       # their first widget is the file's name
+SIZED = ("CapHumanRenderHead", "EmptyLatentImage")         # their first widgets are width and height
 
 
 def lay_out(base: Path, photo: Path | None, weights: dict[str, Any]) -> str:
-    """Save the workflow with this machine's model files and a photo among the user's; returns its name."""
+    """Save the workflow with this machine's model files and a photo among the user's; returns its name.
+
+    Pictures of the miniature have the size that it was trained for, and words that it knows.
+    """
+    miniature = weights["miniature"]
+    texts = iter([miniature["text"], ""] if miniature else [])
     source = photo or next(VENV.rglob("skimage/data/astronaut.png"))
     name = f"demo-photo{source.suffix.lower()}"
     shutil.copyfile(source, base / "input" / name)
@@ -23,6 +29,10 @@ def lay_out(base: Path, photo: Path | None, weights: dict[str, Any]) -> str:
         if node["type"] in LOADERS:
             node["widgets_values"][0] = weights[LOADERS[node["type"]]]["name"]
             node["properties"].pop("models", None)
+        elif miniature and node["type"] in SIZED:
+            node["widgets_values"][:2] = [miniature["side"]] * 2
+        elif miniature and node["type"] == "CLIPTextEncode":         # positive, then negative
+            node["widgets_values"][0] = next(texts)
         elif node["type"] == "CapHumanLoadPhoto":
             node["widgets_values"][0] = name
     target = base / "user" / "default" / "workflows" / WORKFLOW.name

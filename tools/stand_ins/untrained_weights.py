@@ -1,7 +1,7 @@
-"""python -m tools.stand_ins.untrained_weights COMFYUI REPORT.json: find the model files the demo's graph needs, or write stand-ins.
+"""The model files that the demo's graph needs: real ones found, and *untrained* ones made, for tests that want noise.
 
 A real file in any of the host's folders is recognised by its weights' names and shapes, never by its own name.
-Where there is none, an *untrained* one of the real architecture is written, once, in half precision: every value
+An untrained one has the real architecture and is written, once, in half precision: every value
 follows from its name, scaled so that activations stay in range. What such networks draw is noise.
 """
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ..devkit.places import MODELS, SERVER, say
 from . import sd15_shapes
 
 UNTRAINED = "untrained-"
+OURS = (UNTRAINED, "miniature-drawn-heads")         # how names of files begin that were made here (caphuman_train.miniature.files)
 SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
 
 
@@ -73,7 +74,7 @@ def shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
 def real_file(role: Role, folders: Any) -> str | None:
     """The first file of the host's folder that is this network, trained by somebody; None if there is none."""
     for name in folders.get_filename_list(role.folder):
-        if Path(name).name.startswith(UNTRAINED) or not name.lower().endswith(SUFFIXES):
+        if Path(name).name.startswith(OURS) or not name.lower().endswith(SUFFIXES):
             continue
         try:
             found = shapes_in(Path(folders.get_full_path(role.folder, name)))
@@ -147,18 +148,3 @@ def has_graphics_device() -> bool:
     import torch
     return torch.cuda.is_available() or torch.backends.mps.is_available() or (hasattr(torch, "xpu") and torch.xpu.is_available())
 
-
-def main(tree: Path, report: Path) -> None:
-    """Choose a file for every role and say so."""
-    folders = host_folders(tree)
-    chosen: dict[str, Any] = {}
-    for key, role in ROLES.items():
-        real = real_file(role, folders)
-        chosen[key] = {"name": real or write_stand_in(role), "untrained": real is None}
-        say(f"{role.what}: {chosen[key]['name']}" + ("" if real else "  (UNTRAINED: no real file found)"))
-    chosen["cpu"] = not has_graphics_device()
-    report.write_text(json.dumps(chosen, indent=1), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -18,9 +18,11 @@ from ...check import fail
 from ...points import LEFT_EYE, RIGHT_EYE
 from ..model.head_model import HeadModel, load_builtin
 from ..model.landmarks import on_surface
+from .limits import JAW, JAW_DEGREES, within_limits
 from .recipes import APPENDED, EXPRESSIONS
 
 JAW_OPEN_RADIANS = 0.36      # jaw turn that opens the mouth as the action jawOpen does at amount 1
+NOTHING = 1e-9               # of an action: rounding
 RIDGE = 1e-3                 # of the mean landmark response: keeps solved codes small where landmarks say nothing
 
 AMOUNT_RIDGE = 3e-4          # of the mean movement of a named expression; some are mixtures of others
@@ -31,7 +33,7 @@ Unit = tuple[Tensor, Tensor]                     # expression code [E] and jaw_r
 
 def expression_change(model: HeadModel, amounts: dict[str, float], unit: Callable[[HeadModel, str], Unit] | None = None
                       ) -> tuple[Tensor, Tensor]:
-    """Code and jaw to add for a mixture of named expressions.
+    """Code and jaw to add for a mixture of named expressions: their sum, as far as a face allows it (`limits`).
 
     amounts: name -> amount, 0 none, 1 full; others extrapolate. unit: `unit_expression`, or one that remembers its answers.
     Returns expression [E] and jaw_radians [3].
@@ -43,7 +45,22 @@ def expression_change(model: HeadModel, amounts: dict[str, float], unit: Callabl
         if amount:
             unit_code, unit_jaw = (unit or unit_expression)(model, name)
             code, jaw = code + amount * unit_code, jaw + amount * unit_jaw
-    return code, jaw
+    change = _changed_by_limits(amounts)
+    turn = math.radians(change.pop(JAW, 0.0) * JAW_DEGREES)
+    return (code + code_of_actions(model, change) if change else code), (jaw + torch.tensor([turn, 0.0, 0.0]) if turn else jaw)
+
+
+def _changed_by_limits(amounts: Mapping[str, float]) -> dict[str, float]:
+    """What limits change in the sum of the named expressions: action -> amount, JAW as well; nothing for most mixtures."""
+    asked = [{action: amount * share for action, share in _actions_and_jaw(name).items()}
+             for name, amount in amounts.items() if amount]
+    changes = {action: amount - sum(one.get(action, 0.0) for one in asked) for action, amount in within_limits(asked).items()}
+    return {action: change for action, change in changes.items() if abs(change) > NOTHING}
+
+
+def _actions_and_jaw(name: str) -> dict[str, float]:
+    recipe = EXPRESSIONS[name]
+    return {**recipe.actions, JAW: max(recipe.jaw_degrees[0], 0.0) / JAW_DEGREES}
 
 
 def amounts_like(model: HeadModel, code: Tensor, unit: Callable[[HeadModel, str], Unit] | None = None) -> dict[str, float]:

@@ -25,7 +25,7 @@ def _both(**sides: float) -> dict[str, float]:
 _TEETH = _both(mouthSmile=0.85, cheekSquint=0.7, mouthUpperUp=0.45, mouthLowerDown=0.25)
 
 EXPRESSIONS: dict[str, Recipe] = {
-    "smile": Recipe(_both(mouthSmile=0.9, cheekSquint=0.4, eyeSquint=0.15)),
+    "smile": Recipe(_both(mouthSmile=0.9, cheekSquint=0.4, eyeSquint=0.15, mouthLowerDown=0.32)),     # else the lips cross
     "frown": Recipe(_both(mouthFrown=1.8, browDown=0.35)),
     "brows_up": Recipe({**_both(browOuterUp=0.9), "browInnerUp": 0.9}),
     "brows_down": Recipe(_both(browDown=1.0)),
@@ -47,8 +47,8 @@ EXPRESSIONS: dict[str, Recipe] = {
     "grin": Recipe({**_TEETH, **_both(eyeSquint=0.2)}, (2.5, 0.0, 0.0)),
     "laugh": Recipe({**_TEETH, **_both(eyeSquint=0.4), "browInnerUp": 0.3}, (14.0, 0.0, 0.0)),
     "tongue_out": Recipe({**_both(mouthLowerDown=-0.3), "tongueOut": 1.0, "mouthFunnel": 0.3}, (15.0, 0.0, 0.0)),
-    "smile_left": Recipe({"mouthSmileLeft": 1.0, "cheekSquintLeft": 0.5}),
-    "smile_right": Recipe({"mouthSmileRight": 1.0, "cheekSquintRight": 0.5}),
+    "smile_left": Recipe({"mouthSmileLeft": 1.0, "cheekSquintLeft": 0.5, **_both(mouthLowerDown=0.15)}),
+    "smile_right": Recipe({"mouthSmileRight": 1.0, "cheekSquintRight": 0.5, **_both(mouthLowerDown=0.15)}),
     "brow_left": Recipe({"browOuterUpLeft": 1.2}),
     "brow_right": Recipe({"browOuterUpRight": 1.2}),
 }
