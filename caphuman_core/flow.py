@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 CLIP_TOKENS, CLIP_WIDTH = 257, 1024     # of ViT-L/14 at 224 pixels: the class token, then 16 x 16 patches
 IDENTITY_WIDTH = 512                    # of FaceNet's vector, and of ArcFace's
 HINT_CHANNELS = 9                       # normal, albedo, shaded; three each
-LATER = ("gaze_radians", "neck_share")  # tensors of a Head that files of older versions lack: zeros
+LATER = ("gaze_radians", "neck_share", "skin_detail")    # tensors of a Head that files of older versions lack: zeros
+SKIN_SIDE = 512                         # texels of a skin_detail's side
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,17 @@ class Head:
     gaze_radians: Tensor = None             # type: ignore[assignment]
     # [B] 0..1 of the turn that the neck makes, so that the bust turns by the rest (`posing.split_turn`). Left out: 0, none
     neck_share: Tensor = None               # type: ignore[assignment]
+    # [B, 3, SKIN_SIDE, SKIN_SIDE] float16: what the skin of a photo adds to the albedo texture of the texture code, red first,
+    # row 0 at v = 1 (`fit.photo_skin`); [B, 3, 0, 0] where no head of the batch has any. Left out: none
+    skin_detail: Tensor = None              # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         count = len(self)
         for name, shape in (("gaze_radians", (count, 2, 2)), ("neck_share", (count,))):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, self.rotation_radians.new_zeros(shape))
+        if self.skin_detail is None:
+            object.__setattr__(self, "skin_detail", self.rotation_radians.new_zeros(count, 3, 0, 0).half())
 
     def __len__(self) -> int:
         return self.rotation_radians.shape[0]
@@ -114,11 +120,35 @@ class Head:
     def stack(heads: Sequence[Head]) -> Head:
         """Heads of one model in pictures of one size, as one batch."""
         from torch import cat
-        return heads[0].replace(**{name: cat([getattr(head, name) for head in heads]) for name in heads[0]._tensors()})
+        if any(head.has_skin for head in heads):
+            heads = [head.with_sheet() for head in heads]
+        joined = {name: cat([getattr(head, name) for head in heads]) for name in heads[0]._tensors() if name != "skin_detail"}
+        return heads[0].replace(**joined, skin_detail=_joined(heads))
 
     def expand(self, count: int) -> Head:
         """A single head as a batch of `count` equal ones; a batch of that size as it is."""
         return self if len(self) == count else self._each(lambda value: value.expand(count, *value.shape[1:]))
+
+    @property
+    def has_skin(self) -> bool:
+        """Whether there are sheets with the skin of photos; some may be empty."""
+        return self.skin_detail.shape[-1] > 0
+
+    @property
+    def worn_skins(self) -> Tensor:
+        """skin_detail, or its first row alone where `expand` shares that among all."""
+        return self.skin_detail[:1] if self.skin_detail.stride(0) == 0 else self.skin_detail
+
+    def with_sheet(self) -> Head:
+        """The same with sheets of skin, an empty one for all where there were none."""
+        if self.has_skin:
+            return self
+        empty = self.skin_detail.new_zeros(1, 3, SKIN_SIDE, SKIN_SIDE)
+        return self.replace(skin_detail=empty.expand(len(self), -1, -1, -1))
+
+    def without_skin(self) -> Head:
+        """The same with the head model's own texture alone."""
+        return self.replace(skin_detail=self.skin_detail[..., :0, :0])
 
     def stored(self) -> dict[str, Tensor]:
         """The tensors that a file holds: those of LATER only where they say something, so that older versions read the others."""
@@ -135,6 +165,15 @@ class Head:
         return self.replace(**{name: change(value) for name, value in self._tensors().items()})
 
 
+def _joined(heads: Sequence[Head]) -> Tensor:
+    """The skins of photos that heads wear, one after the other: a single one is held once, however many frames wear it."""
+    from torch import cat
+    first = heads[0].skin_detail[:1]
+    if all(one.equal(first[0]) for head in heads for one in head.worn_skins):
+        return first.expand(sum(map(len, heads)), *first.shape[1:])
+    return cat([head.skin_detail for head in heads])
+
+
 @dataclass(frozen=True)
 class HeadHint:
     """What CapFace sees of the head."""
@@ -148,4 +187,5 @@ class HeadHint:
         return self.maps.shape[0]
 
 
-__all__ = ["CLIP_TOKENS", "CLIP_WIDTH", "HINT_CHANNELS", "IDENTITY_WIDTH", "LATER", "Face", "Faces", "Head", "HeadHint", "Identity"]
+__all__ = ["CLIP_TOKENS", "CLIP_WIDTH", "HINT_CHANNELS", "IDENTITY_WIDTH", "LATER", "SKIN_SIDE", "Face", "Faces", "Head",
+           "HeadHint", "Identity"]

@@ -140,7 +140,8 @@ class EditHead(io.ComfyNode):
         if photo is not None:
             require_image("photo", photo)
         made = edited(head, head_model, values)
-        shown = {**head_json(head, head_model.name), "photo": None if photo is None else _shown_photo(photo, head)}
+        shown = {**head_json(head, head_model.name), "photo": None if photo is None else _shown_photo(photo, head),
+                 "skin": _shown_skin(head, head_model) if head.has_skin else None}
         seen = preview(made, head_model, PREVIEW_SIDE, None if photo is None else host.rgb01(photo),
                        host.progress_callback(len(made)), hair)
         return io.NodeOutput(made, host.to_image(seen), ui={"caphuman_editor": [shown]})
@@ -159,10 +160,21 @@ def _shown_photo(photo, head) -> dict[str, str]:
     picture = image_of(host.rgb01(photo[:1])[0].float())
     side = _photo_side(head, *picture.size)
     picture.thumbnail((side, side))
+    return _sent(picture, "jpg", quality=90)
+
+
+def _shown_skin(head, head_model) -> dict[str, str]:
+    """The first head's albedo texture with the skin of a photo in it, as such a file."""
+    from ..caphuman_core.head.model.texture import albedo_sheets
+    from ..caphuman_core.pixels import image_of
+    return _sent(image_of(albedo_sheets(head_model, head[0])[0][0]), "png", compress_level=1)
+
+
+def _sent(picture, kind: str, **options) -> dict[str, str]:
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"caphuman_editor_{secrets.token_hex(12)}.jpg"
-    picture.save(folder / name, quality=90)
+    name = f"caphuman_editor_{secrets.token_hex(12)}.{kind}"
+    picture.save(folder / name, **options)
     return {"filename": name, "subfolder": "", "type": "temp"}
 
 

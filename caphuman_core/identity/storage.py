@@ -25,7 +25,7 @@ def save_identity(identity: Identity, path: Path) -> None:
 def load_identity(path: Path) -> Identity:
     """Read what `save_identity` wrote. Raises InputError for any other file."""
     name = f"identity file '{path.name}'"
-    tensors, info = read_shared(path, name, FORMAT, "CapHuman Save Identity", MAX_BYTES, NEEDED, frozenset({"arcface"}))
+    tensors, info = read_shared(path, name, (FORMAT,), "CapHuman Save Identity", MAX_BYTES, NEEDED, frozenset({"arcface"}))
     count = tensors["present"].numel()
     shapes = {"global_embedding": (count, IDENTITY_WIDTH), "local_tokens": (count, CLIP_TOKENS, CLIP_WIDTH), "present": (count,),
               "arcface": (count, IDENTITY_WIDTH)}

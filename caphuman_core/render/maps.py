@@ -118,10 +118,10 @@ class _Looks:
 
 
 def _looks(head: Head, model: HeadModel, normals: Tensor, device: torch.device) -> _Looks:
-    codes, which = torch.unique(head.texture, dim=0, return_inverse=True)                       # a film shows one skin
+    albedo, which = texture.albedo_sheets(model, head)
     at = model.uvs * model.uvs.new_tensor([2.0, -2.0]) + model.uvs.new_tensor([-1.0, 1.0])      # 2u-1, -(2v-1)
     return _Looks(model.faces.to(device), model.uv_faces.to(device), at.to(device), normals.to(device),
-                  texture.albedo_texture(model, codes).to(device), which.tolist(), head.light.to(normals).to(device))
+                  albedo.to(device), which, head.light.to(normals).to(device))
 
 
 def _parts(present: Tensor, pixels: int, device: torch.device) -> list[range]:
@@ -172,6 +172,6 @@ def vertex_normals(verts: Tensor, faces: Tensor) -> Tensor:
 
 def _require_finite(head: Head) -> None:
     for name in ("identity", "expression", "texture", "rotation_radians", "jaw_radians", "light", "camera", "crop_to_picture",
-                 "gaze_radians", "neck_share"):
+                 "gaze_radians", "neck_share", "worn_skins"):
         require(bool(getattr(head, name).isfinite().all()), f"head {name.replace('_', ' ')}", "must be finite numbers",
                 "NaN or infinity", "make or load the head again")

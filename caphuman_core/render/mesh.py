@@ -10,7 +10,7 @@ from torch import Tensor
 from ..flow import Head
 from ..head.model.hair import BALD, HairCap, hair_cap, posed_hair, strand_colour
 from ..head.model.head_model import HeadModel
-from ..head.model.texture import albedo_texture
+from ..head.model.texture import albedo_sheets
 from .maps import pose, vertex_normals
 from .portrait import HAIR_COLOUR
 
@@ -35,8 +35,9 @@ def textured_mesh(head: Head, model: HeadModel, hair: str = BALD,
     unique, corners = _split_along_seams(model)
     uvs = model.uvs[unique[:, 1]] * torch.tensor([1.0, -1.0]) + torch.tensor([0.0, 1.0])
     verts = pose(head, model).verts
+    sheets, which = albedo_sheets(model, head)
     bald = TexturedMesh(verts=verts[:, unique[:, 0]], faces=corners, uvs=uvs,
-                        texture=albedo_texture(model, head.texture).clamp(0, 1).movedim(1, -1).contiguous(),
+                        texture=sheets[which].clamp(0, 1).movedim(1, -1).contiguous(),
                         normals=vertex_normals(verts, model.faces)[:, unique[:, 0]])
     cap = hair_cap(model, hair)
     return bald if cap is None else _with_hair(bald, cap, posed_hair(cap, model, verts), hair_colour)

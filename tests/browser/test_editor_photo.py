@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -150,3 +151,84 @@ def test_points_are_drawn_to_where_they_are_in_the_photo(page):
     editor.wait_values(lambda now: not now["corrections"])
     editor.click("points")
     point.wait_for(state="hidden")
+
+
+def test_points_are_drawn_by_keyboard_too(page):
+    """Tab and arrows choose one, Shift and arrows move it, Delete lets it go, Escape leaves; a row of presses is one step."""
+    editor = open_editor(page, FITTED)
+    page.queue_and_wait()
+    page.wait(lambda: editor.root.get_attribute("data-head") == "fitted")
+    editor.click("points")
+    editor.part("point-mouth_left").wait_for()
+    editor.still()
+    keyboard = page.page.keyboard
+
+    def focused() -> str:
+        return page.page.evaluate("() => document.activeElement?.closest('[data-testid]')?.dataset.testid ?? ''")
+
+    def pins() -> dict[str, list[float]]:
+        return json.loads(editor.values()["corrections"] or "{}")
+    keys = editor.part("point-mouth_right").locator("input")
+    keys.focus()
+    assert keys.get_attribute("aria-label").startswith("Mouth, right corner. Arrow keys")
+    ring = "(point) => getComputedStyle(point).outlineStyle"
+    assert editor.part("point-mouth_right").evaluate(ring) == "solid"
+    assert editor.part("point-mouth_left").evaluate(ring) == "none"
+    keyboard.press("Tab")
+    assert focused() == "caphuman-point-lip_upper", "the next one of the order"
+    keyboard.press("Shift+Tab")
+    keyboard.press("ArrowRight")
+    assert focused() in ("caphuman-point-lip_upper", "caphuman-point-lip_lower", "caphuman-point-nose_right")
+    keys.focus()
+    keyboard.press("ArrowDown")
+    assert focused() in ("caphuman-point-chin", "caphuman-point-jaw_right", "caphuman-point-lip_lower")
+    assert not pins(), "to choose changes nothing"
+
+    keys.focus()
+    box = editor.part("point-mouth_right").bounding_box()
+    places = []
+    for press in ("Shift+ArrowUp", "Shift+ArrowLeft", "Shift+Alt+ArrowLeft"):
+        keyboard.press(press)
+        places.append(pins()["mouth_right"])
+    (start, height), (near, level), (far, _) = places
+    assert level == height
+    assert 1 / 512 - 2e-5 <= start - near < 4 / 512, "a pixel of the photo, or of the screen"
+    assert near - far == pytest.approx(10 * (start - near), abs=1e-4)
+    page.wait(lambda: "caphuman-pinned" in editor.part("point-mouth_right").get_attribute("class"))
+    page.wait(lambda: editor.part("point-mouth_right").bounding_box()["x"] < box["x"] - 4)
+    page.screenshot(f"editor_points_keyboard_{'vue' if page.vue else 'classic'}")
+    editor.wait_values(lambda now: now["corrections"])
+    page.page.wait_for_timeout(700)                                     # the row of presses is over
+    keyboard.press("Control+z")
+    editor.wait_values(lambda now: not now["corrections"])
+    keyboard.press("Control+Shift+z")
+    editor.wait_values(lambda now: now["corrections"])
+    assert pins()["mouth_right"] == places[-1]
+    keyboard.press("Delete")
+    editor.wait_values(lambda now: not now["corrections"])
+    assert page.page.evaluate("() => Boolean(app.graph.getNodeById('3') ?? app.graph.getNodeById(3))"), "the node stays"
+    keyboard.press("Escape")
+    editor.part("point-mouth_left").wait_for(state="hidden")
+    assert editor.part("points").get_attribute("aria-pressed") == "false"
+    assert focused() == "caphuman-keys", "back in the view"
+
+
+def test_the_skin_of_a_photo_is_seen_on_the_head(page):
+    """As the node's own preview has it; a view without it would be another."""
+    graph = copy.deepcopy(FITTED)
+    graph["14"] = {"class_type": "CapHumanRefineHead", "inputs": {
+        "image": ["10", 0], "faces": ["12", 0], "head": ["13", 0], "head_model": ["1", 0], "texture_from_photo": True}}
+    graph["3"]["inputs"]["head"] = ["14", 0]
+    editor = open_editor(page, graph)
+    page.queue_and_wait()
+    page.wait(lambda: editor.root.get_attribute("data-head") == "fitted")
+    editor.click("look-shaded")
+    editor.click("close-up")
+    worn = editor.still()
+    page.screenshot(f"editor_skin_{'vue' if page.vue else 'classic'}")
+    put(editor, 14, "texture_from_photo", False)
+    page.queue_and_wait()
+    bare = editor.still()
+    head = worn[..., :3].max(-1) > 8
+    assert np.abs(worn - bare)[head].max() > 40
+    assert 1.0 < np.abs(worn - bare)[head].mean() < 40.0, "the same head, in another skin"

@@ -114,3 +114,18 @@ def test_the_light_turns_with_the_head_as_in_the_node(bench, model):
     both = (quarter[..., 3] > 0) & (follow[..., 3] > 0) & (stay[..., 3] > 0)
     shift = [np.abs(quarter[both].astype(int) - other[both].astype(int))[:, :3].mean() for other in (follow, stay)]
     assert shift[0] < shift[1]
+
+
+def test_skin_sliders_lie_on_the_skin_of_a_photo(bench):
+    """The sheet, plus what the smaller texture below it changes by, drawn out as `skin_sized` does."""
+    draws = torch.Generator().manual_seed(3)
+    sheet = torch.randint(0, 256, (1, 3, 32, 32), generator=draws)
+    before, after = (torch.randint(60, 90, (1, 3, 20, 20), generator=draws) for _ in range(2))
+    shown = bench.evaluate("""async ([sheet, before, after]) => {
+        const { changedSheet } = await import('/editor/photo_skin.js');
+        const texture = ([side, data]) => ({ width: side, height: side, data: Uint8Array.from(data) });
+        return Array.from(changedSheet(texture(sheet), texture(before), texture(after)).data);
+    }""", [[part.shape[2], part[0].permute(1, 2, 0).flatten().tolist()] for part in (sheet, before, after)])
+    change = torch.nn.functional.interpolate((after - before).float(), (32, 32), mode="bilinear", align_corners=False)
+    expected = (sheet + change).clamp(0, 255)[0].permute(1, 2, 0).flatten()
+    assert (torch.tensor(shown) - expected).abs().max() <= 0.51              # rounded

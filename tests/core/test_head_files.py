@@ -363,8 +363,8 @@ def test_long_lists_of_keys_are_cut_after_six():
 def shared(tmp_path, tensors, info=None, **more):
     path = tmp_path / "a.head.safetensors"
     weights.write_safetensors(path, tensors, {"format": "f/1", **(info or {})})
-    return read_shared(path, "head file 'a'", "f/1", "CapHuman Save Head", more.pop("most", 1 << 20), frozenset({"x", "present"}),
-                       frozenset({"y"}))
+    return read_shared(path, "head file 'a'", ("f/1",), "CapHuman Save Head", more.pop("most", 1 << 20),
+                       frozenset({"x", "present"}), frozenset({"y"}))
 
 
 def test_a_shared_file_holds_what_is_needed_and_nothing_strange(tmp_path):
@@ -394,7 +394,7 @@ def test_a_shared_file_has_a_size(tmp_path):
     for path in (tmp_path / "gone", tmp_path / "empty"):
         (tmp_path / "empty").write_bytes(b"")
         with pytest.raises(InputError, match="must be a file of at most 3 MB, but got no such file or an empty one"):
-            read_shared(path, "head file 'a'", "f/1", "CapHuman Save Head", 3 << 20, frozenset())
+            read_shared(path, "head file 'a'", ("f/1",), "CapHuman Save Head", 3 << 20, frozenset())
 
 
 @pytest.mark.parametrize(("text", "number"), [("1", 1), ("512", 512), ("513", None), ("0", None), ("-1", None), ("", None), (None,

@@ -273,6 +273,24 @@ def edited(pack, host, **values):
     return node.execute(**{**given, "head": core.new_head(model, 96, 64), "head_model": model, **values})
 
 
+def test_edit_head_sends_the_skin_of_a_photo_that_the_head_wears(pack, host):
+    """As a picture: a request of the editor is no place for it."""
+    from pathlib import Path
+
+    import folder_paths
+    from PIL import Image
+    made = importlib.import_module(f"{pack.__name__}.caphuman_core.head.new")
+    model = importlib.import_module(f"{pack.__name__}.caphuman_core.head.model.head_model").load_builtin()
+    plain = made.new_head(model, 96, 64)
+    worn = plain.with_sheet().replace(skin_detail=torch.full((1, 3, 512, 512), -0.25).half())
+    shown = [edited(pack, host, head=head).ui["caphuman_editor"][0] for head in (plain, worn)]
+    assert shown[0]["skin"] is None
+    assert len(json.dumps(shown[1])) < 8000
+    with Image.open(Path(folder_paths.get_temp_directory()) / shown[1]["skin"]["filename"]) as sheet:
+        assert (sheet.format, sheet.size) == ("PNG", (512, 512))
+        assert abs(sheet.getpixel((256, 100))[0] / 255 - float(model.texture_mean[0, 62, 160]) + 0.25) < 0.05
+
+
 def test_edit_head_tells_the_incoming_head_and_its_photo(pack, host):
     from pathlib import Path
 

@@ -102,3 +102,13 @@ def test_a_refined_head_refined_again_is_never_worse(call, fitted):
     assert "came back as it was" in report or "now" in report
     moved = [float((after.identity - before.identity).norm()) for before, after in ((fitted["head"], once), (once, twice))]
     assert moved[1] < 0.7 * moved[0], "its own codes are what is expected"
+
+
+def test_a_photo_s_skin_is_worn_where_that_is_asked_for(call, fitted):
+    plain, _, _ = call("CapHumanRefineHead", **fitted)
+    assert not plain.has_skin, "off by default"
+    head, _, report = call("CapHumanRefineHead", **fitted, texture_from_photo=True)
+    assert report.endswith("% of the face's skin is the photo's; the rest is filled in.")
+    assert report.count("\n") == 0
+    assert 0.02 < float(head.skin_detail.float().abs().max()) < 1.2
+    assert torch.equal(head.texture, plain.texture), "codes and light are as without it"

@@ -154,7 +154,7 @@ def test_choices_that_are_not_on_the_list_do_not_pass_the_host(pack, run):
 
 def test_shared_files_are_small_or_are_not_read(pack_module, tmp_path):
     refusal = pack_module("caphuman_core.check").InputError
-    for module, load, limit in (("head.storage", "load_head", 64 << 20), ("identity.storage", "load_identity", 256 << 20)):
+    for module, load, limit in (("head.storage", "load_head", 256 << 20), ("identity.storage", "load_identity", 256 << 20)):
         storage = pack_module(f"caphuman_core.{module}")
         path = tmp_path / "big.safetensors"
         with path.open("wb") as file:

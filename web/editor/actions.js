@@ -148,12 +148,14 @@ export class Actions {
     this.#state.pointed = on;
   }
 
-  /** Puts a landmark to a place in the picture, shares of its sides; null lets it go. */
-  correct(name, place) {
+  /** Puts a landmark to a place in the picture, shares of its sides; null lets it go. pause: milliseconds that end a row of such, one step. */
+  correct(name, place, pause = 0) {
     const pins = { ...pinsOf(this.read().corrections) };
     if (place) pins[name] = place.map((share) => Math.round(share * FINE) / FINE);
     else delete pins[name];
-    this.put({ corrections: Object.keys(pins).length ? JSON.stringify(pins) : "" });
+    const changes = { corrections: Object.keys(pins).length ? JSON.stringify(pins) : "" };
+    if (pause) this.nudge(changes, pause);
+    else this.put(changes);
   }
 
   closeUp() {

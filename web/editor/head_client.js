@@ -1,6 +1,7 @@
 /** What the view asks of the server. Meshes and textures are shared by all editors; of vertices the newest request wins. */
 import { api } from "../../../scripts/api.js";
 import { neckOf } from "./head_math.js";
+import { changedSheet, sheetOf } from "./photo_skin.js";
 import { EXPRESSIONS, FIELDS, GAZE, SHAPE, TEXTURE, TURN } from "./pose_values.js";
 
 const PREFIX = "/caphuman/editor";
@@ -84,11 +85,21 @@ export async function hairOf(head, style) {
   });
 }
 
-/** { width, height, data } of a HEAD's skin, RGB bytes. */
-export function textureOf(head) {
-  return remembered(textures, JSON.stringify([head.model, head.fingerprint, head.texture]), async () => {
-    const { header, next } = await asked("/texture", { model: head.model, texture: head.texture });
+/** { width, height, data RGB bytes } of a texture code. */
+function modelTexture({ model, fingerprint, texture }) {
+  return remembered(textures, JSON.stringify([model, fingerprint, texture]), async () => {
+    const { header, next } = await asked("/texture", { model, texture });
     return { ...header, data: next(Uint8Array, header.width * header.height * 3) };
+  });
+}
+
+/** { width, height, data RGB bytes } of a skin as `skinRequest` asks for it; of the model's texture alone where the photo's is gone. */
+export function textureOf(request) {
+  const { own, skin, ...coded } = request;
+  if (!skin) return modelTexture(coded);
+  return remembered(textures, JSON.stringify(request), async () => {
+    const [sheet, before, after] = await Promise.all([sheetOf(skin), modelTexture({ ...coded, texture: own }), modelTexture(coded)]);
+    return sheet ? changedSheet(sheet, before, after) : after;
   });
 }
 
@@ -105,6 +116,12 @@ export function textureCode(head, values) {
   const more = numbersOf(TEXTURE, values), code = [...head.texture];
   more.forEach((number, k) => { code[k] = (code[k] ?? 0) + number; });
   return code;
+}
+
+/** What a HEAD's skin depends on: its texture code after the edit; own, the one it came with; skin, the photo's that lies on it. */
+export function skinRequest(head, values) {
+  const { model, fingerprint, texture: own, skin = null } = head;
+  return { model, fingerprint, own, skin, texture: textureCode(head, values) };
 }
 
 /** The turn, if the neck makes a part of it: else the vertices do not depend on it. */

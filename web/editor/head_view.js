@@ -2,7 +2,7 @@
 import { Backdrop } from "./backdrop.js";
 import { HOME, seen } from "./camera.js";
 import { around, suits, whole } from "./close_up.js";
-import { hairOf, meshOf, NewestSource, shapeOf, textureCode, textureOf, verticesRequest } from "./head_client.js";
+import { hairOf, meshOf, NewestSource, shapeOf, skinRequest, textureOf, verticesRequest } from "./head_client.js";
 import { placement } from "./head_math.js";
 import { paint, subject } from "./painter.js";
 import { measured, paintSize, screenSize } from "./sharpness.js";
@@ -76,8 +76,7 @@ export class HeadView {
     this.#asked = { values: { ...values }, look, closeUp, camera, held, opacity };
     if (this.#head) {
       this.#shapes.want(verticesRequest(this.#head, values));
-      const { model, fingerprint } = this.#head;
-      this.#textures.want({ model, fingerprint, texture: textureCode(this.#head, values) });
+      this.#textures.want(skinRequest(this.#head, values));
       this.#dress(this.#head, values.hair);
     }
     if (moves) this.#quickly();

@@ -2,6 +2,7 @@
 import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
 import { source, valueOf } from "./graph_walk.js";
+import { imageOf } from "./host_picture.js";
 
 export const BUILT_IN = "built-in";
 const SIDE = 512;                    // pixels of a new head's picture
@@ -54,10 +55,4 @@ export function lastSent(node) {
 }
 
 /** The photo of a fitted head as a loaded image, or null. */
-export function photoOf(head) {
-  if (!head?.photo) return Promise.resolve(null);
-  const { filename, subfolder = "", type = "temp" } = head.photo;
-  const image = new Image();
-  image.src = api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
-  return image.decode().then(() => image, () => null);
-}
+export const photoOf = (head) => imageOf(head?.photo);

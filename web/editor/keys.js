@@ -9,10 +9,12 @@ import { TEXT } from "./text.js";
 const TURN = 5, SHIFT = 0.02, GROW = 1.05;           // degrees, shares of what is in sight, factor
 const LEAST_SHIFT = 0.001;                            // picture sides: the widgets know no smaller
 const PAUSE = 500;                                    // milliseconds that end a row of key presses
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+/** Right and down of the arrow keys. */
+export const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const GROWTH = { "+": GROW, "=": GROW, "-": 1 / GROW, _: 1 / GROW };
 const COMPARE = "c";                 // held
-const COMMANDS = { m: "mirror", r: "resetPlace", f: "showHead", home: "showPicture", pageup: "zoomIn", pagedown: "zoomOut" };      // names of actions
+const LOOKING = { f: "showHead", home: "showPicture", pageup: "zoomIn", pagedown: "zoomOut" };       // names of actions
+const COMMANDS = { m: "mirror", r: "resetPlace", ...LOOKING };
 
 /** What an arrow, plus or minus key changes, or null. span: share of the picture's shorter side that is in sight. */
 export function nudged(values, key, shift, span = 1) {
@@ -40,6 +42,15 @@ function plain(event, actions, span) {
   if (changes) actions.nudge(changes, PAUSE);
   else if (command) actions[command]();
   return Boolean(changes || command);
+}
+
+/** Does what a key that moves the eye alone asks for; whether it asked for anything. */
+export function looked(event, actions) {
+  const key = event.key.toLowerCase();
+  if (key === COMPARE) actions.compare(true);
+  else if (LOOKING[key]) actions[LOOKING[key]]();
+  else return false;
+  return true;
 }
 
 /** @param {import("./actions.js").Actions} actions; @param {{span: number, panning: boolean}} stage the view whose keys these are */

@@ -55,15 +55,15 @@ export class ShownHead {
     this.#corrections = corrections;
     if (!corrections) this.head = this.#came;
     if (!this.#came || !(corrections || pointed)) return;
-    const { photo: _, fitted: __, ...told } = this.#came, request = { ...told, corrections };
+    const { photo: _, skin: __, fitted: ___, ...told } = this.#came, request = { ...told, corrections };
     if (this.#answer?.key === JSON.stringify(request)) return this.#use(this.#answer);
     this.#follower ??= new NewestSource(correctedOf, (answer) => this.#took(answer), (sentence) => this.#refuse(sentence));
     this.#follower.want(request);
   }
 
   #took({ points, of, ...head }) {
-    const { photo, fitted } = this.#came ?? {};
-    this.#answer = { key: JSON.stringify(of), points, head: of.corrections ? { ...head, photo, fitted } : null };
+    const { photo, skin, fitted } = this.#came ?? {};
+    this.#answer = { key: JSON.stringify(of), points, head: of.corrections ? { ...head, photo, skin, fitted } : null };
     this.#changed();                   // looks whether this is still what is asked for
   }
 

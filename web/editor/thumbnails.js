@@ -1,6 +1,6 @@
 /** Small pictures of what values would do, drawn from the loaded model, one after the other while nothing else is to be done. */
 import { el } from "./dom.js";
-import { hairOf, meshOf, textureCode, textureOf, verticesOf } from "./head_client.js";
+import { hairOf, meshOf, skinRequest, textureOf, verticesOf } from "./head_client.js";
 import { newHead } from "./incoming_head.js";
 import { paint, subject } from "./painter.js";
 import { personal, starts } from "./pose_values.js";
@@ -13,7 +13,7 @@ const PAUSE = 300;                   // milliseconds that a change must last bef
 export const FACE = { x: 58, y: 92, width: 140, height: 104 }, HEAD = { x: 14, y: 14, width: 228, height: 228 };
 
 const pause = (milliseconds) => new Promise((done) => { setTimeout(done, milliseconds); });
-const WHO = ["model", "fingerprint", "identity", "texture", "gaze_radians", "neck_share"];
+const WHO = ["model", "fingerprint", "identity", "texture", "skin", "gaze_radians", "neck_share"];
 
 /** The person of a head, facing the viewer in the middle of a picture, without expression. */
 async function sitter(head) {
@@ -31,7 +31,7 @@ function canvasIn(place, part) {
 }
 
 async function draw(place, head, values, part) {
-  const skin = { ...head, texture: textureCode(head, values) };
+  const skin = skinRequest(head, values);
   const [mesh, texture, shape, cap] = await Promise.all([meshOf(head), textureOf(skin), verticesOf(head, values), hairOf(head, values.hair)]);
   if (shape.vertices !== mesh.vertices) return;
   const canvas = canvasIn(place, part);

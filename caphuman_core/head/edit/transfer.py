@@ -72,7 +72,18 @@ def mix(first: Head, last: Head, amount: Tensor) -> Head:
     arcs = {name: interpolate(getattr(first, name), getattr(last, name), column) for name in ("rotation_radians", "jaw_radians")}
     lines = {name: linear(name) for name in ("identity", "expression", "texture", "light", "gaze_radians", "neck_share")}
     return first.replace(camera=torch.cat([size, linear("camera")[:, 1:]], 1), crop_to_picture=placing,
-                         present=(first.present & last.present).expand(len(amount)), **arcs, **lines)
+                         present=(first.present & last.present).expand(len(amount)), skin_detail=_mixed_skin(first, last, amount),
+                         **arcs, **lines)
+
+
+def _mixed_skin(first: Head, last: Head, amount: Tensor) -> Tensor:
+    """The skins of photos between those of two single heads at each amount [N]; one that wears none blends to the model's own."""
+    if first.has_skin or last.has_skin:
+        first, last = first.with_sheet(), last.with_sheet()
+    a, b = first.skin_detail, last.skin_detail
+    if a.equal(b):
+        return a.expand(len(amount), *a.shape[1:])
+    return torch.cat([torch.lerp(a.float(), b.float(), float(t)).half() for t in amount])
 
 
 def _scale(placing: Tensor) -> Tensor:

@@ -162,7 +162,7 @@ def _refined(group: list[Photo], model: HeadModel) -> list[tuple[Head, str, tupl
         why = (f"the head came back as it was, because no other one explains the photo better (cost {costs[0]:.1f}, of the best "
                f"one tried {costs[1]:.1f}).")
         return [(photo.head, why, None) for photo in group]
-    return [(head, _note(photo, *pair), pair)
+    return [(head.without_skin(), _note(photo, *pair), pair)
             for photo, head, pair in zip(group, heads, zip(before, after, strict=True), strict=True)]
 
 
