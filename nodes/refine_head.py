@@ -60,7 +60,7 @@ class RefineHead(io.ComfyNode):
         refined = refine_photos(photo, faces, head, head_model, skin, same_person, done)
         made, report, count = refined.head, refined.report, len(faces)
         if texture_from_photo:
-            made, told = with_photo_skin(photo, made, head_model, skin, same_person, lambda i: done(count + i))
+            made, told = with_photo_skin(photo, made, head_model, skin, same_person, lambda i: done(count + i), refined.few_points)
             report = "\n".join(" ".join(filter(None, pair)) for pair in zip(refined.notes, told, strict=True))
         drawn = overlay(photo, made, head_model, lambda i: done((2 if texture_from_photo else 1) * count + i))
         for i, few in enumerate(refined.few_points):

@@ -161,6 +161,16 @@ def test_too_little_skin_leaves_the_head_as_it_was(model, turned):
     assert with_photo_skin(photo, away, model)[1] == ("",)
 
 
+def test_a_head_that_lies_roughly_takes_no_skin(model, turned):
+    """Of a batch only the one that was placed by five points."""
+    _, photo, bare, _, _ = turned
+    made, (first, second) = with_photo_skin(photo.expand(2, -1, -1, -1), Head.stack([bare, bare]), model, roughly=(True, False))
+    assert "five points" in first
+    assert "five points" not in second
+    assert not made[0].skin_detail.any()
+    assert made[1].skin_detail.any()
+
+
 def test_photos_of_one_person_give_one_skin(model, sheet):
     """Each side comes from the photo that shows it."""
     marks = blotches()

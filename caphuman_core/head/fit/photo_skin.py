@@ -65,16 +65,19 @@ def with_photo_skin(
     skin: Tensor | None = None,          # [B or 1, H, W] 0..1: which pixels are skin; None: what differs from skin is left out
     same_person: bool = False,           # one skin for all photos, from where each shows it best
     step: Callable[[int], object] = lambda done: None,
+    roughly: Sequence[bool] = (),        # for each head: whether it was placed by five points only, too roughly for a skin
 ) -> tuple[Head, tuple[str, ...]]:
     """The heads with the skin of their photos, and a sentence about each. step(i) is called after i photos.
 
-    A head whose photo shows too little of its skin keeps the one it had.
+    A head whose photo shows too little of its skin, or that lies on it only roughly, keeps the one it had.
     """
     sheet, heads = atlas(model), [head[i] for i in range(len(head))]
     notes = ["" for _ in heads]
     seen: dict[int, Seen] = {}
     for i, one in enumerate(heads):
-        if bool(one.present[0]):
+        if i < len(roughly) and roughly[i]:
+            notes[i] = "Its skin is not taken from the photo: five points do not say where brows and mouth are."
+        elif bool(one.present[0]):
             mask = None if skin is None else skin[i if len(skin) > 1 else 0][None]
             found = _believed(photos[i:i + 1], one, model, sheet, mask)
             notes[i] = _sentence(found, sheet)
