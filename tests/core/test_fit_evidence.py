@@ -70,7 +70,7 @@ def test_irises_are_believed_in_eyes_that_are_open_an_eighth_of_their_width(mode
     assert trust(found.weights[:-2]) == pytest.approx([1 / math.hypot(200 * error / 0.0634, 0.3) for error in errors.tolist()])
     assert found.pixels[-2:].tolist() == [[946, 947], [936, 937]], "the person's left iris is number 473, the right one 468"
     assert torch.equal(found.pixels[:-2], seen.points478[numbers].double())
-    torch.testing.assert_close(found.modes[:, :-2], modes * 100 / 0.0634)
+    torch.testing.assert_close(found.modes[:, :-2], 0.3 * modes * 100 / 0.0634)
     assert float(found.modes[:, -2:].abs().max()) == 0
     fewer = evidence_of(replace(seen, points478=seen.points478[:468]), model)
     assert (len(fewer.pixels), fewer.gaze) == (len(numbers), False)

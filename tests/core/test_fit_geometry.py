@@ -94,7 +94,7 @@ def test_close_points_cost_half_their_square_and_far_ones_grow_straight(model):
     priors = (sum(one * one for one in squint) + pitch * pitch) / 2
     assert geometry._own_cost(view, state, model) == pytest.approx(misfit + priors)
     assert bare[-3:].tolist() == pytest.approx([*squint, pitch])
-    further = replace(view, expected=replace(state, shape=replace(state.shape, identity=state.shape.identity + 0.4)))
+    further = replace(view, expected=replace(state, shape=replace(state.shape, identity=state.shape.identity + 0.7)))
     assert total_cost([further, view], [state, state], model) == pytest.approx(2 * (misfit + priors) + 60 / 2), \
         "of one person's photos the first tells who is expected"
     five = case(model, "five")
@@ -157,8 +157,8 @@ def test_a_step_for_several_photos_is_the_one_step_of_all_unknowns_together(mode
         rows.append(torch.cat([*blocks, line.identity], 1))
         values.append(line.residuals)
     gap = states[0].shape.identity - views[0].expected.shape.identity
-    rows.append(torch.cat([torch.zeros(60, sum(sides)), torch.eye(60) / 0.4], 1).double())
-    values.append(gap / 0.4)
+    rows.append(torch.cat([torch.zeros(60, sum(sides)), torch.eye(60) / 0.7], 1).double())
+    values.append(gap / 0.7)
     whole, identity = (-torch.linalg.lstsq(torch.cat(rows), torch.cat(values), driver="gelsd").solution).split([sum(sides), 60])
     for view, state, found, step in zip(views, states, geometry._step(views, states, lines, 0.0), whole.split(sides), strict=True):
         wanted = geometry._moved(view, state, step, identity)

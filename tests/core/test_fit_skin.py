@@ -31,6 +31,7 @@ def made(texture, lit, seed=0) -> Pixels:
 
 
 TEXTURE = torch.tensor([0.5, -0.8, 0.2, 1.0]).double()
+ONES = torch.ones(CODES).double()
 LIT = directional(40.0, 20.0, intensity=0.8, ambient=0.5, colour=(1.1, 1.0, 0.9)).double()
 
 
@@ -86,16 +87,16 @@ def test_lights_vary_together_and_their_colours_by_less():
 
 def test_skin_and_light_are_found_together_and_photos_share_the_skin():
     other = directional(-50.0, 10.0, intensity=0.6, ambient=0.7).double()
-    texture, (first, second) = fit_skin([made(TEXTURE, LIT), made(TEXTURE, other, seed=9)], torch.zeros(CODES).double(),
+    texture, (first, second) = fit_skin([made(TEXTURE, LIT), made(TEXTURE, other, seed=9)], torch.zeros(CODES).double(), ONES,
                                         [light.default_light().double()] * 2)
     torch.testing.assert_close(texture, TEXTURE, atol=0.05, rtol=0)
     normals = torch.eye(3).double()
     for found, true in ((first, LIT), (second, other)):
         torch.testing.assert_close(light.terms(normals) @ found, light.terms(normals) @ true, atol=0.05, rtol=0)
-    most, _ = fit_skin([made(8 * TEXTURE, LIT)], torch.zeros(CODES).double(), [LIT])
+    most, _ = fit_skin([made(8 * TEXTURE, LIT)], torch.zeros(CODES).double(), ONES, [LIT])
     assert float(most.abs().max()) == 3
     dim = replace(made(TEXTURE, LIT), given=torch.zeros(COUNT).double())
-    nothing, (same,) = fit_skin([dim], TEXTURE, [LIT])
+    nothing, (same,) = fit_skin([dim], TEXTURE, ONES, [LIT])
     torch.testing.assert_close(nothing, TEXTURE)
     torch.testing.assert_close(same[4:], skin._expected_light(same)[4:], atol=1e-4, rtol=0)
 
@@ -107,7 +108,8 @@ def test_one_round_for_several_photos_is_the_one_of_all_unknowns_together(monkey
     start, expected = [light.default_light().double(), 0.9 * LIT], 0.3 * TEXTURE
     whole, slope = torch.zeros(54 + CODES, 54 + CODES).double(), torch.zeros(54 + CODES).double()
     skins = slice(54, None)
-    whole[skins, skins] = torch.eye(CODES)                          # about the expected texture, where it starts
+    sigma = torch.tensor([1.0, 0.5, 2.0, 0.7]).double()
+    whole[skins, skins] = (1 / sigma.square()).diag()               # about the expected texture, where it starts
     for number, (pixels, lit) in enumerate(zip(photos, start, strict=True)):
         own, mixed, both, by_light, by_texture = skin._system(pixels, expected, lit)
         here = slice(27 * number, 27 * number + 27)
@@ -117,7 +119,7 @@ def test_one_round_for_several_photos_is_the_one_of_all_unknowns_together(monkey
         slope[here] = by_light + skin._light_precision() @ (lit - skin._expected_light(lit)).flatten()
         slope[skins] += by_texture
     step = -torch.linalg.solve(whole, slope)
-    texture, lights = fit_skin(photos, expected, start)
+    texture, lights = fit_skin(photos, expected, sigma, start)
     torch.testing.assert_close(texture, expected + step[skins])
     for lit, before, part in zip(lights, start, step[:54].split(27), strict=True):
         torch.testing.assert_close(lit, before + part.view(9, 3))
@@ -133,7 +135,7 @@ def test_the_pull_to_the_expected_skin_grows_with_the_way_from_it(monkeypatch):
     monkeypatch.setattr(skin, "ROUNDS", 2)
     monkeypatch.setattr(skin, "_system", system)
     dim = replace(made(TEXTURE, LIT), given=torch.zeros(COUNT).double())
-    torch.testing.assert_close(fit_skin([dim], 0.1 * TEXTURE, [LIT])[0], 0.1 * TEXTURE)
+    torch.testing.assert_close(fit_skin([dim], 0.1 * TEXTURE, ONES, [LIT])[0], 0.1 * TEXTURE)
 
 
 # --- the pixels of a photo

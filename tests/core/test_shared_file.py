@@ -19,7 +19,7 @@ from caphuman_core.head.new import new_head
 from caphuman_core.identity import storage as identities
 
 GOOD = {
-    "head": (heads.load_head, new_head(load_builtin(), 64, 48)._tensors(),
+    "head": (heads.load_head, {key: value for key, value in new_head(load_builtin(), 64, 48)._tensors().items() if value.numel()},
              {"format": heads.FORMAT, "width": "64", "height": "48"}),
     "identity": (identities.load_identity, {"global_embedding": torch.zeros(1, 512), "local_tokens": torch.zeros(1, 257, 1024),
                                             "present": torch.tensor([True]), "arcface": torch.zeros(1, 512)},
