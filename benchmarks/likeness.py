@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -24,8 +25,10 @@ from caphuman_core.face.detection import detect
 from caphuman_core.face.detectors.index import make_detector
 from caphuman_core.flow import Face, Faces, Head
 from caphuman_core.head.fit.from_photo import fit_photos
+from caphuman_core.head.fit.photo_skin import with_photo_skin
 from caphuman_core.head.fit.refine import Told, refine_photos
 from caphuman_core.head.model.head_model import HeadModel, load_builtin
+from caphuman_core.opencv import opencv
 from caphuman_core.render.portrait import portrait
 from tools.stand_ins import people
 
@@ -48,6 +51,7 @@ class Case:
     after: Head
     told: tuple[Told, Told] | None       # None: the head came back as it was
     seconds: float                       # processor's
+    worn: Head                           # the refined one with the photo's own skin
 
 
 def main() -> int:
@@ -77,7 +81,8 @@ def case(person: str, name: str, model: HeadModel, detector: Any) -> Case:
     start = time.process_time()
     refined = refine_photos(photo, faces, before, model)
     spent = time.process_time() - start
-    return Case(person, name, photo, faces.per_image[0][0], before, refined.head, refined.told[0], spent)
+    return Case(person, name, photo, faces.per_image[0][0], before, refined.head, refined.told[0], spent,
+                with_photo_skin(photo, refined.head, model)[0])
 
 
 def told(cases: list[Case], model: HeadModel) -> list[str]:
@@ -86,28 +91,43 @@ def told(cases: list[Case], model: HeadModel) -> list[str]:
     photos = judge.embed([Seen(case.photo[0], case.face) for case in cases])
     drawn = [judge.embed([Seen(portrait(head, model, head.width, head.height).over(0.5)[0], case.face)
                           for case, head in zip(cases, heads, strict=True)])
-             for heads in ([case.before for case in cases], [case.after for case in cases])]
+             for heads in ([case.before for case in cases], [case.after for case in cases], [case.worn for case in cases])]
 
     def apart(one: Any, other: Any) -> float:
         return 1 - judge.similarity(one, other)
 
     lines = ["The built-in head on the tests' photos, MediaPipe's points: the landmark fit, and what Refine Head makes of it.",
              "Points: median distance of all points, in eye distances; colours: mean difference over the face; dlib: distance of",
-             "the photo to the head drawn in its place (photos of one person: below 0.6); s: processor seconds.", "",
-             "| photo | points before | after | colours before | after | dlib before | after | s |", "|---" * 8 + "|"]
+             "the photo to the head drawn in its place (photos of one person: below 0.6); skin: with texture_from_photo, against",
+             "the photo that the skin comes from; s: processor seconds.", "",
+             "| photo | points before | after | colours before | after | skin | dlib before | after | skin | s |",
+             "|---" * 10 + "|"]
     for i, one in enumerate(cases):
         first, last = one.told or (None, None)
         off = [_share(told and told.points) for told in (first, last)] + [_share(told and told.colours) for told in (first, last)]
+        off.append(f"{100 * _colours_off(one, one.worn, model) / max(_colours_off(one, one.before, model), 1e-6):.0f} % of before")
         far = [f"{apart(photos[i], side[i]):.3f}" for side in drawn]
         lines.append(f"| {one.name} | {' | '.join(off + far)} | {one.seconds:.2f} |")
-    lines += ["", "dlib's distance of each refined head (rows) to each photo (columns); a person's own photos in bold:", "",
-              f"| | {' | '.join(one.name for one in cases)} |", "|---" * (len(cases) + 1) + "|"]
-    for i, one in enumerate(cases):
-        row = [f"{'**' * (other.person == one.person)}{apart(drawn[1][i], photos[j]):.2f}{'**' * (other.person == one.person)}"
-               for j, other in enumerate(cases)]
-        lines.append(f"| {one.name} | {' | '.join(row)} |")
+    for which, what in ((1, "each refined head"), (2, "each refined head with its photo's skin")):
+        lines += ["", f"dlib's distance of {what} (rows) to each photo (columns); a person's own photos in bold:", "",
+                  f"| | {' | '.join(one.name for one in cases)} |", "|---" * (len(cases) + 1) + "|"]
+        for i, one in enumerate(cases):
+            row = [f"{mark}{apart(drawn[which][i], photos[j]):.2f}{mark}"
+                   for j, mark in enumerate("**" * (other.person == one.person) for other in cases)]
+            lines.append(f"| {one.name} | {' | '.join(row)} |")
     return [*lines, "", *_together(cases, model), *_video(next(case for case in cases if case.name == VIDEO_OF), model), "",
             f"Largest memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB."]
+
+
+def _colours_off(case: Case, head: Head, model: HeadModel) -> float:
+    """Mean difference of photo and drawn head inside the outline of the 68 points, 0..1."""
+    cv2 = opencv()
+    height, width = case.photo.shape[2:]
+    points = next(points for points in (case.face.points68, case.face.points5) if points is not None)
+    inside = numpy.zeros((height, width), numpy.uint8)
+    cv2.fillConvexPoly(inside, cv2.convexHull(points.round().int().numpy()), 1)
+    over = portrait(head, model, width, height).over(case.photo)[0]
+    return float((over - case.photo[0]).abs().mean(0)[torch.from_numpy(inside).bool()].mean())
 
 
 def _together(cases: list[Case], model: HeadModel) -> list[str]:

@@ -218,6 +218,7 @@ def test_the_skin_of_a_photo_is_seen_on_the_head(page):
     graph = copy.deepcopy(FITTED)
     graph["14"] = {"class_type": "CapHumanRefineHead", "inputs": {
         "image": ["10", 0], "faces": ["12", 0], "head": ["13", 0], "head_model": ["1", 0], "texture_from_photo": True}}
+    graph["11"]["inputs"]["backend"] = "mediapipe"                      # five points are too few for a skin
     graph["3"]["inputs"]["head"] = ["14", 0]
     editor = open_editor(page, graph)
     page.queue_and_wait()

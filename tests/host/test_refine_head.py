@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +113,10 @@ def test_a_photo_s_skin_is_worn_where_that_is_asked_for(call, fitted):
     assert report.count("\n") == 0
     assert 0.02 < float(head.skin_detail.float().abs().max()) < 1.2
     assert torch.equal(head.texture, plain.texture), "codes and light are as without it"
+
+
+def test_five_points_are_too_few_for_the_photo_s_skin(call, flow, fitted):
+    only = replace(fitted["faces"].per_image[0][0], points68=None)
+    head, _, report = call("CapHumanRefineHead", **{**fitted, "faces": flow.Faces(((only,),), 512, 512)}, texture_from_photo=True)
+    assert not head.has_skin or not head.skin_detail.any()
+    assert "five points do not say where brows and mouth are" in report
