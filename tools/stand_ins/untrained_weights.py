@@ -147,4 +147,3 @@ def has_graphics_device() -> bool:
     """Whether torch can compute on anything but the processor."""
     import torch
     return torch.cuda.is_available() or torch.backends.mps.is_available() or (hasattr(torch, "xpu") and torch.xpu.is_available())
-

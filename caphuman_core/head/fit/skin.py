@@ -181,4 +181,3 @@ def _region(model: HeadModel) -> Tensor:
     inside = (verts[:, 2] > marks[[0, 16], 2].mean()) & (verts[:, 1] > marks[8, 1])
     inside &= verts[:, 1] < marks[17:27, 1].max() + FOREHEAD_METRES
     return inside[model.faces].all(1)
-
