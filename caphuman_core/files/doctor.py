@@ -107,7 +107,7 @@ def next_step(found: Sequence[Found], folders: Folders) -> str:
     if broken is not None:
         return f"{_shown(broken.path, folders)} cannot be read: download it again or remove it."
     ready = "all that the main graph needs is there: open the template Your first portrait."
-    if _points_line(found).startswith("[-]"):
+    if not _more_points(found):
         ready += f" For mouth, brows and gaze from photos {MORE_POINTS}."
     half = [entry for entry in missing(found, needed_only=False) if entry.key in ("flame_landmarks", "flame_template")]
     if not _filled(by_key("flame"), found):
@@ -215,11 +215,18 @@ def _package_lines() -> list[str]:
     return lines
 
 
+def _more_points(found: Sequence[Found]) -> str | None:
+    """The best back end that is here, with its file, and that sees more of a face than five points."""
+    return next((name for name, key in (("mediapipe", "landmarker"), ("insightface", "insightface"))
+                 if _version(name) and _filled(by_key(key), found)), None)
+
+
 def _points_line(found: Sequence[Found]) -> str:
     """What the best detector that is here sees of a face, and how to see more."""
-    if _version("mediapipe") and _filled(by_key("landmarker"), found):
+    best = _more_points(found)
+    if best == "mediapipe":
         return "[x] 478 points: the back end mediapipe of CapHuman Load Face Detector"
-    if _version("insightface") and _filled(by_key("insightface"), found):
+    if best == "insightface":
         return f"[x] 68 or 106 points: the back end insightface of CapHuman Load Face Detector; for the gaze {MORE_POINTS}"
     return f"[-] five points (MTCNN): mouth, brows and gaze are not seen; to see them {MORE_POINTS}"
 

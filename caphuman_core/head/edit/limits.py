@@ -25,7 +25,7 @@ class Part(NamedTuple):
     most: float
 
 
-# Found on the built-in head: with these, of thousands of mixtures at full strength none folds a triangle of the face's skin.
+# Found on the built-in head: of 500 mixtures at full strength none folds the face's skin, but for the edges of closed lids.
 PARTS = (Part({"eyeSquint": 1, "cheekSquint": 1, "browDown": 0.5, "noseSneer": 0.25, "mouthSmile": 0.25}, 1.5),
          Part({"eyeWide": 1, "browDown": 1}, 1.5),
          Part({"noseSneer": 1, "mouthUpperUp": 0.7, "browDown": 0.5}, 2.2),
