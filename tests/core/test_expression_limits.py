@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from caphuman_core.head.edit import limits
 from caphuman_core.head.edit.expressions import expression_change, unit_expression
 from caphuman_core.head.edit.limits import JAW, within_limits
 from caphuman_core.head.edit.recipes import EXPRESSIONS
@@ -88,3 +89,9 @@ def test_another_head_model_heeds_the_same_limits(model):
     share = float((sums - both) @ back / (back @ back))
     assert 0.2 < share < 0.6
     assert not jaw.any()
+
+
+def test_what_is_limited_are_actions_of_the_head(builtin):
+    """A misspelt name would limit nothing."""
+    named = {name for table in (*(part.shares for part in limits.PARTS), limits.CLOSING, limits.PRESSING) for name in table}
+    assert {limits._of(name, side) for name in named for side in limits.SIDES} <= {*builtin.expression_names, JAW}
