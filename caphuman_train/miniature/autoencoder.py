@@ -22,6 +22,7 @@ from .styles import styled
 FILE = "autoencoder.safetensors"
 EDGES = 0.5                                      # weight of the differences of neighbouring pixels beside the pixels themselves
 FACE = 3.0                                       # weight of a face's pixels: eyes and mouth are small
+SHRINK = 8                                       # pixels of a latent
 SHOWN = 8                                        # pictures of a sheet
 MEASURED = 256                                   # pictures that the latents' mean and deviation come from
 
@@ -38,16 +39,20 @@ class AutoencoderLesson:
         if start is not None:
             self.network.load_state_dict(start)
 
-    def loss(self, step: int) -> Tensor:
-        """Of pixels and edges, and a little of the latents' divergence from a normal distribution."""
-        settings = self.recipe.autoencoder
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """Pictures, how much each of their pixels counts, and the noise of their latents."""
         source = generator(self.recipe.pictures.seed, "autoencoder", step)
         pictures, weight = self._pictures(step, source)
+        height, width = pictures.shape[2:]
+        return pictures, weight, torch.randn((len(pictures), 4, height // SHRINK, width // SHRINK), generator=source)
+
+    def loss(self, *batch: Tensor) -> Tensor:
+        """Of pixels and edges, and a little of the latents' divergence from a normal distribution."""
+        pictures, weight, noise = batch
         mean, log_variance = posterior(self.network, pictures)
-        latents = mean + torch.exp(log_variance / 2) * torch.randn(mean.shape, generator=source)
-        error = (decoded(self.network, latents) - pictures) * weight
+        error = (decoded(self.network, mean + torch.exp(log_variance / 2) * noise) - pictures) * weight
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).mean() / 2
-        return error.abs().mean() + EDGES * _edges(error) + settings.kl * divergence
+        return error.abs().mean() + EDGES * _edges(error) + self.recipe.autoencoder.kl * divergence
 
     def _pictures(self, step: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
         """[B, 3, crop, crop], or whole ones towards the end, some mirrored, some styled; and how much each pixel counts."""

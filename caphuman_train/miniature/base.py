@@ -30,10 +30,10 @@ DRAWING = Drawing(steps=20, cfg=4.0)
 class BaseLesson:
     """Captions and latents of pictures; what is found is the noise."""
 
-    def __init__(self, recipe: Recipe, name: str, captions: list[str], latents: Latents, autoencoder: Any, batch: int,
+    def __init__(self, recipe: Recipe, name: str, captions: list[str], latents: Latents, autoencoder: Any, size: int,
                  start: Mapping[str, Tensor] | None = None) -> None:
-        """name: of the stage, for its own random numbers. start: weights to go on from; None: none."""
-        self.recipe, self.name, self.latents, self.autoencoder, self.batch = recipe, name, latents, autoencoder, batch
+        """name: of the stage, for its own random numbers. size: pictures of a step. start: weights to go on from; None: none."""
+        self.recipe, self.name, self.latents, self.autoencoder, self.size = recipe, name, latents, autoencoder, size
         self.network: Any = make_unet(recipe.network.width)
         initialise(self.network, recipe.pictures.seed, ZERO_AT_START)
         if start is not None:
@@ -44,20 +44,24 @@ class BaseLesson:
         self._text = Text(recipe.pictures.seed)
         self._known: dict[int, Tensor] = {}      # float16, one a caption
 
-    def loss(self, step: int) -> Tensor:
-        """The noise's mean square error, all timesteps alike."""
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """Noisy latents, their timesteps, their captions, and the noise."""
         source = generator(self.recipe.pictures.seed, self.name, step)
-        chosen = torch.randint(len(self.latents.mean), (self.batch,), generator=source)
-        side = torch.randint(2, (self.batch,), generator=source)
-        dropped = torch.rand(self.batch, generator=source) < self.recipe.base.text_dropout
+        chosen = torch.randint(len(self.latents.mean), (self.size,), generator=source)
+        side = torch.randint(2, (self.size,), generator=source)
+        dropped = torch.rand(self.size, generator=source) < self.recipe.base.text_dropout
         mean, std = self.latents.mean[chosen, side], self.latents.std[chosen, side]
         latents = mean + std * torch.randn(mean.shape, generator=source)
-        noise, times = torch.randn(mean.shape, generator=source), torch.randint(1000, (self.batch,), generator=source)
+        noise, times = torch.randn(mean.shape, generator=source), torch.randint(1000, (self.size,), generator=source)
         alpha = self._alphas[times][:, None, None, None]
         context = torch.stack([self._context(-1 if drop else index)
                                for index, drop in zip(chosen.tolist(), dropped.tolist(), strict=True)])
-        found = self.network(alpha.sqrt() * latents + (1 - alpha).sqrt() * noise, times, context=context.float())
-        return (found - noise).square().mean()
+        return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise, times, context.float(), noise
+
+    def loss(self, *batch: Tensor) -> Tensor:
+        """The noise's mean square error, all timesteps alike."""
+        noisy, times, context, noise = batch
+        return (self.network(noisy, times, context=context) - noise).square().mean()
 
     def _context(self, index: int) -> Tensor:
         """[77, 768] of a picture's caption; -1: of no words."""

@@ -76,16 +76,11 @@ def _bars(work: Work) -> Callable[[str, int, int, int], Callable[[bool], None]]:
 
 
 def _train(work: Work, place: Path, base: Path) -> bool:
-    from ..train.loop import run_training
     from ..train.toml_file import read_settings
-    from ..train.world import join_world, leave_world
+    from .cores import train_on_cores
     path = place / "run.toml"
     write_whole(path, run_toml(work, place, base).encode())
-    journal = _Losses(work, place)
-    try:
-        return run_training(read_settings(path), join_world("cpu"), journal).done
-    finally:
-        leave_world()
+    return train_on_cores(read_settings(path), _Losses(work, place)).done
 
 
 def run_toml(work: Work, place: Path, base: Path) -> str:

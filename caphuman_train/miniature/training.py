@@ -1,12 +1,14 @@
 """The loop of the stages that the trainer of CapFace does not have: the autoencoder and the base models.
 
-Everything random follows from the seed and the step, so a run that was stopped goes on as if it had not been.
+Everything random follows from the seed and the step, so a run that was stopped goes on as if it had not been. Its layers are too
+small for torch to share one out among cores, so each core takes a part of the batch.
 """
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,8 +38,12 @@ class Lesson(Protocol):
         """Whose weights are trained."""
         ...
 
-    def loss(self, step: int) -> Tensor:
-        """What is minimised in the step after `step` finished ones, []."""
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """What the step after `step` finished ones learns from, samples first; everything random is in it."""
+        ...
+
+    def loss(self, *batch: Tensor) -> Tensor:
+        """What is minimised, the mean over some of a batch's samples, []."""
         ...
 
     def sheet(self) -> Any:
@@ -57,22 +63,52 @@ class Plan:
 def learn(folder: Path, lesson: Lesson, plan: Plan, looks: Looks, depends_on: Mapping[str, Any],
           say: Callable[[str], object]) -> Outcome:
     """Go on from the folder's last checkpoint to the last step, or until somebody stops it (Ctrl-C, SIGTERM)."""
-    with locked(folder, "train"), stop_asked() as stopped:
-        run = _Run(folder, lesson, plan, looks, depends_on, say)
+    with locked(folder, "train"), stop_asked() as stopped, _Cores(lesson) as cores:
+        run = _Run(folder, lesson, plan, looks, depends_on, say, cores)
         while run.finished < plan.steps and not stopped():
             run.step()
         run.save()
         return Outcome(run.finished, run.finished >= plan.steps)
 
 
+class _Cores:
+    """Computes gradients on as many cores as torch would use, which it does not use meanwhile."""
+
+    def __init__(self, lesson: Lesson) -> None:
+        self.lesson, self.count = lesson, torch.get_num_threads()
+        self.parameters = list(lesson.network.requires_grad_(True).parameters())
+
+    def __enter__(self) -> _Cores:
+        self.pool = ThreadPoolExecutor(self.count, initializer=torch.set_num_threads, initargs=(1,))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.pool.shutdown()
+        torch.set_num_threads(self.count)
+
+    def step(self, step: int) -> Tensor:
+        """The loss of the step after `step` finished ones, []; its gradients are left in the network."""
+        batch = self.lesson.batch(step)
+        parts = list(zip(*(tensor.tensor_split(min(self.count, len(tensor))) for tensor in batch), strict=True))
+        shares = [len(part[0]) / len(batch[0]) for part in parts]
+        found = list(self.pool.map(self._part, parts, shares))
+        for parameter, *gradients in zip(self.parameters, *(gradients for _, gradients in found), strict=True):
+            parameter.grad = sum(gradients[1:], gradients[0])
+        return torch.stack([loss for loss, _ in found]).sum()
+
+    def _part(self, part: tuple[Tensor, ...], share: float) -> tuple[Tensor, tuple[Tensor, ...]]:
+        loss = self.lesson.loss(*part) * share
+        return loss.detach(), torch.autograd.grad(loss, self.parameters)
+
+
 class _Run:
     """The parts of a run and where it stands."""
 
     def __init__(self, folder: Path, lesson: Lesson, plan: Plan, looks: Looks, depends_on: Mapping[str, Any],
-                 say: Callable[[str], object]) -> None:
-        self.folder, self.lesson, self.plan, self.looks, self.say = folder, lesson, plan, looks, say
+                 say: Callable[[str], object], cores: _Cores) -> None:
+        self.folder, self.lesson, self.plan, self.looks, self.say, self.cores = folder, lesson, plan, looks, say, cores
         self.depends_on = dict(depends_on)
-        self.parameters = list(lesson.network.requires_grad_(True).parameters())
+        self.parameters = cores.parameters
         self.optimizer = torch.optim.AdamW(self.parameters, lr=plan.lr)
         self.mean = RunningMean(dict(lesson.network.named_parameters()), MEAN_DECAY)
         self.schedule = Schedule("cosine", min(WARMUP_STEPS, plan.steps // 2), FINAL_SHARE)
@@ -97,14 +133,13 @@ class _Run:
         lr = learning_rate(self.finished, self.plan.steps, self.plan.lr, self.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        loss = self.lesson.loss(self.finished)
-        loss.backward()
+        loss = self.cores.step(self.finished)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, CLIP_NORM)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.finished += 1
         self.mean.follow(dict(self.lesson.network.named_parameters()), self.finished)
-        self.losses.append(loss.detach())
+        self.losses.append(loss)
         self._look(float(norm), lr)
 
     def _look(self, norm: float, lr: float) -> None:

@@ -46,6 +46,8 @@ def recipe(part, tmp_path_factory):
 class Slope:
     """Something quick to learn, whose steps can be interrupted."""
 
+    size = 4
+
     def __init__(self, stop_at=None):
         self.network = torch.nn.Linear(2, 1)
         with torch.random.fork_rng():
@@ -53,12 +55,15 @@ class Slope:
             self.network.reset_parameters()
         self.stop_at, self.seen = stop_at, []
 
-    def loss(self, step):
+    def batch(self, step):
         if step == self.stop_at:
             raise RuntimeError("power cut")
         self.seen.append(step)
-        x = torch.randn(4, 2, generator=torch.Generator().manual_seed(step))
-        return (self.network(x)[:, 0] - x @ torch.tensor([2.0, -1.0])).square().mean()
+        x = torch.randn(self.size, 2, generator=torch.Generator().manual_seed(step))
+        return x, x @ torch.tensor([2.0, -1.0])
+
+    def loss(self, x, y):
+        return (self.network(x)[:, 0] - y).square().mean()
 
     def sheet(self):
         from PIL import Image
@@ -91,6 +96,26 @@ def test_a_stage_that_was_killed_ends_with_the_same_weights(part, tmp_path):
     assert sorted(path.stem for path in (tmp_path / "cut" / "sheets").iterdir()) == ["000006", "000012"]
 
 
+@pytest.mark.parametrize("cores", [2, 3, 8])
+def test_cores_share_a_batch_and_learn_the_same(part, tmp_path, cores):
+    class Seven(Slope):
+        size = 7
+    found, kept = [], torch.get_num_threads()
+    try:
+        for count in (1, cores):
+            torch.set_num_threads(count)
+            lesson = Seven()
+            learn(tmp_path / str(count), lesson)
+            assert torch.get_num_threads() == count
+            found.append(lesson.network.weight.detach())
+    finally:
+        torch.set_num_threads(kept)
+    assert torch.allclose(found[0], found[1], atol=1e-6)
+    rows = [[float(row.split("\t")[1]) for row in (tmp_path / str(count) / "loss.tsv").read_text().splitlines()[1:]]
+            for count in (1, cores)]
+    assert rows[0] == pytest.approx(rows[1], rel=1e-5)
+
+
 def test_a_stage_learns_and_tells(part, tmp_path):
     said = []
     learn(tmp_path, Slope(), 100, said)
@@ -107,8 +132,9 @@ def test_a_stage_goes_on_only_as_it_was_begun(part, tmp_path):
 
 def test_numbers_that_are_none_stop_a_stage_before_they_are_saved(part, tmp_path):
     class Broken(Slope):
-        def loss(self, step):
-            return super().loss(step) * (float("nan") if step == 5 else 1)
+        def batch(self, step):
+            x, y = super().batch(step)
+            return x, y * (float("nan") if step == 5 else 1)
     with pytest.raises(InputError, match="finite numbers"):
         learn(tmp_path, Broken())
     from caphuman_train.miniature.training import learnt
