@@ -18,7 +18,7 @@ from caphuman_train.miniature.words import Look
 
 from . import colours, world
 from .eye import Bias, Eye, Reading, calibrated
-from .runs import RUNS, person_of
+from .runs import RUNS, heads_of, people_of, person_of
 
 READINGS = "readings.json"
 KEPT_EVERY = 8                                   # pictures
@@ -26,7 +26,7 @@ KEPT_EVERY = 8                                   # pictures
 
 @dataclass(frozen=True)
 class Case:
-    """One picture."""
+    """One picture, or the part of it that one of two people has."""
 
     record: ImageRecord
     picture: Tensor                              # [3, S, S] 0..1
@@ -35,6 +35,8 @@ class Case:
     person: int
     values: Mapping[str, float]                  # of the condition
     reading: Reading | None                      # without the judge's bias
+    beside: tuple[int, ...] = ()                 # who else is in the picture
+    place: int = 0                               # among the people in the picture, from the left
 
     @property
     def azimuth(self) -> float:
@@ -61,26 +63,31 @@ def cases(folder: Path, name: str, eye: Eye, faces: bool = True, step: Callable[
     there = [(record, picture) for record, picture in pictures if picture is not None]
     if not there:
         return []
-    side = there[0][1].shape[-1]
-    readings = _readings(folder, there, eye, step) if faces else {}
+    side, run = there[0][1].shape[-2], RUNS[name]
     bias = calibrated(eye.name, side) if faces else Bias()
-    for record, picture in there:
-        values, person = plan.head(record.head).values, person_of(record.identity)
-        head = world.asked_head(values, side, person if RUNS[name].shaped else None)
-        one = readings.get(str(record.id))
-        found.append(Case(record, picture, head, world.look(int(record.prompt[1:])), person, values,
-                          None if one is None else bias.off(Reading(**one))))
+    parts = {f"{record.id}" + f".{place}" * run.pairs: part for record, picture in there
+             for place, part in enumerate(picture.split(side, -1))}
+    readings = _readings(folder, parts, eye, step) if faces else {}
+    for record, _ in there:
+        who, heads = people_of(person_of(record.identity), run.pairs), heads_of(plan.head(record.head).values, run.pairs)
+        for place, (person, values) in enumerate(zip(who, heads, strict=True)):
+            key = f"{record.id}" + f".{place}" * run.pairs
+            head = world.asked_head(values, side, person if run.shaped else None)
+            one = readings.get(key)
+            found.append(Case(record, parts[key], head, world.look(int(record.prompt[1:])), person, values,
+                              None if one is None else bias.off(Reading(**one)), tuple(other for other in who if other != person),
+                              place))
     return found
 
 
-def _readings(folder: Path, pictures: list[tuple[ImageRecord, Tensor]], eye: Eye, step: Callable[[str], object]) -> dict:
-    """By the picture's number, in JSON's form; None where no face is seen. What was read before is not read again."""
+def _readings(folder: Path, pictures: Mapping[str, Tensor], eye: Eye, step: Callable[[str], object]) -> dict:
+    """By the picture's key, in JSON's form; None where no face is seen. What was read before is not read again."""
     path = folder / READINGS
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    todo = [(record, picture) for record, picture in pictures if str(record.id) not in known]
-    for number, (record, picture) in enumerate(todo, 1):
+    todo = [(key, picture) for key, picture in pictures.items() if key not in known]
+    for number, (key, picture) in enumerate(todo, 1):
         one = eye.read(picture)
-        known[str(record.id)] = None if one is None else asdict(one)
+        known[key] = None if one is None else asdict(one)
         if number % KEPT_EVERY == 0 or number == len(todo):
             write_whole(path, json.dumps(known).encode())
             step(f"{folder.name}: {number} of {len(todo)} read")

@@ -54,6 +54,12 @@ FIGURES = (
     Figure("person", "person by skin", "share of pairs in which the skin's colour is nearer to the asked person's than to the "
            "other's; the hint is the same for both", 0.9, 1),
     Figure("person_dlib", "person by dlib", "the same by dlib's distance to each person's photos, where it sees a face", 0.9, 1),
+    Figure("two_person", "two people, who", "share of faces, in pictures of two people, whose skin is nearer to the asked person's "
+           "than to the other's", 0.9, 1),
+    Figure("two_yaw", "two people, yaw", "median error of the turn of both heads", 5, -1, "degrees"),
+    Figure("two_follows", "two people, yaw follows", "correlation of asked and obtained yaw of the left head", 0.95, 1),
+    Figure("two_still", "two people, the other", "degrees that the right head, which is asked to stay, turns for each one that is "
+           "asked of the left", 0.05, -1),
     Figure("ground", "background", "share of pictures whose background is nearest to the caption's colour", 0.8, 1),
     Figure("shirt", "shirt", "share of pictures whose shirt is nearest to the caption's colour", 0.8, 1),
 )
@@ -127,6 +133,27 @@ def person(cases: Sequence[Case]) -> dict[str, float]:
             mine, theirs = (albedo_of(case, who) for who in (case.person, other.person))
             right.append(float((got - mine).norm()) < float((got - theirs).norm()))
     return {"person": _share(right)}
+
+
+def two(cases: Sequence[Case]) -> dict[str, float]:
+    """Of pictures of two people: each is who and where it should be, whatever the other is."""
+    right = []
+    for case in cases:
+        got = skin(case)
+        if got is not None:
+            mine, *others = (albedo_of(case, who) for who in (case.person, *case.beside))
+            right.append(all(float((got - mine).norm()) < float((got - other).norm()) for other in others))
+    found = {"two_person": _share(right)}
+    rows = [(case, asked(case.head)[0], case.reading.yaw) for case in cases if case.reading is not None]
+    if len(rows) >= 3:
+        found["two_yaw"] = statistics.median(abs(got - wanted) for _, wanted, got in rows)
+    left = {case.record.id: (wanted, got) for case, wanted, got in rows if case.place == 0}
+    both = [(left[case.record.id][0], got) for case, _, got in rows if case.place == 1 and case.record.id in left]
+    if len(both) >= 3:
+        found["two_follows"] = float(torch.corrcoef(torch.tensor(list(left.values())).T)[0, 1])
+        (spread, together), _ = torch.cov(torch.tensor(both).T).tolist()
+        found["two_still"] = abs(together / spread)
+    return found
 
 
 def person_by(embed: Callable[[Any], Any], photos: dict[int, list[Any]], cases: Sequence[Case]) -> dict[str, float]:

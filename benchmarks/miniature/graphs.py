@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from caphuman_bench.lists import full_values
 from caphuman_bench.planner import WORKFLOW
 from tools.demo.prompts import MODEL_INPUTS, nodes_of, only
 
@@ -52,6 +53,45 @@ def without(graph: Graph) -> Graph:
     only(graph, "KSampler").update(positive=apply["positive"], negative=apply["negative"])
     kept = {"CheckpointLoaderSimple", "CLIPTextEncode", "EmptyLatentImage", "KSampler", "VAEDecode", "SaveImage"}
     return {node: entry for node, entry in graph.items() if entry["class_type"] in kept}
+
+
+def two(right: dict[str, float]) -> Callable[[Graph], Graph]:
+    """Two people side by side in a picture as wide again, from a photo of both: the left one with the condition's head, the right
+    one with a head of these values. One Apply CapFace behind the other."""
+    def changed(graph: Graph) -> Graph:
+        graph = neutral(graph)
+        render, latent = only(graph, "CapHumanRenderHead"), only(graph, "EmptyLatentImage")
+        render["width"] = latent["width"] = 2 * latent["width"]
+        only(graph, "CapHumanDetectFaces").update(max_faces=2, order="left to right")
+        (apply,) = nodes_of(graph, "CapHumanApplyCapFace")
+        (encode,) = nodes_of(graph, "CapHumanEncodeIdentity")
+        (drawn,) = nodes_of(graph, "CapHumanRenderHead")
+        (faces,) = nodes_of(graph, "CapHumanDetectFaces")
+        original, given = copy.deepcopy(graph), [graph[apply]["inputs"][name] for name in ("positive", "negative")]
+        for index, values in enumerate(({"mode": "add", "scale": 1.0, "x": -0.5}, {**right, "x": 0.5})):
+            def named(node: str, index: int = index) -> str:
+                return f"{node}_{index}"
+            graph[named("face")] = _node("CapHumanSelectFace", faces=[faces, 0], index=index)
+            graph[named("edit")] = _node("CapHumanEditHead", **full_values(values), head=render["head"],
+                                         head_model=render["head_model"])
+            graph[named(encode)] = _changed(original[encode], faces=[named("face"), 0])
+            graph[named(drawn)] = _changed(original[drawn], head=[named("edit"), 0])
+            graph[named(apply)] = _changed(original[apply], identity=[named(encode), 0], hint=[named(drawn), 0],
+                                           positive=given[0], negative=given[1])
+            given = [[named(apply), 0], [named(apply), 1]]
+        only(graph, "KSampler").update(positive=given[0], negative=given[1])
+        for node in (apply, encode, drawn):
+            del graph[node]
+        return graph
+    return changed
+
+
+def _node(kind: str, **inputs: Any) -> dict[str, Any]:
+    return {"class_type": kind, "inputs": inputs, "_meta": {"title": kind}}
+
+
+def _changed(node: dict[str, Any], **inputs: Any) -> dict[str, Any]:
+    return {**node, "inputs": {**node["inputs"], **inputs}}
 
 
 def setting(**inputs: Any) -> Callable[[Graph], Graph]:

@@ -63,7 +63,7 @@ def judge(folder: Path, say: Say, sampled: bool = True) -> Judged:
         found = cases(folder / name, name, eye, faces, say) if sampled else []
         if found:
             judged.pictures[name] = found
-            judged.seconds += sum(case.record.seconds or 0 for case in found)
+            judged.seconds += sum(case.record.seconds or 0 for case in found if case.place == 0)
             _take(judged, name, found, judged.sampled, _photos(folder / name, eye))
         if run.is_drawn:
             twin = folder / DRAWN / name
@@ -86,6 +86,8 @@ def _take(judged: Judged, name: str, found: list[Case], into: dict[str, float], 
         if into is judged.drawn:
             for key, any_light in (("photos_tell", False), ("photos_tell_any_light", True)):
                 into[key] = figures.photos_tell(RUNS[name].people, found[0].head.width, any_light)
+    elif name == "two":
+        into |= figures.two(found)
     elif name == "prompt":
         into |= figures.caption(found)
     elif name == "without":
@@ -184,10 +186,10 @@ Six people, four turns, one caption: identity or head switched off, or identity 
 Each should move its own number and leave the others.
 """
 LEFT_OUT = """Not measured: eye colour (an iris has two pixels), hair by person (in the drawn pictures it belongs to the caption),
-two people in one picture, and an openpose ControlNet beside CapFace, of which no small trained one is there.
+and an openpose ControlNet beside CapFace, of which no small trained one is there.
 """
 TITLES = {"worst": "The worst ten", "control": "Heads", "expression": "Expressions", "person": "People", "prompt": "Captions",
-          "without": "Without CapFace", "mask": "Masks"}
+          "two": "Two people", "without": "Without CapFace", "mask": "Masks"}
 
 
 def page(judged: Judged, facts: dict[str, Any], pictures: Sequence[str]) -> str:
@@ -196,7 +198,7 @@ def page(judged: Judged, facts: dict[str, Any], pictures: Sequence[str]) -> str:
     bias = (f"yaw {off.yaw:.1f}, pitch {off.pitch:.1f}, roll {off.roll:.1f} degrees, place {off.x:.3f} and {off.y:.3f}, size "
             f"x {off.size:.2f}")
     told = {**facts["sampling"], "said": SAID, "side": facts["side"], "bias": bias, "minutes": judged.seconds / 60,
-            "made": sum(map(len, judged.pictures.values()))}
+            "made": sum(case.place == 0 for found in judged.pictures.values() for case in found)}
     parts = [INTRODUCTION.format(**told), "\n".join(table(judged)) + "\n"]
     if "photos_tell" in judged.drawn:
         parts.append(PHOTOS.format(**judged.drawn))
@@ -212,8 +214,8 @@ def page(judged: Judged, facts: dict[str, Any], pictures: Sequence[str]) -> str:
 def _sheets(judged: Judged) -> dict[str, tuple[list, str]]:
     """Name -> rows of captioned tiles, and the sheet's title."""
     asked = "asked head, sampled, and the same drawn"
-    named = {name: (judged.pictures.get(name, []), count) for name, count in
-             (("control", 24), ("expression", 10), ("person", 15), ("prompt", 12), ("without", 8), ("mask", 8))}
+    named = {name: (judged.pictures.get(name, []), count) for name, count in        # count: of pictures
+             (("control", 24), ("expression", 10), ("person", 15), ("prompt", 12), ("two", 6), ("without", 8), ("mask", 8))}
     sheets = {name: (_rows([_trio(case, name) for case in _spread(found, count)]), f"{name}: {asked}")
               for name, (found, count) in named.items()}
     worst = sorted(judged.pictures.get("control", []), key=figures.error, reverse=True)[:WORST]
@@ -222,8 +224,9 @@ def _sheets(judged: Judged) -> dict[str, tuple[list, str]]:
 
 
 def _spread(found: list[Case], count: int) -> list[Case]:
-    step = max(1, len(found) // count)
-    return found[::step][:count]
+    numbers = list(dict.fromkeys(case.record.id for case in found))
+    chosen = set(numbers[::max(1, len(numbers) // count)][:count])
+    return [case for case in found if case.record.id in chosen]
 
 
 def _trio(case: Case, name: str) -> tuple[Image.Image, str]:
@@ -240,8 +243,8 @@ def caption_of(case: Case, name: str) -> str:
     """One short line below a trio."""
     if name in ("prompt", "without"):
         return f"{case.look.shirt} shirt, {case.look.ground} background"
-    if name == "person":
-        return f"person {case.person}, {case.record.head}"
+    if name in ("person", "two"):
+        return f"person {case.person}, {case.record.head if case.place == 0 else 'the other'}"
     if name == "expression":
         return case.record.head.replace("_", " ")
     yaw, pitch, roll = world.yaw_pitch_roll(case.head).tolist()

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from caphuman_bench.lists import full_values
 from caphuman_bench.plan import image_file, load_plan
 from caphuman_bench.store import Store
 from caphuman_core.check import require
@@ -35,6 +38,7 @@ class Run:
     shaped: bool = False                         # whether the hint has the person's own shape and skin, fitted to the photo
     slots: tuple[str, ...] = ()                  # more of `plan`'s command line
     is_drawn: bool = True                        # whether there is a picture that a perfect generator would make
+    pairs: bool = False                          # of people, side by side in photo and picture
 
 
 RUNS = {
@@ -45,6 +49,7 @@ RUNS = {
     "mask": Run(graphs.masked, world.control_heads(24), 1, 1),
     "without": Run(graphs.without, world.control_heads(24), 1, 2, is_drawn=False,
                    slots=("--slot", "head=none", "--slot", "identity=none")),
+    "two": Run(graphs.two(world.right_head()), world.turned_heads(), 6, 1, pairs=True),
     "plain": Run(graphs.neutral, world.turned_heads(), 6, 1, is_drawn=False),
     "tau": Run(graphs.setting(id_dropout_tau=graphs.TAU), world.turned_heads(), 6, 1, is_drawn=False),
     "head_0": Run(graphs.setting(head_strength=0.0), world.turned_heads(), 6, 1, is_drawn=False),
@@ -64,7 +69,7 @@ def write_lists(folder: Path, packed: Path, sampling: dict[str, Any] | None = No
     for name, run in RUNS.items():
         place = folder / "lists" / name
         people, heads, captions = (1, dict(list(run.heads.items())[:2]), 1) if few else (run.people, dict(run.heads), run.captions)
-        _write_people(folder / "lists" / f"people-{people}", side, people)
+        _write_people(_people_folder(folder, name, people), side, people, run.pairs)
         place.mkdir(parents=True, exist_ok=True)
         for file, content in zip(("heads.json", "prompts.json"), world.lists(heads, captions), strict=True):
             (place / file).write_text(content, encoding="utf-8")
@@ -83,9 +88,13 @@ def write_lists(folder: Path, packed: Path, sampling: dict[str, Any] | None = No
 
 def _plan_arguments(folder: Path, name: str, people: int) -> list[str]:
     place = folder / "lists" / name
-    return ["plan", f"{folder}/{name}", "--photos", f"{folder}/lists/people-{people}", "--heads", f"{place}/heads.json",
-            "--prompts", f"{place}/prompts.json", "--workflow", f"{place}/graph.json", "--samples", "1", "--check-faces", "on",
-            *RUNS[name].slots]
+    return ["plan", f"{folder}/{name}", "--photos", str(_people_folder(folder, name, people)), "--heads", f"{place}/heads.json",
+            "--prompts", f"{place}/prompts.json", "--workflow", f"{place}/graph.json", "--samples", "1",
+            "--check-faces", "off" if RUNS[name].pairs else "on", *RUNS[name].slots]
+
+
+def _people_folder(folder: Path, name: str, people: int) -> Path:
+    return folder / "lists" / f"{'pairs' if RUNS[name].pairs else 'people'}-{people}"
 
 
 def plan_run(folder: Path, name: str) -> None:
@@ -96,14 +105,26 @@ def plan_run(folder: Path, name: str) -> None:
         require(status == 0, f"run '{name}'", "must be planned", f"status {status}", "see what it said above")
 
 
-def _write_people(folder: Path, side: int, people: int) -> None:
+def _write_people(folder: Path, side: int, people: int, pairs: bool) -> None:
     for person in range(people):
         place = folder / f"p{person:03}"
         if (place / f"{PHOTOS - 1}.png").is_file():
             continue
         place.mkdir(parents=True, exist_ok=True)
-        for number, scene in enumerate(world.photos_of(person, side, PHOTOS)):
-            image_of(draw(scene, world.model()).picture).save(place / f"{number}.png")
+        shown = [world.photos_of(one, side, PHOTOS) for one in people_of(person, pairs)]
+        for number, scenes in enumerate(zip(*shown, strict=True)):
+            photo = torch.cat([draw(scene, world.model()).picture for scene in scenes], -1)
+            image_of(photo).save(place / f"{number}.png")
+
+
+def people_of(number: int, pairs: bool) -> tuple[int, ...]:
+    """Who is in the pictures of a list's person, from left to right."""
+    return (2 * number, 2 * number + 1) if pairs else (number,)
+
+
+def heads_of(values: Mapping[str, Any], pairs: bool) -> tuple[Mapping[str, Any], ...]:
+    """The asked heads of a condition, from left to right, each in its own square of the picture."""
+    return (values, full_values(world.right_head())) if pairs else (values,)
 
 
 def person_of(name: str) -> int:
@@ -120,12 +141,17 @@ def draw_run(folder: Path, drawn: Path, name: str, side: int) -> None:
     shutil.copyfile(folder / "plan.json", drawn / "plan.json")
     with Store.create(drawn, plan) as store:
         for record in list(store.records()):
-            person = person_of(record.identity)
-            head = world.asked_head(plan.head(record.head).values, side, person if RUNS[name].shaped else None)
-            if name == "mask":
-                picture = face_seen(head, world.model())[None].float().expand(3, -1, -1)
-            else:
-                picture = world.perfect(world.textured(head, person), world.look(int(record.prompt[1:])), record.seed).picture
+            pairs = RUNS[name].pairs
+            parts = []
+            for person, values in zip(people_of(person_of(record.identity), pairs), heads_of(plan.head(record.head).values, pairs),
+                                      strict=True):
+                head = world.asked_head(values, side, person if RUNS[name].shaped else None)
+                if name == "mask":
+                    parts.append(face_seen(head, world.model())[None].float().expand(3, -1, -1))
+                else:
+                    caption = world.look(int(record.prompt[1:]))
+                    parts.append(world.perfect(world.textured(head, person), caption, record.seed).picture)
+            picture = torch.cat(parts, -1)
             path = drawn / image_file(record)
             path.parent.mkdir(parents=True, exist_ok=True)
             image_of(picture).save(path)

@@ -95,6 +95,11 @@ def turned_heads() -> dict[str, dict[str, float]]:
             for yaw in (-36, -12, 12, 36)}
 
 
+def right_head() -> dict[str, float]:
+    """The right one of two people, whoever the left one is."""
+    return {"yaw_degrees": 20.0, "scale": 1.1, **BARE, **_light(20.0)}
+
+
 def person_heads() -> dict[str, dict[str, float]]:
     """Two heads under even light, for who it is."""
     return {"front": {"scale": 1.2, **BARE, **_light(10.0, ambient=0.6)},

@@ -94,6 +94,21 @@ def test_a_person_is_told_by_the_skin_and_a_swap_is_seen():
     assert len(figures.pairs([case({}, person, head=head) for person, head in ((3, "a"), (10, "b"))])) == 0
 
 
+def test_two_people_are_each_who_and_where_they_should_be():
+    def both(number, yaw, left, right, turned=20.0):
+        """Of people 10 and 20: who is drawn at the left and at the right, and how far the right one is turned."""
+        for place, (asked, drawn, degrees) in enumerate(((10, left, yaw), (20, right, 20.0))):
+            one = case({"yaw_degrees": degrees}, asked, picture=case({"yaw_degrees": degrees}, drawn).picture)
+            found = perfect_reading(one.head, yaw=degrees if place == 0 else turned)
+            yield replace(one, record=replace(one.record, id=number), reading=found, place=place, beside=((20, 10)[place],))
+    right = [one for number, yaw in enumerate((-30.0, 0.0, 30.0)) for one in both(number, yaw, 10, 20)]
+    assert figures.two(right) == pytest.approx({"two_person": 1, "two_yaw": 0, "two_follows": 1, "two_still": 0}, abs=0.05)
+    assert figures.two(list(both(0, 0.0, 20, 10)))["two_person"] == 0.0
+    assert figures.two(list(both(0, 0.0, 10, 10)))["two_person"] == 0.5
+    dragged = [one for number, yaw in enumerate((-30.0, 0.0, 30.0)) for one in both(number, yaw, 10, 20, 20 + yaw / 2)]
+    assert figures.two(dragged)["two_still"] == pytest.approx(0.5)
+
+
 def test_a_person_by_vectors():
     vectors = {0: torch.tensor([0.0, 0.0]), 1: torch.tensor([1.0, 0.0])}
     shown = [case({}, person, picture=vectors[person]) for person in (0, 1)]
@@ -182,7 +197,28 @@ def test_the_runs_differ_by_what_they_say(folder):
     assert "CapHumanFitHeadLandmarks" in kinds["control"]
     assert "CapHumanFitHeadLandmarks" not in kinds["person"]
     assert "MaskToImage" in kinds["mask"]
+    two = graphs["two"]
+    sampler = next(entry["inputs"] for entry in two.values() if entry["class_type"] == "KSampler")
+    right = two[sampler["positive"][0]]
+    left = two[right["inputs"]["positive"][0]]
+    assert {entry["class_type"] for entry in (left, right)} == {"CapHumanApplyCapFace"}
+    for apply, index, x in ((left, 0, -0.5), (right, 1, 0.5)):
+        face = two[two[apply["inputs"]["identity"][0]]["inputs"]["faces"][0]]["inputs"]
+        edit = two[two[apply["inputs"]["hint"][0]]["inputs"]["head"][0]]["inputs"]
+        assert (face["index"], edit["x"]) == (index, x)
     assert "CapHumanApplyCapFace" not in kinds["without"]
+
+
+def test_pictures_of_two_are_cut_and_read_apart(folder):
+    runs.plan_run(folder, "two")
+    runs.draw_run(folder / "two", folder / "drawn" / "two", "two", SIDE)
+    found = cases.cases(folder / "drawn" / "two", "two", eye.Eye(), faces=False)
+    assert [(one.person, one.beside, one.place) for one in found[:2]] == [(0, (1,), 0), (1, (0,), 1)]
+    assert [float(one.values["yaw_degrees"]) for one in found] == [-36, 20, -12, 20]
+    assert all(torch.allclose(one.picture, one.drawn, atol=1 / 250) for one in found)
+    from PIL import Image
+    photo = Image.open(folder / "lists" / "pairs-1" / "p000" / "0.png")
+    assert photo.size == (2 * SIDE, SIDE)
 
 
 def test_the_page_tells_ceilings_and_says_what_it_is(folder, monkeypatch):
