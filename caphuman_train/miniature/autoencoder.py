@@ -40,22 +40,22 @@ class AutoencoderLesson:
             self.network.load_state_dict(start)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
-        """Pictures, how much each of their pixels counts, and the noise of their latents."""
+        """Pictures, where their faces are, and the noise of their latents."""
         source = generator(self.recipe.pictures.seed, "autoencoder", step)
-        pictures, weight = self._pictures(step, source)
+        pictures, faces = self._pictures(step, source)
         height, width = pictures.shape[2:]
-        return pictures, weight, torch.randn((len(pictures), 4, height // SHRINK, width // SHRINK), generator=source)
+        return pictures, faces, torch.randn((len(pictures), 4, height // SHRINK, width // SHRINK), generator=source)
 
     def loss(self, *batch: Tensor) -> Tensor:
         """Of pixels and edges, and a little of the latents' divergence from a normal distribution."""
-        pictures, weight, noise = batch
+        pictures, faces, noise = batch
         mean, log_variance = posterior(self.network, pictures)
-        error = (decoded(self.network, mean + torch.exp(log_variance / 2) * noise) - pictures) * weight
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).mean() / 2
-        return error.abs().mean() + EDGES * _edges(error) + self.recipe.autoencoder.kl * divergence
+        back = decoded(self.network, mean + torch.exp(log_variance / 2) * noise)
+        return differences(back, pictures, faces) + self.recipe.autoencoder.kl * divergence
 
     def _pictures(self, step: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
-        """[B, 3, crop, crop], or whole ones towards the end, some mirrored, some styled; and how much each pixel counts."""
+        """[B, 3, crop, crop], or whole ones towards the end, some mirrored, some styled; and their faces [B, 1, crop, crop]."""
         settings, side = self.recipe.autoencoder, self.album.pixels.shape[-1]
         whole = step >= settings.steps * (1 - settings.whole_share)
         chosen = torch.randint(len(self.album), (settings.batch,), generator=source)
@@ -67,9 +67,8 @@ class AutoencoderLesson:
                                styled(pictures, self.recipe.pictures.style), pictures)
         crop = side if whole else settings.crop
         top, left = torch.randint(side - crop + 1, (2,), generator=source).tolist()
-        weight = 1 + (FACE - 1) * faces.float()
         place = (..., slice(top, top + crop), slice(left, left + crop))
-        return pictures[place], weight[place]
+        return pictures[place], faces[place]
 
     def sheet(self) -> Image.Image:
         """Pictures above what becomes of them."""
@@ -77,6 +76,12 @@ class AutoencoderLesson:
         pictures = torch.cat([pictures, styled(pictures[:2], self.recipe.pictures.style)])
         back = torch.cat([decoded(self.network, posterior(self.network, one[None])[0]) for one in pictures])
         return sheet_of([list(pictures), list(back)])
+
+
+def differences(found: Tensor, wanted: Tensor, faces: Tensor) -> Tensor:
+    """Of pictures [B, 3, H, W] and their edges; a face's pixels [B, 1, H, W] count more."""
+    error = (found - wanted) * (1 + (FACE - 1) * faces.float())
+    return error.abs().mean() + EDGES * _edges(error)
 
 
 def _edges(error: Tensor) -> Tensor:

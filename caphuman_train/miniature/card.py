@@ -14,7 +14,7 @@ files."""
 def card(work: Work, size: int) -> str:
     """Markdown. size: bytes of the packed file."""
     recipe, pictures = work.recipe, work.recipe.pictures
-    rows = [_row(work, stage) for stage in ("autoencoder", "base", "capface", "style")]
+    rows = [_row(work, stage) for stage in ("autoencoder", "base", "capface", "style", "decoder")]
     told = ["# CapHuman miniature", "", f"**{SAID}.**", "",
             f"Narrow weights ({recipe.network.width} channels in place of 320; {size / 1e6:.0f} MB) of a base model, its",
             f"autoencoder, a CapFace and a second base model ({pictures.style}), which `caphuman_train.miniature.files` widens",

@@ -46,7 +46,7 @@ class Autoencoder:
 
 @dataclass(frozen=True)
 class Base:
-    steps: int = setting(6000, "Optimizer steps.", 1)
+    steps: int = setting(5000, "Optimizer steps.", 1)
     batch: int = setting(16, "Pictures in a step.", 1)
     lr: float = setting(4e-4, "Learning rate, after the warm-up.", 0)
     text_dropout: float = setting(0.1, "Chance that a caption is left out: guidance needs it.", 0, 1)
@@ -54,7 +54,7 @@ class Base:
 
 @dataclass(frozen=True)
 class CapFace:
-    steps: int = setting(4500, "Optimizer steps.", 1)
+    steps: int = setting(4000, "Optimizer steps.", 1)
     batch: int = setting(16, "Pictures in a step.", 1)
     lr: float = setting(4e-4, "Learning rate, after the warm-up.", 0)
     held_out: int = setting(32, "Pictures kept out, of people who are in no other.", 0)
@@ -65,9 +65,19 @@ class CapFace:
 
 @dataclass(frozen=True)
 class Style:
-    steps: int = setting(1500, "Optimizer steps from the base model on.", 1)
+    steps: int = setting(1200, "Optimizer steps from the base model on.", 1)
     batch: int = setting(16, "Pictures in a step.", 1)
     lr: float = setting(1e-4, "Learning rate, after the warm-up.", 0)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    steps: int = setting(6000, "Optimizer steps, of the autoencoder's second half alone.", 1)
+    batch: int = setting(8, "Pictures in a step.", 1)
+    crop: int = setting(64, "Pixels of the squares it learns from.", 16, 512)
+    whole_share: float = setting(0.2, "Of the steps, at the end, that see whole pictures.", 0, 1)
+    lr: float = setting(3e-4, "Learning rate, after the warm-up.", 0)
+    styled_share: float = setting(0.3, "Of the pictures that are seen in the second style.", 0, 1)
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,7 @@ class Recipe:
     base: Base = field(default_factory=Base)
     capface: CapFace = field(default_factory=CapFace)
     style: Style = field(default_factory=Style)
+    decoder: Decoder = field(default_factory=Decoder)
     pack: Pack = field(default_factory=Pack)
     looks: Looks = field(default_factory=Looks)
 
@@ -106,10 +117,11 @@ def read_recipe(path: Path) -> Recipe:
     """A checked recipe. InputError for whatever does not fit."""
     from caphuman_core.check import require
     recipe = Recipe(**sections_of(Recipe, read_tables(path)))
-    side, crop, width = recipe.pictures.side, recipe.autoencoder.crop, recipe.network.width
+    side, width = recipe.pictures.side, recipe.network.width
     require(side % MULTIPLE == 0, "setting pictures.side", f"must be a multiple of {MULTIPLE}", side, "take 128 or 256")
-    require(crop % 8 == 0 and crop <= side, "setting autoencoder.crop", "must be a multiple of 8 up to pictures.side", crop,
-            "take 64")
+    for name, crop in (("autoencoder", recipe.autoencoder.crop), ("decoder", recipe.decoder.crop)):
+        require(crop % 8 == 0 and crop <= side, f"setting {name}.crop", "must be a multiple of 8 up to pictures.side", crop,
+                "take 64")
     require(320 % width == 0 and width % 32 == 0, "setting network.width", "must be 32, 64, 160 or 320", width, "take 32")
     return recipe
 

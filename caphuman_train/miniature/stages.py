@@ -14,6 +14,7 @@ from .autoencoder import AutoencoderLesson, finish_autoencoder, open_autoencoder
 from .base import BaseLesson
 from .capface import EXPORTED, FACENET, train_capface
 from .card import card
+from .decoder import DecoderLesson, finish_decoder
 from .files import write_files
 from .latents import PHOTO, encode_album, open_latents
 from .narrow import write_narrow
@@ -89,6 +90,20 @@ def capface(work: Work) -> bool:
     return True
 
 
+def train_decoder(work: Work) -> bool:
+    """Sharper pictures of the same latents."""
+    place, settings = work.place("decoder"), work.recipe.decoder
+    autoencoder = open_autoencoder(work.place("autoencoder"))
+    photos, styled = (open_latents(work.place("latents"), style) for style in (PHOTO, work.recipe.pictures.style))
+    lesson = DecoderLesson(work.recipe, work.album, (photos, styled), autoencoder)
+    outcome = learn(place, lesson, Plan(settings.steps, settings.lr, settings.batch), work.recipe.looks,
+                    work.told(work.recipe.autoencoder, settings), work.say)
+    if outcome.done:
+        finish_decoder(place, learnt(place), autoencoder)
+        work.done("decoder", steps=outcome.step)
+    return outcome.done
+
+
 def pack(work: Work) -> bool:
     """Everything into one small file, and its card."""
     place, pictures = work.place("pack"), work.recipe.pictures
@@ -98,7 +113,7 @@ def pack(work: Work) -> bool:
     told = {"seed": str(pictures.seed), "side": str(pictures.side), "style": pictures.style, "head_model": work.model.fingerprint,
             "capface": json.dumps(read_metadata(exported, "CapFace"))}
     packed = Packed(base, {name: value - kept[name] for name, value in styled.items()},
-                    dict(open_autoencoder(work.place("autoencoder")).state_dict()), read_capface(exported),
+                    dict(open_autoencoder(work.place("decoder")).state_dict()), read_capface(exported),
                     read_state_dict(work.place("capface") / FACENET, "FaceNet's measures"), told)
     path = place / PACKED
     save_packed(path, packed, asdict(work.recipe.pack))
@@ -116,7 +131,7 @@ def widen(work: Work) -> bool:
 
 STAGES: dict[str, Callable[[Work], bool]] = {
     "pictures": draw_pictures, "autoencoder": train_autoencoder, "latents": encode_pictures, "base": train_base,
-    "capface": capface, "style": train_style, "pack": pack, "widen": widen}
+    "capface": capface, "style": train_style, "decoder": train_decoder, "pack": pack, "widen": widen}
 
 
 def carry_out(work: Work, names: Sequence[str]) -> bool:

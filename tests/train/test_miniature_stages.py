@@ -28,6 +28,11 @@ held_out = 1
 [style]
 steps = 1
 batch = 2
+[decoder]
+steps = 2
+batch = 2
+crop = 32
+whole_share = 0.5
 [looks]
 log_every = 1
 save_every = 1
@@ -157,6 +162,36 @@ def test_an_album_is_drawn_once_and_found_again_by_its_pixels(part, recipe, head
     assert 0.02 < face.float().mean() < 0.6
 
 
+def test_the_decoder_learns_latents_of_the_very_pictures(part, recipe):
+    from caphuman_train.miniature.album import Album
+    from caphuman_train.miniature.decoder import DecoderLesson
+    from caphuman_train.miniature.latents import Latents
+    from caphuman_train.miniature.narrow import SCALE, make_autoencoder
+    from caphuman_train.miniature.styles import styled
+    pixels = (torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0)).repeat_interleave(8, 2).repeat_interleave(8, 3)
+              * 255).byte()
+    album = Album(pixels, pixels[:, 0] > 128, [""] * 6)
+
+    def told(pictures):                                      # latents that are the pictures, made smaller
+        both = torch.stack([pictures, pictures.flip(-1)], 1)
+        small = torch.nn.functional.avg_pool3d(both, (1, 8, 8))
+        mean = torch.cat([small, torch.zeros_like(small[:, :, :1])], 2) * SCALE
+        return Latents(mean, torch.zeros_like(mean))
+    photos = pixels.float() / 255
+    lesson = DecoderLesson(recipe, album, (told(photos), told(styled(photos, "ink"))), make_autoencoder())
+    for step in range(2):                                    # a cut and a whole one
+        latents, pictures, faces = lesson.batch(step)
+        assert pictures.shape[-1] == (32, 64)[step]
+        assert faces.shape == (2, 1, *pictures.shape[2:])
+        assert torch.allclose(torch.nn.functional.avg_pool2d(pictures, 8), latents[:, :3], atol=1e-5)
+    # half of these are mirrored, a third in the second style: all of that is seen in 40 steps
+    many = replace(recipe, decoder=replace(recipe.decoder, steps=40))
+    lesson = DecoderLesson(many, album, lesson.latents, make_autoencoder())
+    for step in range(40):
+        latents, pictures, _ = lesson.batch(step)
+        assert torch.allclose(torch.nn.functional.avg_pool2d(pictures, 8), latents[:, :3], atol=1e-5)
+
+
 def test_stages_go_on_from_an_earlier_miniature(part, recipe, tmp_path):
     from caphuman_train.miniature.album import Album
     from caphuman_train.miniature.autoencoder import AutoencoderLesson
@@ -192,7 +227,7 @@ def test_the_whole_chain(part, recipe, tmp_path, capsys):
     from caphuman_train.miniature.work import Work
     said = []
     work, names = Work(tmp_path, recipe, said.append), list(STAGES)
-    assert names == ["pictures", "autoencoder", "latents", "base", "capface", "style", "pack", "widen"]
+    assert names == ["pictures", "autoencoder", "latents", "base", "capface", "style", "decoder", "pack", "widen"]
     assert carry_out(work, names[:-1])
     packed = load_packed(tmp_path / "pack" / "miniature.safetensors")
     assert all(torch.equal(packed.base[name], value.half().float()) for name, value in learnt(tmp_path / "base").items())
