@@ -18,7 +18,9 @@ import workflow_models
 from frontend import SCREENSHOTS, Frontend
 from safetensors.torch import load_file
 
-ROOT = Path(__file__).resolve().parents[2]
+from tools.devkit import places
+
+ROOT = places.ROOT
 FOLDER = SCREENSHOTS / "ten_minutes"
 SLOW_MS = 900_000                       # full-size networks on a busy processor
 MODEL_SIZES = r"Content Security Policy|Refused to connect"
