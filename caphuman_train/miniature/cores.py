@@ -38,7 +38,7 @@ def train_on_cores(settings: Settings, report: Report) -> Outcome:
 
 def _take_part(settings: Settings, rank: int, count: int, meeting: Path, report: Report | None = None) -> Outcome:
     torch.set_num_threads(1)
-    store = torch.distributed.FileStore(str(meeting), count)
+    store = torch.distributed.FileStore(str(meeting), count)      # pyright: ignore[reportPrivateImportUsage]
     store.set_timeout(MEETING)
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=count, timeout=PATIENCE)
     try:

@@ -244,6 +244,27 @@ def test_the_whole_chain(part, recipe, tmp_path, capsys):
     shards = json.loads((tmp_path / "capface" / "shards" / "check" / "facts.json").read_text())
     assert shards["summary"]["samples"] == 6
     assert "trained on drawn heads only" in (tmp_path / "pack" / "miniature.md").read_text()
+    processes_share_a_batch_and_learn_the_same(tmp_path)
+
+
+def processes_share_a_batch_and_learn_the_same(folder):
+    """CapFace's stage on one core, and on two."""
+    from caphuman_train.miniature.cores import train_on_cores
+    from caphuman_train.train import checkpoint
+    from caphuman_train.train.toml_file import read_settings
+    ended, kept, reports = [], torch.get_num_threads(), []
+    try:
+        for cores in (1, 2):
+            torch.set_num_threads(cores)
+            settings = read_settings(folder / "capface" / "run.toml", (f'run.folder="{folder}/on-{cores}"', "log.every=1"))
+            assert train_on_cores(settings, lambda entry, step, cores=cores: reports.append((cores, step))).done
+            assert torch.get_num_threads() == cores
+            ended.append(checkpoint.load(checkpoint.latest(folder / f"on-{cores}")).weights)
+    finally:
+        torch.set_num_threads(kept)
+    assert reports == [(cores, step) for cores in (1, 2) for step in (1, 2)]
+    apart = torch.cat([(one - ended[1][name]).flatten() for name, one in ended[0].items()]).abs()
+    assert float(apart.mean()) < 1e-6                        # two steps move each weight by some 1e-4
 
 
 def box_by(known, picture, low, high):
