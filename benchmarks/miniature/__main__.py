@@ -23,6 +23,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         command.add_argument("folder", type=Path, help="of all runs")
         command.add_argument("--packed", type=Path, default=MINIATURE, help="the miniature's weights")
         command.add_argument("--few", action="store_true", help="two pictures of each run, to try it")
+        command.add_argument("--share", type=float, default=1.0, help="of people and captions: a look before the whole")
         command.add_argument("--steps", type=int, help="of the sampler")
         command.add_argument("--docs", type=Path, default=ROOT / "docs", help="where the page goes")
     return parser.parse_args(arguments)
@@ -34,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "lists":
             from .runs import write_lists
-            write_lists(options.folder, options.packed, {"steps": options.steps} if options.steps else None, options.few)
+            sampling = {"steps": options.steps} if options.steps else None
+            write_lists(options.folder, options.packed, sampling, options.few, options.share)
             say(f"now run {options.folder}/commands.sh")
         else:
             from . import report

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -57,9 +58,9 @@ RUNS = {
 }
 
 
-def write_lists(folder: Path, packed: Path, sampling: dict[str, Any] | None = None, few: bool = False) -> str:
+def write_lists(folder: Path, packed: Path, sampling: dict[str, Any] | None = None, few: bool = False, share: float = 1.0) -> str:
     """Photos, lists and graphs below a folder; returns the commands that make and score the runs. few: two pictures of each run,
-    to try it."""
+    to try it. share: of people and captions, at least one of each."""
     world.require_unseen()
     told = load_packed(packed).told
     side, names = int(told["side"]), {role: Path(name).name for role, name in file_names(told["style"]).items()}
@@ -68,7 +69,7 @@ def write_lists(folder: Path, packed: Path, sampling: dict[str, Any] | None = No
              "set -e", 'SERVER=${SERVER:-http://127.0.0.1:8188} MODELS=${MODELS:-.demo/models} PYTHON=${PYTHON:-python}']
     for name, run in RUNS.items():
         place = folder / "lists" / name
-        people, heads, captions = (1, dict(list(run.heads.items())[:2]), 1) if few else (run.people, dict(run.heads), run.captions)
+        people, heads, captions = _some(run, share) if not few else (1, dict(list(run.heads.items())[:2]), 1)
         _write_people(_people_folder(folder, name, people), side, people, run.pairs)
         place.mkdir(parents=True, exist_ok=True)
         for file, content in zip(("heads.json", "prompts.json"), world.lists(heads, captions), strict=True):
@@ -84,6 +85,10 @@ def write_lists(folder: Path, packed: Path, sampling: dict[str, Any] | None = No
     commands = "\n".join([*lines, f"$PYTHON -m benchmarks.miniature report {folder}", ""])
     (folder / "commands.sh").write_text(commands, encoding="utf-8")
     return commands
+
+
+def _some(run: Run, share: float) -> tuple[int, dict[str, dict[str, float]], int]:
+    return math.ceil(run.people * share), dict(run.heads), math.ceil(run.captions * share)
 
 
 def _plan_arguments(folder: Path, name: str, people: int) -> list[str]:
