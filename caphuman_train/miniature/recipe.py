@@ -54,7 +54,7 @@ class Base:
 
 @dataclass(frozen=True)
 class CapFace:
-    steps: int = setting(3000, "Optimizer steps.", 1)
+    steps: int = setting(2400, "Optimizer steps.", 1)
     batch: int = setting(16, "Pictures in a step.", 1)
     lr: float = setting(4e-4, "Learning rate, after the warm-up.", 0)
     held_out: int = setting(32, "Pictures kept out, of people who are in no other.", 0)
@@ -65,14 +65,14 @@ class CapFace:
 
 @dataclass(frozen=True)
 class Style:
-    steps: int = setting(800, "Optimizer steps from the base model on.", 1)
+    steps: int = setting(600, "Optimizer steps from the base model on.", 1)
     batch: int = setting(16, "Pictures in a step.", 1)
     lr: float = setting(1e-4, "Learning rate, after the warm-up.", 0)
 
 
 @dataclass(frozen=True)
 class Decoder:
-    steps: int = setting(2500, "Optimizer steps, of the autoencoder's second half alone.", 1)
+    steps: int = setting(1000, "Optimizer steps, of the autoencoder's second half alone.", 1)
     batch: int = setting(8, "Pictures in a step.", 1)
     crop: int = setting(64, "Pixels of the squares it learns from.", 16, 512)
     whole_share: float = setting(0.2, "Of the steps, at the end, that see whole pictures.", 0, 1)
