@@ -20,10 +20,11 @@ from .places import ROOT, TEST_OUTPUT, Failure, say
 
 NO_TESTS_RAN = 5
 BLOCKED = {"CAPHUMAN_BLOCK_HOST": "1"}
-PARTS = {"browser": {}, "browser/sampled": {}, "host": {}, "train": {}, "core": BLOCKED, "bench": BLOCKED}      # folders of tests
+PARTS = {"browser": {}, "host": {}, "train": {}, "core": BLOCKED, "bench": BLOCKED}
 # Parts of a lane run one after the other, the lanes at the same time: the browser and children that start leave the cores free for
-# long. Full-size networks of two parts fit into the memory, not of three: two lanes have them.
-LANES = (("browser",), ("host", "train"), ("core", "bench", "browser/sampled"))
+# long. Full-size networks of two parts fit into the memory, not of three: host and trainer have them in one lane, and the browser's
+# tests have them last.
+LANES = (("browser",), ("host", "train"), ("core", "bench"))
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,11 @@ def _chosen(part: str, arguments: Sequence[str]) -> list[str] | None:
     paths = [text for text in arguments if not text.startswith("-") and path_of(text).exists()]
     options = [text for text in arguments if text not in paths]
     folder = ROOT / "tests" / part
-    others = [inner for name in PARTS if (inner := ROOT / "tests" / name) != folder and inner.is_relative_to(folder)]
     if not folder.is_dir():
         return None
     if not paths or any(folder.is_relative_to(path_of(text)) for text in paths):
-        return [*options, str(folder), *(f"--ignore={inner}" for inner in others)]
-    ours = [text for text in paths if path_of(text).is_relative_to(folder)
-            and not any(path_of(text).is_relative_to(inner) for inner in others)]
+        return [*options, str(folder)]
+    ours = [text for text in paths if path_of(text).is_relative_to(folder)]
     return [*options, *ours] if ours else None
 
 
@@ -114,7 +113,7 @@ def _in_lanes(tree: Path, chosen: Mapping[str, Sequence[str]]) -> Iterator[Outco
 def _begun(tree: Path, name: str, arguments: Sequence[str]) -> Iterator[Running]:
     """A part that runs by itself as long as the block lasts. Failure if its browser cannot be had."""
     command, env = _call(name, tree, arguments)
-    log = TEST_OUTPUT / f"{_file_name(name)}.log"
+    log = TEST_OUTPUT / f"{name}.log"
     say(f"{name} tests begin (what they say: {log.relative_to(ROOT)})")
     with log.open("wb") as output, child(command, env, output=output) as process:
         yield Running(name, process, log)
@@ -122,18 +121,14 @@ def _begun(tree: Path, name: str, arguments: Sequence[str]) -> Iterator[Running]
 
 def _call(name: str, tree: Path, arguments: Sequence[str]) -> tuple[list[str | Path], dict[str, str]]:
     """pytest's command and environment for one part. Failure if the browser cannot be had."""
-    chromium = {"CHROMIUM_PATH": str(browser.ready())} if name.startswith("browser") else {}
+    chromium = {"CHROMIUM_PATH": str(browser.ready())} if name == "browser" else {}
     env = tool_environment({**PARTS[name], **chromium, "COMFYUI_PATH": str(tree), "CAPHUMAN_TEST_REPORT": str(_report(name))})
-    own = ("--basetemp", TEST_OUTPUT / f"tmp-{_file_name(name)}", "-o", f"cache_dir=.pytest_cache/{_file_name(name)}")
+    own = ("--basetemp", TEST_OUTPUT / f"tmp-{name}", "-o", f"cache_dir=.pytest_cache/{name}")
     return guarded("-m", "pytest", *own, *arguments), env
 
 
 def _report(name: str) -> Path:
-    return TEST_OUTPUT / f"{_file_name(name)}.json"
-
-
-def _file_name(part: str) -> str:
-    return part.replace("/", "-")
+    return TEST_OUTPUT / f"{name}.json"
 
 
 def _outcome(name: str, code: int) -> Outcome:

@@ -10,17 +10,17 @@ import copy
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import workflow_models
 from frontend import STORE, Frontend
 
 from tools.demo.client import Client
-from tools.devkit import places
 from tools.make_workflows import api_form, build
 from tools.make_workflows.__main__ import as_text
 
-ROOT = places.ROOT
+ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 BLUEPRINTS = sorted((ROOT / "subgraphs").glob("*.json"))
 PHOTOS = {"photo.jpg": "man_a_1.jpg", "pose.jpg": "man_a_2.jpg", "picture.jpg": "man_a_3.jpg", "second.jpg": "man_b_1.jpg"}

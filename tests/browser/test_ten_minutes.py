@@ -18,9 +18,7 @@ import workflow_models
 from frontend import SCREENSHOTS, Frontend
 from safetensors.torch import load_file
 
-from tools.devkit import places
-
-ROOT = places.ROOT
+ROOT = Path(__file__).resolve().parents[2]
 FOLDER = SCREENSHOTS / "ten_minutes"
 SLOW_MS = 900_000                       # full-size networks on a busy processor
 MODEL_SIZES = r"Content Security Policy|Refused to connect"
