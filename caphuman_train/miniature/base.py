@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..step.base import alphas_of
+from ..step.loss import snr_weights
 from ..train.pictures import Drawing, sampled
 from .autoencoder import sheet_of
 from .latents import Latents
@@ -59,9 +60,10 @@ class BaseLesson:
         return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise, times, context.float(), noise
 
     def loss(self, *batch: Tensor) -> Tensor:
-        """The noise's mean square error, all timesteps alike."""
+        """The noise's mean square error, weighed by the timestep."""
         noisy, times, context, noise = batch
-        return (self.network(noisy, times, context=context) - noise).square().mean()
+        errors = (self.network(noisy, times, context=context) - noise).square().mean((1, 2, 3))
+        return (errors * snr_weights(self._alphas[times], self.recipe.base.min_snr_gamma)).mean()
 
     def _context(self, index: int) -> Tensor:
         """[77, 768] of a picture's caption; -1: of no words."""

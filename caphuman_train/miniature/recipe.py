@@ -46,18 +46,21 @@ class Autoencoder:
 
 @dataclass(frozen=True)
 class Base:
-    steps: int = setting(5000, "Optimizer steps.", 1)
+    steps: int = setting(8000, "Optimizer steps.", 1)
     batch: int = setting(16, "Pictures in a step.", 1)
     lr: float = setting(4e-4, "Learning rate, after the warm-up.", 0)
+    min_snr_gamma: float = setting(1.0, "As `loss.min_snr_gamma` of the trainer: else the error of the fine grain outweighs that "
+                                        "of the whole.", 0)
     text_dropout: float = setting(0.1, "Chance that a caption is left out: guidance needs it.", 0, 1)
 
 
 @dataclass(frozen=True)
 class CapFace:
-    steps: int = setting(2400, "Optimizer steps.", 1)
+    steps: int = setting(5000, "Optimizer steps.", 1)
     batch: int = setting(16, "Pictures in a step.", 1)
     lr: float = setting(4e-4, "Learning rate, after the warm-up.", 0)
     held_out: int = setting(32, "Pictures kept out, of people who are in no other.", 0)
+    min_snr_gamma: float = setting(1.0, "See `loss.min_snr_gamma` of the trainer.", 0)
     soft_gate_steps: int = setting(300, "See `loss.soft_gate_steps` of the trainer.", 0)
     text_dropout: float = setting(0.1, "See `loss.text_dropout` of the trainer.", 0, 1)
     identity_dropout: float = setting(0.05, "See `loss.identity_dropout` of the trainer.", 0, 1)
@@ -65,14 +68,14 @@ class CapFace:
 
 @dataclass(frozen=True)
 class Style:
-    steps: int = setting(600, "Optimizer steps from the base model on.", 1)
+    steps: int = setting(1200, "Optimizer steps from the base model on.", 1)
     batch: int = setting(16, "Pictures in a step.", 1)
     lr: float = setting(1e-4, "Learning rate, after the warm-up.", 0)
 
 
 @dataclass(frozen=True)
 class Decoder:
-    steps: int = setting(1000, "Optimizer steps, of the autoencoder's second half alone.", 1)
+    steps: int = setting(4000, "Optimizer steps, of the autoencoder's second half alone.", 1)
     batch: int = setting(8, "Pictures in a step.", 1)
     crop: int = setting(64, "Pixels of the squares it learns from.", 16, 512)
     whole_share: float = setting(0.2, "Of the steps, at the end, that see whole pictures.", 0, 1)

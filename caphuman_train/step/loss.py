@@ -98,12 +98,16 @@ class CapFaceStep(nn.Module):
         return alpha.sqrt() * inputs.latents + (1 - alpha).sqrt() * inputs.noise
 
     def weights(self, timesteps: Tensor) -> Tensor:
-        """[B] weight of each sample's noise error: min(SNR, gamma) / SNR (Hang et al. 2023), or 1."""
-        gamma = self.settings.min_snr_gamma
-        if gamma == 0:
-            return torch.ones_like(timesteps, dtype=torch.float32)
-        snr = self.alphas[timesteps] / (1 - self.alphas[timesteps])
-        return snr.clamp(max=gamma) / snr
+        """[B] weight of each sample's noise error."""
+        return snr_weights(self.alphas[timesteps], self.settings.min_snr_gamma)
+
+
+def snr_weights(alphas: Tensor, gamma: float) -> Tensor:
+    """Weights of noise errors at cumulative products `alphas`: min(SNR, gamma) / SNR (Hang et al. 2023); gamma 0: 1."""
+    if gamma == 0:
+        return torch.ones_like(alphas)
+    snr = alphas / (1 - alphas)
+    return snr.clamp(max=gamma) / snr
 
 
 def gated(residuals: Sequence[Tensor], mask: Tensor, soft: bool) -> list[Tensor]:
