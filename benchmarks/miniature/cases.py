@@ -18,7 +18,7 @@ from caphuman_train.miniature.words import Look
 
 from . import colours, world
 from .eye import Bias, Eye, Reading, calibrated
-from .runs import RUNS, heads_of, people_of, person_of
+from .runs import RUNS, asked_of
 
 READINGS = "readings.json"
 KEPT_EVERY = 8                                   # pictures
@@ -63,21 +63,22 @@ def cases(folder: Path, name: str, eye: Eye, faces: bool = True, step: Callable[
     there = [(record, picture) for record, picture in pictures if picture is not None]
     if not there:
         return []
-    side, run = there[0][1].shape[-2], RUNS[name]
+    side = there[0][1].shape[-2]
     bias = calibrated(eye.name, side) if faces else Bias()
-    parts = {f"{record.id}" + f".{place}" * run.pairs: part for record, picture in there
-             for place, part in enumerate(picture.split(side, -1))}
+    parts = {_key(record, place, name): part for record, picture in there for place, part in enumerate(picture.split(side, -1))}
     readings = _readings(folder, parts, eye, step) if faces else {}
     for record, _ in there:
-        who, heads = people_of(person_of(record.identity), run.pairs), heads_of(plan.head(record.head).values, run.pairs)
-        for place, (person, values) in enumerate(zip(who, heads, strict=True)):
-            key = f"{record.id}" + f".{place}" * run.pairs
-            head = world.asked_head(values, side, person if run.shaped else None)
-            one = readings.get(key)
+        asked = asked_of(plan, record, name, side)
+        for place, (person, values, head) in enumerate(asked):
+            key = _key(record, place, name)
+            one, others = readings.get(key), tuple(other for other, _, _ in asked if other != person)
             found.append(Case(record, parts[key], head, world.look(int(record.prompt[1:])), person, values,
-                              None if one is None else bias.off(Reading(**one)), tuple(other for other in who if other != person),
-                              place))
+                              None if one is None else bias.off(Reading(**one)), others, place))
     return found
+
+
+def _key(record: ImageRecord, place: int, name: str) -> str:
+    return f"{record.id}.{place}" if RUNS[name].pairs else str(record.id)
 
 
 def _readings(folder: Path, pictures: Mapping[str, Tensor], eye: Eye, step: Callable[[str], object]) -> dict:

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 
 from caphuman_bench.lists import full_values
-from caphuman_bench.plan import image_file, load_plan
+from caphuman_bench.plan import ImageRecord, Plan, image_file, load_plan
 from caphuman_bench.store import Store
 from caphuman_core.check import require
+from caphuman_core.flow import Head
 from caphuman_core.pixels import image_of
 from caphuman_train.miniature.files import file_names
 from caphuman_train.miniature.pack import load_packed
@@ -122,6 +123,13 @@ def _write_people(folder: Path, side: int, people: int, pairs: bool) -> None:
             image_of(photo).save(place / f"{number}.png")
 
 
+def asked_of(plan: Plan, record: ImageRecord, name: str, side: int) -> list[tuple[int, Mapping[str, Any], Head]]:
+    """Who is asked for in a picture of a run, with the condition's values and the head, from left to right."""
+    run = RUNS[name]
+    found = zip(people_of(person_of(record.identity), run.pairs), heads_of(plan.head(record.head).values, run.pairs), strict=True)
+    return [(person, values, world.asked_head(values, side, person if run.shaped else None)) for person, values in found]
+
+
 def people_of(number: int, pairs: bool) -> tuple[int, ...]:
     """Who is in the pictures of a list's person, from left to right."""
     return (2 * number, 2 * number + 1) if pairs else (number,)
@@ -146,11 +154,8 @@ def draw_run(folder: Path, drawn: Path, name: str, side: int) -> None:
     shutil.copyfile(folder / "plan.json", drawn / "plan.json")
     with Store.create(drawn, plan) as store:
         for record in list(store.records()):
-            pairs = RUNS[name].pairs
             parts = []
-            for person, values in zip(people_of(person_of(record.identity), pairs), heads_of(plan.head(record.head).values, pairs),
-                                      strict=True):
-                head = world.asked_head(values, side, person if RUNS[name].shaped else None)
+            for person, _, head in asked_of(plan, record, name, side):
                 if name == "mask":
                     parts.append(face_seen(head, world.model())[None].float().expand(3, -1, -1))
                 else:

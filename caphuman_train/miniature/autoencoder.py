@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from caphuman_core.capface.spec import CELL
 from caphuman_core.files.weights import load_strict, read_state_dict, write_safetensors
 from caphuman_core.pixels import image_of
 
@@ -22,7 +23,6 @@ from .styles import styled
 FILE = "autoencoder.safetensors"
 EDGES = 0.5                                      # weight of the differences of neighbouring pixels beside the pixels themselves
 FACE = 3.0                                       # weight of a face's pixels: eyes and mouth are small
-SHRINK = 8                                       # pixels of a latent
 SHOWN = 8                                        # pictures of a sheet
 MEASURED = 256                                   # pictures that the latents' mean and deviation come from
 
@@ -44,7 +44,7 @@ class AutoencoderLesson:
         source = generator(self.recipe.pictures.seed, "autoencoder", step)
         pictures, faces = self._pictures(step, source)
         height, width = pictures.shape[2:]
-        return pictures, faces, torch.randn((len(pictures), 4, height // SHRINK, width // SHRINK), generator=source)
+        return pictures, faces, torch.randn((len(pictures), 4, height // CELL, width // CELL), generator=source)
 
     def loss(self, *batch: Tensor) -> Tensor:
         """Of pixels and edges, and a little of the latents' divergence from a normal distribution."""

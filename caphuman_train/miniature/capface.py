@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,7 @@ def prepare_shards(work: Work, folder: Path) -> None:
     settings = Settings(width=recipe.side, height=recipe.side, face_share=0.0, least_face_pixels=1, least_sharpness=0.0,
                         licence=LICENCE, source=SOURCE, flips=True, whiten=False)      # the demo's graph has no face parser
     pool = Here(settings, lambda: known_tools(known, recipe.seed, measures_of(work, known)))
-    with locked(folder, "prepare", "shards folder"), ExitStack():
+    with locked(folder, "prepare", "shards folder"):
         prepare(folder, open_source(work.folder / "pictures", True, {}), settings, pool, {"seed": recipe.seed}, _bars(work))
 
 

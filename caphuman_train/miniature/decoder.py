@@ -8,10 +8,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from caphuman_core.capface.spec import CELL
 from caphuman_core.files.weights import write_safetensors
 
 from .album import Album
-from .autoencoder import FILE, SHOWN, SHRINK, differences, sheet_of
+from .autoencoder import FILE, SHOWN, differences, sheet_of
 from .latents import Latents
 from .narrow import SCALE, decoded
 from .recipe import Recipe
@@ -33,11 +34,11 @@ class DecoderLesson:
         chosen = torch.randint(len(self.album), (settings.batch,), generator=source)
         mirrored, is_styled = torch.rand(2, settings.batch, generator=source) < torch.tensor([[0.5], [settings.styled_share]])
         noise = torch.randn((settings.batch, *self.latents[0].mean.shape[2:]), generator=source)
-        crop = settings.crop // SHRINK if step < settings.steps * (1 - settings.whole_share) else noise.shape[-1]
+        crop = settings.crop // CELL if step < settings.steps * (1 - settings.whole_share) else noise.shape[-1]
         top, left = torch.randint(noise.shape[-1] - crop + 1, (2,), generator=source).tolist()
         rows = [self._row(*one) for one in zip(chosen.tolist(), mirrored.tolist(), is_styled.tolist(), noise, strict=True)]
         latents, pictures, faces = (torch.stack(column) for column in zip(*rows, strict=True))
-        small, large = ((..., slice(top * by, (top + crop) * by), slice(left * by, (left + crop) * by)) for by in (1, SHRINK))
+        small, large = ((..., slice(top * by, (top + crop) * by), slice(left * by, (left + crop) * by)) for by in (1, CELL))
         return latents[small], pictures[large], faces[large]
 
     def _row(self, index: int, mirrored: bool, is_styled: bool, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
