@@ -154,16 +154,17 @@ class ComfyServer:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(flight.wake.wait(), min(ASK_SECONDS, self.hang_seconds / 2))
             flight.wake.clear()
+            over = flight.over                              # before asking: it may end while an older answer is on its way
             try:
                 history = (await self._json("GET", f"/history/{number}")).get(number)
-                if history is None and not flight.over:
+                if history is None and not over:
                     await self._ask_queue(number, flight)
             except ServerLost as lost:
                 raise ServerLost(str(lost), flight.started is not None) from lost
             if history is not None:
                 self._forget(number)
                 return history
-            if flight.over:
+            if over:
                 raise ServerLost(f"{self.url} has no record of a prompt that it finished", True)
 
     async def _ask_queue(self, number: str, flight: _Flight) -> None:

@@ -23,6 +23,7 @@ from caphuman_bench.folder import locked, write_whole
 from caphuman_bench.plan import load_plan, records, seed_of
 from caphuman_bench.runner import Runner, Settings, progress, take_over
 from caphuman_bench.schedule import WorkQueue
+from caphuman_bench.server import ComfyServer
 from caphuman_bench.store import Store
 from caphuman_bench.worker import ServerWorker
 from caphuman_core.check import InputError
@@ -245,6 +246,43 @@ def test_a_server_that_stops_in_the_middle_of_an_image_counts_as_hanging(tmp_pat
     summary, _ = run(tmp_path, plan, latency=60, hang=0.5, meanwhile=stall)
     assert (summary.done, summary.failed) == (2, 0)
     assert "no sign of progress" in summary.last_error
+
+
+class TellsLate(SimulatedServer):
+    """Answers for a prompt's history as it was when asked, once the prompt's end has been told over the websocket."""
+
+    def __init__(self, latency: float) -> None:
+        super().__init__(latency)
+        self.asked, self.ended = False, asyncio.Event()
+        self.may_end = lambda: self.asked
+
+    async def _past(self, request):
+        answer = await super()._past(request)
+        if not self.ended.is_set():
+            self.asked = True
+            await self.ended.wait()
+            await asyncio.sleep(0.1)                        # the message is on its way on another connection
+        return answer
+
+    async def _say(self, job, kind, data):
+        await super()._say(job, kind, data)
+        if kind == "executing" and data["node"] is None:
+            self.ended.set()
+
+
+def test_an_answer_from_before_the_end_that_arrives_after_it_is_no_loss(tmp_path):
+    async def go():
+        async with TellsLate(0.01) as server:
+            client = ComfyServer(server.url)
+            await client.start()
+            try:
+                content, _ = await client.run({"1": {"class_type": "SaveImage", "inputs": {}}}, {}, None)
+            finally:
+                await client.close()
+            return server.asked, content
+    asked, content = asyncio.run(go())
+    assert asked
+    assert content.startswith(png.SIGNATURE)
 
 
 def test_a_server_that_restarts_gets_its_lost_prompts_again(tmp_path):
