@@ -56,11 +56,11 @@ class Base:
 
 @dataclass(frozen=True)
 class CapFace:
-    steps: int = setting(5000, "Optimizer steps.", 1)
+    steps: int = setting(4000, "Optimizer steps.", 1)
     batch: int = setting(16, "Pictures in a step.", 1)
     lr: float = setting(4e-4, "Learning rate, after the warm-up.", 0)
     held_out: int = setting(32, "Pictures kept out, of people who are in no other.", 0)
-    min_snr_gamma: float = setting(1.0, "See `loss.min_snr_gamma` of the trainer.", 0)
+    min_snr_gamma: float = setting(0.2, "See `loss.min_snr_gamma` of the trainer.", 0)
     soft_gate_steps: int = setting(300, "See `loss.soft_gate_steps` of the trainer.", 0)
     text_dropout: float = setting(0.1, "See `loss.text_dropout` of the trainer.", 0, 1)
     identity_dropout: float = setting(0.05, "See `loss.identity_dropout` of the trainer.", 0, 1)

@@ -10,6 +10,7 @@ from caphuman_core.check import require
 
 COPIED = ("time_embed.", "input_blocks.", "middle_block.")
 LAST_HINT = "input_hint_block.14"               # the hint block's last convolution
+LAST_DEVIATION = 0.5                            # about what the UNet's first layer makes of noise of unit variance
 ZERO = (f"{LAST_HINT}.", "zero_convs.", "middle_block_out.")
 
 
@@ -25,6 +26,33 @@ def initialise(network: Any, unet: Any, seed: int) -> None:
             value.copy_(source[name])
         elif name.startswith(ZERO):
             value.zero_()
+
+
+@torch.no_grad()
+def scale_hint_block(network: Any, hints: torch.Tensor, seed: int) -> None:
+    """Scale the hint block layer by layer, so that each makes zero mean and unit variance of these hints (Mishkin and Matas 2016).
+
+    torch's default initialisation shrinks what a layer gets to a fifth to a half; after seven of them a hundredth of the hint is
+    left. The last layer, which the reference starts at zero, is drawn as well: what it adds to is about as large, and the zero
+    convolutions still see to it that CapFace starts by doing nothing.
+
+    hints: [N, 9, H, W] float32.
+    """
+    features = hints
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name, layer in network.input_hint_block.named_children():
+            if not isinstance(layer, nn.Conv2d):
+                features = layer(features)
+                continue
+            weight, bias = layer.parameters()
+            nn.init.kaiming_normal_(weight)
+            nn.init.zeros_(bias)
+            made = layer(features)
+            scale = (LAST_DEVIATION if LAST_HINT.endswith(f".{name}") else 1.0) / made.std((0, 2, 3)).square().mean().sqrt()
+            weight.mul_(scale)
+            bias.copy_(-made.mean((0, 2, 3)) * scale)
+            features = layer(features)
 
 
 def _draw_defaults(network: Any, seed: int) -> None:

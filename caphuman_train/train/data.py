@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .world import World
 
 
+HINTS = 16                                      # that a start is scaled to
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """What is learnt from, what is kept back, and the model that draws the heads."""
@@ -67,6 +70,13 @@ def open_data(settings: Settings) -> TrainingData:
             f"'{head_model.name}' ({head_model.fingerprint}) for {made_with}", "name that head model's file")
     learnt, held_out = shards.split(settings.data.held_out) if settings.data.held_out else (shards, None)
     return TrainingData(learnt, held_out, head_model, settings.data.flip_probability, settings.data.workers)
+
+
+def hints_of(data: TrainingData) -> torch.Tensor:
+    """[N, 9, H, W] float32: the hints of the first samples that are learnt from."""
+    from ..data.batch import collate
+    samples = [data.learnt.sample(index) for index in range(min(HINTS, len(data.learnt)))]
+    return collate(samples, data.head_model).hint
 
 
 def load_head_model(name: str) -> HeadModel:

@@ -8,7 +8,7 @@ import torch
 
 from caphuman_core.check import require
 
-from ..step.initial import initialise
+from ..step.initial import initialise, scale_hint_block
 
 if TYPE_CHECKING:
     from ..step.base import Base
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
-def make_network(base: Base, capface: str, seed: int, device: torch.device) -> Any:
-    """A CapFaceNet with float32 weights that take gradients: the reference's start, or the weights of a CapFace file."""
+def make_network(base: Base, capface: str, seed: int, device: torch.device, hints: torch.Tensor | None = None) -> Any:
+    """A CapFaceNet with float32 weights that take gradients: the reference's start, or the weights of a CapFace file.
+
+    hints: [N, 9, H, W], for a start whose hint block is scaled to them.
+    """
     import comfy.ops
 
     from caphuman_train.host import part
@@ -27,6 +30,8 @@ def make_network(base: Base, capface: str, seed: int, device: torch.device) -> A
         _load(network, Path(capface))
     else:
         initialise(network, base.unet, seed)
+        if hints is not None:
+            scale_hint_block(network, hints, seed)
     return network.train().requires_grad_(True).to(device)
 
 

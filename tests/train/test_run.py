@@ -189,6 +189,25 @@ def test_a_run_starts_from_a_capface_file(whole, drawn_shards, tmp_path):
     assert all(torch.equal(value, given[name]) for name, value in last_state(path).weights.items())
 
 
+def test_a_run_starts_with_a_hint_block_scaled_to_its_samples(drawn_shards, tmp_path):
+    from caphuman_train.train.data import hints_of, open_data
+    path = made_world.write_run(tmp_path, drawn_shards, start__scale_hint=True, optimizer__lr=0.0, optimizer__weight_decay=0.0)
+    run(path, "run.steps=1")
+    weights = last_state(path).weights
+    features = hints_of(open_data(read_settings(path)))
+    for index in range(0, 16, 2):
+        layer = {name: weights[f"input_hint_block.{index}.{name}"] for name in ("weight", "bias")}
+        features = torch.nn.functional.conv2d(features, **layer, padding=1, stride=2 if index in (4, 8, 12) else 1)
+        assert float(features.var((0, 2, 3)).mean().sqrt()) == pytest.approx(0.5 if index == 14 else 1.0, rel=0.01), index
+        features = torch.nn.functional.silu(features)
+    run(path, "run.steps=2")                                # goes on with what it has
+    again = last_state(path)
+    assert again.step == 2
+    assert all(torch.equal(value, weights[name]) for name, value in again.weights.items())
+    with pytest.raises(InputError, match=r"start\.scale_hint must be false with start\.capface"):
+        read_settings(path, [f"start.capface={path}"])
+
+
 def test_without_held_out_samples_a_run_goes_its_way(drawn_shards, tmp_path):
     path = made_world.write_run(tmp_path, drawn_shards, data__held_out=0)
     assert run(path, "run.steps=1").done

@@ -10,7 +10,7 @@ import torch
 from caphuman_core.check import InputError
 from caphuman_train.step.base import CaptionCache
 from caphuman_train.step.draws import draw
-from caphuman_train.step.initial import initialise
+from caphuman_train.step.initial import initialise, scale_hint_block
 from caphuman_train.step.loss import CapFaceStep, LossSettings, StepInputs, gated
 from caphuman_train.step.saving_memory import checkpoint_blocks
 from caphuman_train.step.unet import decode, encode
@@ -275,6 +275,35 @@ def test_the_start_is_a_copy_that_does_nothing(part, base, inputs):
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in state.items())
     initialise(again, base.unet, 1)
     assert not torch.equal(again.state_dict()["id_linear.weight"], state["id_linear.weight"])
+
+
+def test_a_scaled_start_passes_the_hint_on_and_does_nothing_yet(part, base, inputs):
+    plain, scaled = network_of(part), network_of(part)
+    hints = noise(6, 9, 64, 64, seed=8) * 0.1 + 0.4
+    other = hints.clone()
+    other[:, :3] = other[:, :3].roll(20, -1)                # other normals, the same albedo and shading
+    for network in (plain, scaled):
+        initialise(network, base.unet, 0)
+    before = torch.get_rng_state()
+    scale_hint_block(scaled, hints, 0)
+    assert torch.equal(torch.get_rng_state(), before)
+    made = []
+    for layer in scaled.input_hint_block:
+        hints = layer(hints).detach()
+        if isinstance(layer, torch.nn.Conv2d):
+            assert hints.mean((0, 2, 3)).abs().max() < 1e-3
+            made.append(float(hints.var((0, 2, 3)).mean().sqrt()))
+    assert made == pytest.approx([1.0] * 7 + [0.5], rel=0.01)
+    with torch.no_grad():
+        assert (scaled.encode_hint(other)[0] - hints).std() > 0.1, "normals alone are noticed"
+        penultimate = plain.input_hint_block[:-1](inputs.hint, None, None)
+        assert penultimate.std((0, 2, 3)).mean() < 0.1, "what it is for"
+        step = CapFaceStep(scaled, base.unet, base.alphas, LossSettings(), torch.float32)
+        assert torch.equal(step.predict(inputs, False)[0], base.unet(step.noised(inputs), inputs.timesteps, inputs.text))
+    untouched = plain.state_dict()
+    for name, value in scaled.state_dict().items():
+        if not name.startswith("input_hint_block."):
+            assert torch.equal(value, untouched[name]), name
 
 
 def test_a_unet_with_other_inputs_is_refused(part):
