@@ -17,7 +17,7 @@ from caphuman_bench.store import Store
 from caphuman_core.check import require
 from caphuman_core.flow import Head
 from caphuman_core.pixels import image_of
-from caphuman_train.miniature.files import file_names
+from caphuman_train.miniature.files import SAMPLING, file_names
 from caphuman_train.miniature.pack import load_packed
 from caphuman_train.miniature.scene import draw, face_seen
 
@@ -25,7 +25,6 @@ from . import graphs, world
 from .graphs import Graph
 
 PHOTOS = 3                                       # of a person; the first is the reference
-SAMPLING = {"steps": 8, "cfg": 4.0, "sampler_name": "dpmpp_2m", "scheduler": "karras"}
 FACTS = "miniature.json"
 
 

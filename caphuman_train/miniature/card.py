@@ -1,7 +1,7 @@
 """The model card beside the packed miniature."""
 from __future__ import annotations
 
-from .files import SAID
+from .files import SAID, SAMPLING
 from .training import LOSSES
 from .work import Work
 
@@ -20,7 +20,9 @@ def card(work: Work, size: int) -> str:
             f"Narrow weights ({recipe.network.width} channels in place of 320; {size / 1e6:.0f} MB) of a base model, its",
             f"autoencoder, a CapFace and a second base model ({pictures.style}), which `caphuman_train.miniature.files` widens",
             "exactly to Stable",
-            "Diffusion 1.5's sizes.", "", "## Trained on", "",
+            "Diffusion 1.5's sizes.", "",
+            "Sampled best with {sampler_name}, {scheduler}, {steps} steps, CFG {cfg:g}.".format(**SAMPLING), "",
+            "## Trained on", "",
             f"{pictures.people * pictures.each:,} portraits of {pictures.people:,} people who do not exist, {pictures.side} x "
             f"{pictures.side} pixels, drawn by the",
             f"pack on its built-in head (`{work.model.fingerprint}`). Pictures and weights: CC0-1.0.", "", "## How", "",

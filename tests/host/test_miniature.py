@@ -16,13 +16,12 @@ from PIL import Image
 
 from benchmarks.miniature import colours, graphs, world
 from benchmarks.miniature.eye import Eye
-from benchmarks.miniature.runs import SAMPLING
 from caphuman_bench.heads import head_of_values
 from caphuman_bench.lists import full_values
 from caphuman_bench.score.faces import choose_detector, look
 from caphuman_core.head.storage import save_head
 from caphuman_core.pixels import image_of, photo_of
-from caphuman_train.miniature.files import file_names
+from caphuman_train.miniature.files import SAMPLING, file_names
 from caphuman_train.miniature.pack import load_packed
 from caphuman_train.miniature.scene import draw, face_seen
 from tools.demo.client import Client

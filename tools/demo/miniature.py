@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caphuman_train.miniature.files import PREFIX, SAID
+from caphuman_train.miniature.files import PREFIX, SAID, SAMPLING
 
 from ..devkit.places import ROOT, say
 from . import miniature_sheet, prompts
@@ -22,7 +22,6 @@ from .prompts import nodes_of, only
 
 OTHER = ROOT / "samples" / "caphuman_sample_2.jpg"
 TEXT = "photo of a person, short brown hair, a red shirt, a blue background"         # of the words that the miniature knows
-SAMPLING = {"steps": 6, "cfg": 4.0, "sampler_name": "dpmpp_2m", "scheduler": "karras"}
 FRAMED = {"frame": True, "scale": 1.05, "y": -0.02}      # where the drawn heads were, whatever the photo's head fills of it
 NEUTRAL_EDIT = {"yaw_degrees": 0.0, "smile": 0.0}        # the workflow's own edit is left out
 LIT = {"relight": True, "light_azimuth": -75.0, "light_elevation": 15.0, "light_intensity": 0.75, "light_ambient": 0.45}
