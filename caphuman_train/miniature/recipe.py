@@ -75,10 +75,10 @@ class Style:
 
 @dataclass(frozen=True)
 class Decoder:
-    steps: int = setting(3000, "Optimizer steps, of the autoencoder's second half alone.", 1)
+    steps: int = setting(2400, "Optimizer steps, of the autoencoder's second half alone.", 1)
     batch: int = setting(8, "Pictures in a step.", 1)
     crop: int = setting(64, "Pixels of the squares it learns from.", 16, 512)
-    whole_share: float = setting(0.2, "Of the steps, at the end, that see whole pictures.", 0, 1)
+    whole_share: float = setting(0.15, "Of the steps, at the end, that see whole pictures.", 0, 1)
     lr: float = setting(3e-4, "Learning rate, after the warm-up.", 0)
     styled_share: float = setting(0.3, "Of the pictures that are seen in the second style.", 0, 1)
 
