@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from caphuman_core.check import require
 
 from .batch import Batch, collate
+from .sample import in_plain_skin
 from .shards import Shards
 
 if TYPE_CHECKING:
@@ -24,21 +25,22 @@ __all__ = ["Batch", "Shards", "batch_at", "prefetch"]
 
 
 def batch_at(shards: Shards, step: int, batch: int, seed: int, rank: int, world: int, flip_probability: float,
-             head_model: HeadModel) -> Batch:
+             head_model: HeadModel, plain_skin_probability: float = 0.0) -> Batch:
     """The batch of one process at one step.
 
     batch: samples for each process; all of a step are `world` * `batch` places of one endless line, in which the samples stand
     once each in every epoch, in an order of that epoch's own. Where a person has several photos, the reference is drawn among
-    the others; a flip is drawn for each place.
+    the others; a flip and a plain skin of the hint are drawn for each place.
     """
     first = (step * world + rank) * batch
     samples = []
     for place in range(first, first + batch):
         index = _index_at(place, len(shards), seed)
-        flip, other = _draws(seed, place)
+        flip, other, plain = _draws(seed, place)
         others = shards.others(index)
         reference = others[int(other * len(others))] if others else index
-        samples.append(shards.sample(index, reference, flip < flip_probability))
+        sample = shards.sample(index, reference, flip < flip_probability)
+        samples.append(in_plain_skin(sample) if plain < plain_skin_probability else sample)
     return collate(samples, head_model)
 
 
@@ -55,9 +57,9 @@ def _order(count: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(number_of(f"order {seed} {epoch}") >> 1))
 
 
-def _draws(seed: int, place: int) -> tuple[float, float]:
-    """Two numbers from 0 to below 1 for a place."""
-    return number_of(f"flip {seed} {place}") / 2 ** 64, number_of(f"reference {seed} {place}") / 2 ** 64
+def _draws(seed: int, place: int) -> tuple[float, ...]:
+    """Numbers from 0 to below 1 for a place: flip, reference, plain skin."""
+    return tuple(number_of(f"{kind} {seed} {place}") / 2 ** 64 for kind in ("flip", "reference", "plain skin"))
 
 
 def number_of(text: str) -> int:
@@ -79,14 +81,15 @@ class _Steps:
 
 
 def prefetch(shards: Shards, start: int, stop: int, batch: int, seed: int, rank: int, world: int, flip_probability: float,
-             head_model: HeadModel, workers: int = 2, ahead: int = 2) -> Iterator[tuple[int, Batch]]:
+             head_model: HeadModel, workers: int = 2, ahead: int = 2,
+             plain_skin_probability: float = 0.0) -> Iterator[tuple[int, Batch]]:
     """(step, batch) for the steps from `start` to before `stop`, in order, made by worker processes in advance.
 
     workers: processes; 0 makes each batch when it is asked for, in this one. ahead: batches that each worker keeps ready.
     """
     require(start <= stop and workers >= 0 and ahead >= 1, "prefetch", "must have start <= stop, workers >= 0 and ahead >= 1",
             (start, stop, workers, ahead), "correct the numbers")
-    arguments = (shards, batch, seed, rank, world, flip_probability, head_model)
+    arguments = (shards, batch, seed, rank, world, flip_probability, head_model, plain_skin_probability)
     if workers == 0:
         for step in range(start, stop):
             yield step, batch_at(shards, step, *arguments[1:])

@@ -1,7 +1,7 @@
 """One training sample: a target picture, who is in it (perhaps by another photo), and the head to draw."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,3 +32,10 @@ class Sample:
     source: str                          # where the target photo comes from; "" where nobody said
     reference_key: str                   # whose identity it is: the target's own key, or that of the person's other photo
     flipped: bool = False                # latents and face target are those of the mirrored picture; the hint must be mirrored too
+
+
+def in_plain_skin(sample: Sample) -> Sample:
+    """The sample with its head in the head model's mean skin: what colours the person has, the identity alone tells."""
+    head = sample.head
+    plain = replace(head, texture=head.texture.new_zeros(head.texture.shape), skin_detail=head.skin_detail[..., :0, :0])
+    return replace(sample, head=plain)

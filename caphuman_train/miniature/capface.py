@@ -89,7 +89,8 @@ def run_toml(work: Work, place: Path, base: Path) -> str:
     sections: dict[str, dict[str, Any]] = {
         "run": {"folder": str(place / "run"), "seed": pictures.seed, "steps": settings.steps},
         "start": {"base": str(base), "capface": "" if earlier is None else str(earlier / EXPORTED), "scale_hint": earlier is None},
-        "data": {"shards": str(place / "shards"), "held_out": settings.held_out, "flip_probability": 0.5, "workers": 0},
+        "data": {"shards": str(place / "shards"), "held_out": settings.held_out, "flip_probability": 0.5,
+                 "plain_skin_probability": settings.plain_skin_probability, "workers": 0},
         "batch": {"size": settings.batch, "accumulate": 1},
         "loss": {name: asdict(settings)[name] for name in ("min_snr_gamma", "text_dropout", "identity_dropout",
                                                            "soft_gate_steps")},

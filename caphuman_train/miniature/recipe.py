@@ -60,6 +60,7 @@ class CapFace:
     batch: int = setting(16, "Pictures in a step.", 1)
     lr: float = setting(4e-4, "Learning rate, after the warm-up.", 0)
     held_out: int = setting(32, "Pictures kept out, of people who are in no other.", 0)
+    plain_skin_probability: float = setting(0.5, "See `data.plain_skin_probability` of the trainer.", 0, 1)
     min_snr_gamma: float = setting(0.2, "See `loss.min_snr_gamma` of the trainer.", 0)
     soft_gate_steps: int = setting(300, "See `loss.soft_gate_steps` of the trainer.", 0)
     text_dropout: float = setting(0.1, "See `loss.text_dropout` of the trainer.", 0, 1)

@@ -33,11 +33,13 @@ class TrainingData:
     head_model: HeadModel
     flip_probability: float
     workers: int
+    plain_skin_probability: float = 0.0
 
     def batches(self, share: Share, first_step: int, last_step: int, seed: int, world: World) -> Iterator[Batch]:
         """This process's parts of the steps from `first_step` to before `last_step`, in order."""
         parts = prefetch(self.learnt, first_step * share.parts, last_step * share.parts, share.samples, seed, world.rank,
-                         world.size, self.flip_probability, self.head_model, workers=self.workers)
+                         world.size, self.flip_probability, self.head_model, workers=self.workers,
+                         plain_skin_probability=self.plain_skin_probability)
         return (batch for _, batch in parts)
 
 
@@ -69,7 +71,8 @@ def open_data(settings: Settings) -> TrainingData:
     require(made_with in (None, head_model.fingerprint), "setting data.head_model", "must be the model the shards were made with",
             f"'{head_model.name}' ({head_model.fingerprint}) for {made_with}", "name that head model's file")
     learnt, held_out = shards.split(settings.data.held_out) if settings.data.held_out else (shards, None)
-    return TrainingData(learnt, held_out, head_model, settings.data.flip_probability, settings.data.workers)
+    return TrainingData(learnt, held_out, head_model, settings.data.flip_probability, settings.data.workers,
+                        settings.data.plain_skin_probability)
 
 
 def hints_of(data: TrainingData) -> torch.Tensor:

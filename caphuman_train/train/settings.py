@@ -41,6 +41,8 @@ class Data:
                                 "learning from remembering. 0: none.", 0)
     flip_probability: float = setting(0.0, "Chance that a sample is mirrored, head and mask with it; needs `prepare --flips`.", 0,
                                       1)
+    plain_skin_probability: float = setting(0.0, "Chance that a sample's hint is drawn in the head model's mean skin. Where "
+                                            "hints always show the person's skin, nothing of it is learnt from the identity.", 0, 1)
     head_model: str = setting("", "The head model file the shards were made with; empty is the built-in head.", affects=False)
     clip_vision: str = setting("", "CLIP ViT-L/14's vision tower, for shards that were prepared without its tokens; the tower then "
                                    "runs in every step, and workers must be 0.", affects=False)

@@ -69,6 +69,23 @@ def test_identity_comes_from_another_photo_of_the_person_and_the_rest_from_the_t
     assert not torch.equal(shards.sample(0, reference=0).local_tokens, mixed.local_tokens)
 
 
+def test_in_plain_skin_hints_keep_their_shape_and_lose_their_colours(shards, head_model):
+    own, plain, mixed = (batch_at(shards, 0, 8, 3, 0, 1, 0.5, head_model, chance) for chance in (0.0, 1.0, 0.5))
+    assert own.keys == plain.keys == mixed.keys
+    assert torch.equal(plain.hint[:, :3], own.hint[:, :3]), "normals, mirrored or not"
+    albedo = slice(3, 6)
+    for row in range(8):
+        assert not torch.equal(plain.hint[row, albedo], own.hint[row, albedo])
+    means = [[batch.hint[row, albedo][:, batch.hint[row, albedo].sum(0) > 0].mean(1) for row in range(8)] for batch in (own, plain)]
+    spreads = [float(torch.stack(rows).std(0).mean()) for rows in means]
+    assert spreads[1] < 0.4 * spreads[0], "all heads have one skin"
+    plainer = [torch.equal(mixed.hint[row], plain.hint[row]) for row in range(8)]
+    assert all(torch.equal(mixed.hint[row], (plain if is_plain else own).hint[row]) for row, is_plain in enumerate(plainer))
+    assert 0 < sum(plainer) < 8
+    assert torch.equal(plain.local_tokens, own.local_tokens)
+    assert torch.equal(plain.latent_mean, own.latent_mean)
+
+
 def test_the_hint_is_what_render_head_draws(shards, head_model):
     batch = at(shards, head_model, 0, flip=0.0)
     for row, key in enumerate(batch.keys):
