@@ -182,7 +182,7 @@ they differ more than skins do.
 """
 SETTINGS = """## What a setting changes
 
-Six people, four turns, one caption: identity or head switched off, or identity given in the last {tau} of 1,000 timesteps only.
+The same people, turns and caption each time: identity or head switched off, or identity given in the last {tau} of 1,000 timesteps only.
 Each should move its own number and leave the others.
 """
 LEFT_OUT = """Not measured: eye colour (an iris has two pixels), hair by person (in the drawn pictures it belongs to the caption),
