@@ -182,8 +182,8 @@ they differ more than skins do.
 """
 SETTINGS = """## What a setting changes
 
-The same people, turns and caption each time: identity or head switched off, or identity given in the last {tau} of 1,000 timesteps only.
-Each should move its own number and leave the others.
+The same people, turns and caption each time: identity or head switched off, or identity given in the last {tau} of 1,000
+timesteps only. Each should move its own number and leave the others.
 """
 LEFT_OUT = """Not measured: eye colour (an iris has two pixels), hair by person (in the drawn pictures it belongs to the caption),
 and an openpose ControlNet beside CapFace, of which no small trained one is there.
