@@ -11,6 +11,7 @@ import torch
 from caphuman_core.check import fail, require
 
 from ..data.loader import Shards, prefetch
+from .held_out import batch_of
 
 if TYPE_CHECKING:
     from caphuman_core.head.model.head_model import HeadModel
@@ -77,9 +78,7 @@ def open_data(settings: Settings) -> TrainingData:
 
 def hints_of(data: TrainingData) -> torch.Tensor:
     """[N, 9, H, W] float32: the hints of the first samples that are learnt from."""
-    from ..data.batch import collate
-    samples = [data.learnt.sample(index) for index in range(min(HINTS, len(data.learnt)))]
-    return collate(samples, data.head_model).hint
+    return batch_of(data.learnt, 0, min(HINTS, len(data.learnt)), data.head_model).hint
 
 
 def load_head_model(name: str) -> HeadModel:

@@ -29,7 +29,7 @@ from tools.demo.prompts import nodes_of, only
 from tools.devkit import places, server
 from tools.devkit.children import tool_environment
 
-STEPS, TURN = 6, 32.0                            # of the sampler; degrees to either side
+TURN = 32.0                                      # degrees to either side
 SKIN_APART = 0.02                                # brightness, between the darkest and the lightest of 24 people
 FEW_DEGREES = 12.0                               # that a turn may be off at few steps; the report tells what it is at more
 
@@ -37,8 +37,6 @@ FEW_DEGREES = 12.0                               # that a turn may be off at few
 @pytest.fixture(scope="module")
 def told():
     """What the committed weights say of themselves."""
-    if not places.MINIATURE.is_file():
-        pytest.skip("optional: no miniature weights are committed yet")
     return load_packed(places.MINIATURE).told
 
 
@@ -89,7 +87,7 @@ class Seen:
 def seen(url, told, tmp_path_factory):
     side, folder = int(told["side"]), tmp_path_factory.mktemp("asked")
     names = {role: Path(name).name for role, name in file_names(told["style"]).items()}
-    graph = graphs.neutral(graphs.portrait(names, side, {**SAMPLING, "steps": STEPS, "seed": 7}))
+    graph = graphs.neutral(graphs.portrait(names, side, {**SAMPLING, "seed": 7}))
     (apply,) = nodes_of(graph, "CapHumanApplyCapFace")
     graph[only(graph, "CapHumanApplyCapFace")["positive"][0]]["inputs"]["text"] = world.look(0).caption
     graph["mask"] = {"class_type": "MaskPreview", "inputs": {"mask": [apply, 2]}, "_meta": {"title": "mask"}}
@@ -113,11 +111,6 @@ async def sampled(url, graph, side, folder):
                 picture, mask = (opened(result.images[node][0]) for node in (saved, "mask"))
                 found.append(Seen(person, turn, picture, mask, world.asked_head(values, side, None)))
     return found
-
-
-def perfect(one):
-    """The picture that was asked for, drawn."""
-    return world.perfect(world.textured(one.head, one.person), world.look(0), 7).picture
 
 
 def opened(data):
