@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import signal
 import struct
 import sys
 import time
@@ -17,11 +18,13 @@ import uuid
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from caphuman_bench import png
+from caphuman_bench.folder import write_whole
 
 
 class SimulatedServer:
@@ -214,15 +217,15 @@ def picture(number: int, side: int = 16) -> bytes:
 
 
 async def serve(port: int, latency: float, log: str | None) -> None:
-    """Serve for ever; with `log`, what was made is appended there, one output prefix a line."""
+    """Serve until SIGTERM; `log`, a JSON file, then counts what was made: output prefix -> times."""
+    over = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     async with SimulatedServer(latency, port) as server:
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
-        while True:
-            await asyncio.sleep(0.05 if log else 3600)
-            if log:
-                from pathlib import Path
-                Path(log).write_text(json.dumps(server.made), encoding="utf-8")
+        await over.wait()
+    if log:
+        write_whole(Path(log), json.dumps(server.made).encode())
 
 
 def main() -> None:
@@ -230,7 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="simulated.py", description="A server that answers like ComfyUI.")
     parser.add_argument("--port", type=int, default=0, help="0: any free one; the address is printed")
     parser.add_argument("--latency", type=float, default=0.5, help="seconds an image takes")
-    parser.add_argument("--log", help="file that counts what was made")
+    parser.add_argument("--log", help="file that counts what was made, written at the end")
     options = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(options.port, options.latency, options.log))

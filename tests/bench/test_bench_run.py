@@ -359,16 +359,15 @@ def test_the_command_line_runs_and_says_what_is_there(tmp_path, capsys):
 
 @contextlib.contextmanager
 def _server_process(folder, latency):
-    """A simulated server as a process of its own; `made.json` counts what it made."""
+    """A simulated server as a process of its own; `made.json` counts what it made, once it has ended."""
     command = [sys.executable, "tests/bench/simulated.py", "--latency", str(latency),
                "--log", str(folder.parent / "made.json")]
     with subprocess.Popen(command, cwd=PACK, stdout=subprocess.PIPE, text=True,
                           env={**os.environ, "PYTHONPATH": str(PACK)}) as process:
         try:
             yield process.stdout.readline().strip()
-            time.sleep(0.15)                                # its log is written every 0.05 s
         finally:
-            process.kill()
+            process.terminate()
 
 
 def _start(folder, url):
