@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,7 +20,17 @@ from .eye import asked
 PAIRS = 200
 SIDEWAYS = 25.0                                  # degrees of azimuth from which a light has a side
 MASK_OPEN = 0.5
-NOTHING = float("nan")
+
+
+class Value(NamedTuple):
+    """A figure's number and how many pictures (pairs, steps) it is of; NaN of none."""
+
+    number: float
+    of: int
+
+
+NOTHING = Value(float("nan"), 0)
+Values = dict[str, Value]
 
 
 @dataclass(frozen=True)
@@ -65,54 +75,58 @@ FIGURES = (
 )
 
 
-def pose(cases: Sequence[Case]) -> dict[str, float]:
+def pose(cases: Sequence[Case]) -> Values:
     """Errors of pose, place and size."""
     rows = [(torch.tensor(asked(case.head)), case.reading) for case in cases if case.reading is not None]
-    found = {"found": len(rows) / len(cases) if cases else NOTHING}
+    found = {"found": _share([case.reading is not None for case in cases])}
     if len(rows) < 3:
         return found
     wanted = torch.stack([row for row, _ in rows])
     got = torch.tensor([[one.yaw, one.pitch, one.roll, one.x, one.y, one.size] for _, one in rows])
     apart = (got - wanted).abs()
     for index, name in enumerate(("yaw", "pitch", "roll")):
-        found[name] = float(apart[:, index].median())
-    found["offset"] = float(apart[:, 3:5].norm(dim=1).median())
-    found["size"] = float((got[:, 5] / wanted[:, 5] - 1).abs().median())
-    found["yaw_follows"] = float(torch.corrcoef(torch.stack([wanted[:, 0], got[:, 0]]))[0, 1])
+        found[name] = _median(apart[:, index])
+    found["offset"] = _median(apart[:, 3:5].norm(dim=1))
+    found["size"] = _median((got[:, 5] / wanted[:, 5] - 1).abs())
+    found["yaw_follows"] = Value(float(torch.corrcoef(torch.stack([wanted[:, 0], got[:, 0]]))[0, 1]), len(rows))
     return found
 
 
-def expression(cases: Sequence[Case]) -> dict[str, float]:
+def _median(values: Tensor) -> Value:
+    return Value(float(values.median()), len(values))
+
+
+def expression(cases: Sequence[Case]) -> Values:
     """Of the series of `world.expression_heads`: shares of steps in the right direction."""
     return {kind: _rising([case for case in cases if case.record.head.startswith(kind)], name)
             for kind, name in (("jaw", "opening"), ("smile", "width"))}
 
 
-def _rising(cases: Sequence[Case], name: str) -> float:
+def _rising(cases: Sequence[Case], name: str) -> Value:
     steps = []
     for _, series in groupby(sorted(cases, key=_series), key=lambda case: _series(case)[:2]):
         values = [None if case.reading is None else getattr(case.reading, name) for case in series]
-        steps += [float(a is not None and b is not None and b > a) for a, b in pairwise(values)]
-    return statistics.mean(steps) if steps else NOTHING
+        steps += [a is not None and b is not None and b > a for a, b in pairwise(values)]
+    return _share(steps)
 
 
 def _series(case: Case) -> tuple[int, str, str]:
     return case.person, case.record.prompt, case.record.head
 
 
-def light(cases: Sequence[Case]) -> dict[str, float]:
+def light(cases: Sequence[Case]) -> Values:
     """Whether the brighter half of the face is on the side that the light comes from."""
     rows = [(case.azimuth, colours.brighter_right(case.picture, case.regions)) for case in cases if abs(case.azimuth) >= SIDEWAYS]
     return {"light": _share([side * azimuth > 0 for azimuth, side in rows if side is not None])}
 
 
-def mask(cases: Sequence[Case]) -> dict[str, float]:
+def mask(cases: Sequence[Case]) -> Values:
     """Of pictures that are masks."""
     rows = [colours.overlap(case.picture[0] > MASK_OPEN, face_seen(case.head, world.model())) for case in cases]
-    return {"mask": statistics.mean(rows) if rows else NOTHING}
+    return {"mask": Value(statistics.mean(rows), len(rows)) if rows else NOTHING}
 
 
-def caption(cases: Sequence[Case]) -> dict[str, float]:
+def caption(cases: Sequence[Case]) -> Values:
     """Whether background and shirt have the caption's colours."""
     grounds, shirts = [], []
     for case in cases:
@@ -123,7 +137,7 @@ def caption(cases: Sequence[Case]) -> dict[str, float]:
             (("ground", grounds), ("shirt", shirts))}
 
 
-def person(cases: Sequence[Case]) -> dict[str, float]:
+def person(cases: Sequence[Case]) -> Values:
     """Of pairs of pictures that differ by the person alone: is the skin nearer to the right one's?"""
     skins = {id(case): skin(case) for case in cases}
     right = []
@@ -135,7 +149,7 @@ def person(cases: Sequence[Case]) -> dict[str, float]:
     return {"person": _share(right)}
 
 
-def two(cases: Sequence[Case]) -> dict[str, float]:
+def two(cases: Sequence[Case]) -> Values:
     """Of pictures of two people: each is who and where it should be, whatever the other is."""
     right = []
     for case in cases:
@@ -146,17 +160,17 @@ def two(cases: Sequence[Case]) -> dict[str, float]:
     found = {"two_person": _share(right)}
     rows = [(case, asked(case.head)[0], case.reading.yaw) for case in cases if case.reading is not None]
     if len(rows) >= 3:
-        found["two_yaw"] = statistics.median(abs(got - wanted) for _, wanted, got in rows)
+        found["two_yaw"] = Value(statistics.median(abs(got - wanted) for _, wanted, got in rows), len(rows))
     left = {case.record.id: (wanted, got) for case, wanted, got in rows if case.place == 0}
     both = [(left[case.record.id][0], got) for case, _, got in rows if case.place == 1 and case.record.id in left]
     if len(both) >= 3:
-        found["two_follows"] = float(torch.corrcoef(torch.tensor(list(left.values())).T)[0, 1])
+        found["two_follows"] = Value(float(torch.corrcoef(torch.tensor(list(left.values())).T)[0, 1]), len(left))
         (spread, together), _ = torch.cov(torch.tensor(both).T).tolist()
-        found["two_still"] = abs(together / spread)
+        found["two_still"] = Value(abs(together / spread), len(both))
     return found
 
 
-def person_by(embed: Callable[[Any], Any], photos: dict[int, list[Any]], cases: Sequence[Case]) -> dict[str, float]:
+def person_by(embed: Callable[[Any], Any], photos: dict[int, list[Any]], cases: Sequence[Case]) -> Values:
     """The same by a judge of identity: embed(picture) -> vector or None; photos: vectors of each person's photos."""
     vectors = {id(case): embed(case.picture) for case in cases}
     right = []
@@ -165,7 +179,7 @@ def person_by(embed: Callable[[Any], Any], photos: dict[int, list[Any]], cases: 
         if got is not None and mine and theirs:
             near, far = (statistics.mean(float(((got - one) ** 2).sum() ** 0.5) for one in rows) for rows in (mine, theirs))
             right.append(near < far)
-    return {"person_dlib": _share(right), "person_dlib_pairs": float(len(right))}
+    return {"person_dlib": _share(right)}
 
 
 def pairs(cases: Sequence[Case], most: int = PAIRS) -> list[tuple[Case, Case]]:
@@ -187,7 +201,7 @@ def skin(case: Case) -> Tensor | None:
     return got / light_there.clamp(min=1e-3) * _albedo(case.head.replace(texture=torch.zeros_like(case.head.texture)), where)
 
 
-def photos_tell(people: int, side: int, any_light: bool) -> float:
+def photos_tell(people: int, side: int, any_light: bool) -> Value:
     """Share of ordered pairs in which the face's mean colour in one photo of a person is nearer to that in the person's next photo
     than to that in the other's: how much of the skin a photo tells."""
     rows = [[_face_colour(scene) for scene in world.photos_of(person, side, 2, any_light)] for person in range(people)]
@@ -220,5 +234,5 @@ def error(case: Case) -> float:
             + math.hypot(one.x - x, one.y - y) / 0.04 + abs(one.size / size - 1) / 0.08)
 
 
-def _share(hits: Sequence[bool]) -> float:
-    return sum(hits) / len(hits) if hits else NOTHING
+def _share(hits: Sequence[bool]) -> Value:
+    return Value(sum(hits) / len(hits), len(hits)) if hits else NOTHING

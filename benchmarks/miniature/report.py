@@ -22,7 +22,7 @@ from tools.sheet import Look, grid, picture
 from . import figures, world
 from .cases import Case, cases
 from .eye import Eye, calibrated, enlarged
-from .figures import FIGURES
+from .figures import FIGURES, NOTHING, Value, Values
 from .graphs import TAU
 from .runs import FACTS, RUNS, draw_run, person_of, plan_run
 
@@ -40,10 +40,10 @@ Say = Callable[[str], object]
 class Judged:
     """Figures of sampled and of drawn pictures, and the pictures."""
 
-    sampled: dict[str, float] = field(default_factory=dict)
-    drawn: dict[str, float] = field(default_factory=dict)
-    without: dict[str, float] = field(default_factory=dict)      # CapFace
-    knobs: dict[str, dict[str, float]] = field(default_factory=dict)
+    sampled: Values = field(default_factory=dict)
+    drawn: Values = field(default_factory=dict)
+    without: Values = field(default_factory=dict)                # CapFace
+    knobs: dict[str, Values] = field(default_factory=dict)
     pictures: dict[str, list[Case]] = field(default_factory=dict)
     seconds: float = 0.0                                         # of the server, all pictures
 
@@ -73,7 +73,7 @@ def judge(folder: Path, say: Say, sampled: bool = True) -> Judged:
     return judged
 
 
-def _take(judged: Judged, name: str, found: list[Case], into: dict[str, float], photos: Callable[[], Any]) -> None:
+def _take(judged: Judged, name: str, found: list[Case], into: Values, photos: Callable[[], Any]) -> None:
     if name == "control":
         into |= figures.pose(found) | figures.light(found)
     elif name == "expression":
@@ -140,14 +140,14 @@ def _save(path: Path, rows: list, title: str) -> Path:
 
 def table(judged: Judged) -> list[str]:
     """One row a figure."""
-    rows = ["| figure | what it is | target | sampled | ceiling: drawn pictures | without CapFace |", "|---|---|---|---|---|---|"]
+    rows = ["| figure | what it is | target | sampled | of | ceiling: drawn pictures | without CapFace |", "|---" * 7 + "|"]
     for one in FIGURES:
-        values = [source.get(one.key, figures.NOTHING) for source in (judged.sampled, judged.drawn, judged.without)]
-        word = {True: "**met**", False: "not met"}[one.is_met(values[0])] if math.isfinite(values[0]) else ""
+        sampled, drawn, without = (source.get(one.key, NOTHING) for source in (judged.sampled, judged.drawn, judged.without))
+        word = {True: "**met**", False: "not met"}[one.is_met(sampled.number)] if sampled.of else ""
         sign = "at least" if one.better > 0 else "at most"
         wanted = f"{sign} {one.target:g} {one.unit}".rstrip()
-        rows.append(f"| {one.title} | {one.meaning} | {wanted} | {f'{_told(values[0])} {word}'.rstrip()} | {_told(values[1])} | "
-                    f"{_told(values[2])} |")
+        rows.append(f"| {one.title} | {one.meaning} | {wanted} | {f'{_told(sampled)} {word}'.rstrip()} | {sampled.of or '-'} | "
+                    f"{_told(drawn)} | {_told(without)} |")
     return rows
 
 
@@ -155,12 +155,12 @@ def knob_table(judged: Judged) -> list[str]:
     """What a setting changes, and what it leaves."""
     names = {one.key: one.title for one in FIGURES}
     rows = [f"| setting | {' | '.join(names[key] for key in KNOB_FIGURES)} |", "|---" * (1 + len(KNOB_FIGURES)) + "|"]
-    return rows + [f"| {title} | {' | '.join(_told(judged.knobs[key].get(one, figures.NOTHING)) for one in KNOB_FIGURES)} |"
+    return rows + [f"| {title} | {' | '.join(_told(judged.knobs[key].get(one, NOTHING)) for one in KNOB_FIGURES)} |"
                    for key, title in KNOBS.items() if key in judged.knobs]
 
 
-def _told(value: float) -> str:
-    return f"{value:.3g}" if math.isfinite(value) else "-"
+def _told(value: Value) -> str:
+    return f"{value.number:.3g}" if math.isfinite(value.number) else "-"
 
 
 INTRODUCTION = """# The miniature, judged
@@ -173,11 +173,13 @@ people, heads, captions and seeds that training never saw, made by `caphuman_ben
 The judges had no part in training: MediaPipe's landmarks with the pack's landmark fit, dlib's network, and colours in regions
 that are known because what was asked for can be drawn. Each judge is tried on those drawn pictures first: what it makes of them is
 its **ceiling**, and a number near its ceiling is as good as this judge can tell. A constant error of MediaPipe and the fit on drawn
-heads, measured on forty drawn pictures of other people, is taken off every reading: {bias}.
+heads, measured on forty drawn pictures of other people, is taken off every reading: {bias}. *of*: how many
+pictures (of faces: those in which one is seen), pairs or steps a number is of.
 """
 PHOTOS = """The ceiling of *person by skin* is that of a generator that knows the skin; CapFace knows one photo of it. People's
 photos here have one even light: the face's colour in one is nearer to that in another photo of the same person than to somebody
-else's in {photos_tell:.2f} of pairs. Under any of the lights that training drew it would be {photos_tell_any_light:.2f}:
+else's in {photos_tell.number:.2f} of pairs. Under any of the lights that training drew it would be
+{photos_tell_any_light.number:.2f}:
 they differ more than skins do.
 """
 SETTINGS = """## What a setting changes

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 
 import pytest
@@ -70,10 +69,10 @@ def test_the_light_s_side_is_read_and_not_guessed():
     for azimuth in (-70.0, 70.0):
         one = case({**LIT, "light_azimuth": azimuth, "yaw_degrees": 20.0})
         assert colours.brighter_right(one.picture, one.regions) * azimuth > 0
-        assert figures.light([one]) == {"light": 1.0}
+        assert figures.light([one]) == {"light": (1.0, 1)}
         turned_over = replace(one, values={**one.values, "light_azimuth": -azimuth})
-        assert figures.light([turned_over]) == {"light": 0.0}
-    assert math.isnan(figures.light([case({**LIT, "light_azimuth": 10.0})])["light"])        # a light from the front has no side
+        assert figures.light([turned_over]) == {"light": (0.0, 1)}
+    assert figures.light([case({**LIT, "light_azimuth": 10.0})])["light"] is figures.NOTHING    # one from the front has no side
 
 
 def test_a_caption_s_colours_are_read_where_they_are():
@@ -81,16 +80,16 @@ def test_a_caption_s_colours_are_read_where_they_are():
     other = next(number for number in range(2, 20) if not {world.look(number).shirt, world.look(number).ground}
                  & {one.shirt, one.ground})
     right = [case({}, look=look) for look in (1, other)]
-    assert figures.caption(right) == {"ground": 1.0, "shirt": 1.0}
-    assert figures.caption([replace(right[0], picture=right[1].picture)]) == {"ground": 0.0, "shirt": 0.0}
+    assert figures.caption(right) == {"ground": (1.0, 2), "shirt": (1.0, 2)}
+    assert figures.caption([replace(right[0], picture=right[1].picture)]) == {"ground": (0.0, 1), "shirt": (0.0, 1)}
 
 
 def test_a_person_is_told_by_the_skin_and_a_swap_is_seen():
     right = [case({}, person) for person in (10, 20)]
     assert len(figures.pairs(right)) == 2
-    assert figures.person(right) == {"person": 1.0}
+    assert figures.person(right) == {"person": (1.0, 2)}
     swapped = [replace(one, picture=other.picture) for one, other in zip(right, right[1:] + right[:1], strict=True)]
-    assert figures.person(swapped) == {"person": 0.0}
+    assert figures.person(swapped) == {"person": (0.0, 2)}
     assert len(figures.pairs([case({}, person, head=head) for person, head in ((3, "a"), (10, "b"))])) == 0
 
 
@@ -102,20 +101,23 @@ def test_two_people_are_each_who_and_where_they_should_be():
             found = perfect_reading(one.head, yaw=degrees if place == 0 else turned)
             yield replace(one, record=replace(one.record, id=number), reading=found, place=place, beside=((20, 10)[place],))
     right = [one for number, yaw in enumerate((-30.0, 0.0, 30.0)) for one in both(number, yaw, 10, 20)]
-    assert figures.two(right) == pytest.approx({"two_person": 1, "two_yaw": 0, "two_follows": 1, "two_still": 0}, abs=0.05)
-    assert figures.two(list(both(0, 0.0, 20, 10)))["two_person"] == 0.0
-    assert figures.two(list(both(0, 0.0, 10, 10)))["two_person"] == 0.5
+    found = figures.two(right)
+    assert {key: value.number for key, value in found.items()} == pytest.approx(
+        {"two_person": 1, "two_yaw": 0, "two_follows": 1, "two_still": 0}, abs=0.05)
+    assert {key: value.of for key, value in found.items()} == {"two_person": 6, "two_yaw": 6, "two_follows": 3, "two_still": 3}
+    assert figures.two(list(both(0, 0.0, 20, 10)))["two_person"].number == 0.0
+    assert figures.two(list(both(0, 0.0, 10, 10)))["two_person"].number == 0.5
     dragged = [one for number, yaw in enumerate((-30.0, 0.0, 30.0)) for one in both(number, yaw, 10, 20, 20 + yaw / 2)]
-    assert figures.two(dragged)["two_still"] == pytest.approx(0.5)
+    assert figures.two(dragged)["two_still"].number == pytest.approx(0.5)
 
 
 def test_a_person_by_vectors():
     vectors = {0: torch.tensor([0.0, 0.0]), 1: torch.tensor([1.0, 0.0])}
     shown = [case({}, person, picture=vectors[person]) for person in (0, 1)]
     photos = {0: [torch.tensor([0.1, 0.0])], 1: [torch.tensor([0.9, 0.0])]}
-    assert figures.person_by(lambda picture: picture, photos, shown) == {"person_dlib": 1.0, "person_dlib_pairs": 2.0}
-    assert figures.person_by(lambda picture: picture, {0: photos[1], 1: photos[0]}, shown)["person_dlib"] == 0.0
-    assert math.isnan(figures.person_by(lambda picture: None, photos, shown)["person_dlib"])
+    assert figures.person_by(lambda picture: picture, photos, shown) == {"person_dlib": (1.0, 2)}
+    assert figures.person_by(lambda picture: picture, {0: photos[1], 1: photos[0]}, shown)["person_dlib"] == (0.0, 2)
+    assert figures.person_by(lambda picture: None, photos, shown)["person_dlib"] is figures.NOTHING
 
 
 def perfect_reading(head, **off):
@@ -128,14 +130,15 @@ def test_errors_of_pose_are_medians_and_unseen_faces_count():
     for yaw in (-30.0, 0.0, 30.0):
         one = case({"yaw_degrees": yaw}, picture=torch.zeros(3, 8, 8))
         seen.append(replace(one, reading=perfect_reading(one.head, yaw=yaw + 2, x=eye.asked(one.head)[3] + 0.03)))
-    found = figures.pose([*seen, replace(seen[0], reading=None)])
-    assert found["found"] == 0.75
+    values = figures.pose([*seen, replace(seen[0], reading=None)])
+    assert (values["found"], values["yaw"].of) == ((0.75, 4), 3)
+    found = {key: value.number for key, value in values.items()}
     assert found["yaw"] == pytest.approx(2, abs=0.01)
     assert found["offset"] == pytest.approx(0.03, abs=1e-4)
     assert (found["pitch"], found["size"]) == pytest.approx((0, 0), abs=1e-4)
     assert found["yaw_follows"] == pytest.approx(1)
     backwards = [replace(one, reading=replace(one.reading, yaw=-one.reading.yaw)) for one in seen]
-    assert figures.pose(backwards)["yaw_follows"] == pytest.approx(-1, abs=0.02)
+    assert figures.pose(backwards)["yaw_follows"].number == pytest.approx(-1, abs=0.02)
     assert figures.error(replace(seen[0], reading=None)) > figures.error(backwards[0]) > figures.error(seen[0])
 
 
@@ -144,19 +147,19 @@ def test_steps_of_an_expression_count_in_their_order():
         return [case({}, person, head=f"jaw_{number:02}", picture=torch.zeros(3, 8, 8),
                      reading=eye.Reading(0, 0, 0, 0, 0, 1, value, 0)) for number, value in enumerate(values)]
     rising = series(0, (0.1, 0.2, 0.3)) + series(1, (0.3, 0.4, 0.5))
-    assert figures.expression(rising[::-1])["jaw"] == 1.0
-    assert figures.expression(series(0, (0.1, 0.3, 0.2)))["jaw"] == 0.5
-    assert math.isnan(figures.expression(rising)["smile"])
+    assert figures.expression(rising[::-1])["jaw"] == (1.0, 4)
+    assert figures.expression(series(0, (0.1, 0.3, 0.2)))["jaw"] == (0.5, 2)
+    assert figures.expression(rising)["smile"] is figures.NOTHING
 
 
 def test_masks_are_compared_with_the_face_that_was_asked_for():
     from caphuman_train.miniature.scene import face_seen
     one = case({}, picture=torch.zeros(3, SIDE, SIDE))
     face = face_seen(one.head, world.model())
-    assert figures.mask([replace(one, picture=face[None].float().expand(3, -1, -1))]) == {"mask": 1.0}
+    assert figures.mask([replace(one, picture=face[None].float().expand(3, -1, -1))]) == {"mask": (1.0, 1)}
     half = face.clone()
     half[:, SIDE // 2:] = False
-    assert 0.3 < figures.mask([replace(one, picture=half[None].float().expand(3, -1, -1))])["mask"] < 0.7
+    assert 0.3 < figures.mask([replace(one, picture=half[None].float().expand(3, -1, -1))])["mask"].number < 0.7
 
 
 # --- lists, plans, drawn twins, the page
@@ -225,7 +228,7 @@ def test_the_page_tells_ceilings_and_says_what_it_is(folder, monkeypatch):
     said = []
     monkeypatch.setattr(report, "RUNS", {name: runs.RUNS[name] for name in ("prompt", "mask", "without")})
     judged = report.judge(folder, said.append, sampled=False)
-    assert judged.drawn == {"ground": 1.0, "shirt": 1.0, "mask": 1.0}
+    assert {key: value.number for key, value in judged.drawn.items()} == {"ground": 1.0, "shirt": 1.0, "mask": 1.0}
     assert judged.sampled == {}
     # as if a server had made the drawn pictures
     with Store.open(folder / "prompt") as store:
@@ -238,7 +241,8 @@ def test_the_page_tells_ceilings_and_says_what_it_is(folder, monkeypatch):
     page = (folder / "docs" / "MINIATURE.md").read_text(encoding="utf-8")
     assert "trained on drawn heads only" in page
     assert "| background | share of pictures" in page
-    assert "at least 0.8 | 1 **met** | 1 | - |" in page
+    assert f"at least 0.8 | 1 **met** | {judged.sampled['ground'].of} | 1 | - |" in page
+    assert judged.sampled["ground"].of == len(judged.pictures["prompt"])
     assert "pitch -4.2" in page
     assert "(miniature/prompt.jpg)" in page
     assert (folder / "docs" / "miniature" / "prompt.jpg").stat().st_size > 2000
