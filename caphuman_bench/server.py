@@ -41,6 +41,10 @@ class ServerLost(Exception):
         self.started = started
 
 
+class NoAnswerInTime(ServerLost):
+    """The server took a question and has not answered it yet: it may be reading a model."""
+
+
 @dataclass
 class _Flight:
     """A prompt under way."""
@@ -160,6 +164,8 @@ class ComfyServer:
                 if history is None and not over:
                     await self._ask_queue(number, flight)
             except ServerLost as lost:
+                if isinstance(lost, NoAnswerInTime) and time.monotonic() - flight.sign <= self.hang_seconds:
+                    continue
                 raise ServerLost(str(lost), flight.started is not None) from lost
             if history is not None:
                 self._forget(number)
@@ -239,7 +245,8 @@ class ComfyServer:
         except (aiohttp.ClientError, OSError, ValueError, asyncio.TimeoutError) as error:
             if isinstance(error, InputError):
                 raise
-            raise ServerLost(f"{self.url} did not answer ({_reason(error)})") from error
+            kind = NoAnswerInTime if isinstance(error, asyncio.TimeoutError) else ServerLost
+            raise kind(f"{self.url} did not answer ({_reason(error)})") from error
 
     async def _listen(self) -> None:
         """Read the websocket for ever, opening it again when it breaks."""

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import itertools
 import json
+import math
 import os
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from caphuman_bench.folder import locked, write_whole
 from caphuman_bench.plan import load_plan, records, seed_of
 from caphuman_bench.runner import Runner, Settings, progress, take_over
 from caphuman_bench.schedule import WorkQueue
-from caphuman_bench.server import ComfyServer
+from caphuman_bench.server import ComfyServer, ServerLost
 from caphuman_bench.store import Store
 from caphuman_bench.worker import ServerWorker
 from caphuman_core.check import InputError
@@ -283,6 +284,45 @@ def test_an_answer_from_before_the_end_that_arrives_after_it_is_no_loss(tmp_path
     asked, content = asyncio.run(go())
     assert asked
     assert content.startswith(png.SIGNATURE)
+
+
+class Busy(SimulatedServer):
+    """Leaves questions about a prompt unanswered until whoever asked has given up; the prompt ends after `waits` of them."""
+
+    def __init__(self, waits: float) -> None:
+        super().__init__(0.01)
+        self.given_up = 0
+        self.may_end = lambda: self.given_up >= waits
+
+    async def _past(self, request):
+        while not self.may_end() and request.transport is not None and not request.transport.is_closing():
+            await asyncio.sleep(0.01)
+        self.given_up += 1
+        return await super()._past(request)
+
+
+def ask_busy(waits, hang_seconds):
+    """How often the client gave up, and the picture."""
+    async def go():
+        async with Busy(waits) as server:
+            client = ComfyServer(server.url, hang_seconds)
+            await client.start()
+            try:
+                content, _ = await client.run({"1": {"class_type": "SaveImage", "inputs": {}}}, {}, None)
+            finally:
+                await client.close()
+            return server.given_up, content
+    return asyncio.run(go())
+
+
+def test_a_server_too_busy_to_answer_is_waited_for_as_long_as_a_silent_one(monkeypatch):
+    monkeypatch.setattr("caphuman_bench.server.ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("caphuman_bench.server.ASK_SECONDS", 0.05)
+    given_up, content = ask_busy(2, 600.0)
+    assert given_up >= 2
+    assert content.startswith(png.SIGNATURE)
+    with pytest.raises(ServerLost, match="no answer in time"):
+        ask_busy(math.inf, 0.5)
 
 
 def test_a_server_that_restarts_gets_its_lost_prompts_again(tmp_path):
