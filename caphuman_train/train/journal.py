@@ -35,6 +35,7 @@ class StepRecord:
     mask_error: Tensor                          # [B]
     closed: Tensor                              # [B] share of the mask
     gradient_norm: Tensor | None                # [] over all parameters, with the last part of a step
+    below_eps: Tensor | None = None             # [] share of the gradient's numbers that the optimizer hardly hears; now and then
 
 
 class Journal:
@@ -108,9 +109,11 @@ def summary(records: Sequence[StepRecord]) -> dict[str, float]:
                                       for name in ("timesteps", "noise_error", "mask_error", "closed"))
     entry = {"loss/noise": float(noise.mean()), "loss/mask": float(mask.mean()), "mask closed": float(closed.mean()),
              **{f"noise by timestep/{band}": error for band, error in by_timestep(timesteps, noise).items()}}
-    norms = [float(record.gradient_norm) for record in records if record.gradient_norm is not None]
-    if norms:
-        entry["gradient norm"] = sum(norms) / len(norms)
+    for name, found in (("gradient norm", [record.gradient_norm for record in records]),
+                        ("gradients below eps", [record.below_eps for record in records])):
+        values = [float(value) for value in found if value is not None]
+        if values:
+            entry[name] = sum(values) / len(values)
     return entry
 
 
@@ -139,9 +142,9 @@ def _finite(record: StepRecord) -> Tensor:
 
 
 def _at_rest(record: StepRecord) -> StepRecord:
-    norm = record.gradient_norm
+    norm, below = (None if value is None else value.detach().cpu() for value in (record.gradient_norm, record.below_eps))
     return StepRecord(record.step, record.keys, record.timesteps.cpu(), record.noise_error.detach().cpu(),
-                      record.mask_error.detach().cpu(), record.closed.cpu(), None if norm is None else norm.detach().cpu())
+                      record.mask_error.detach().cpu(), record.closed.cpu(), norm, below)
 
 
 def _writer(folder: Path, first_step: int) -> Any:

@@ -173,13 +173,20 @@ class Training:
             total = self.step.total(noise_error, mask_error) / self.share.parts
             self.scaler.scale(total).backward()
         norm = self.clip() if last else None
+        below = self.below_eps() if last and (self.finished + 1) % self.settings.log.every == 0 else None
         self.journal.note(StepRecord(self.finished + 1, batch.keys, inputs.timesteps, noise_error.detach(), mask_error.detach(),
-                                     closed, norm))
+                                     closed, norm, below))
 
     def clip(self) -> torch.Tensor:
         """The gradients' norm over all parameters, [] float32; scaled down to optimizer.clip_norm where that is set."""
         self.scaler.unscale_(self.optimizer)
         return torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.optimizer.clip_norm or math.inf)
+
+    def below_eps(self) -> torch.Tensor:
+        """Share of the gradient's numbers smaller than optimizer.eps, [] float32: AdamW hardly moves those weights."""
+        found = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        small = torch.stack([(gradient.abs() < self.settings.optimizer.eps).sum() for gradient in found]).sum()
+        return small / sum(gradient.numel() for gradient in found)
 
     def lr(self) -> float:
         """Of the next step."""

@@ -82,7 +82,8 @@ class Optimizer:
     lr: float = setting(1e-4, "Learning rate, after the warm-up. The paper: 1e-4 at a batch of 128.", 0)
     beta1: float = setting(0.9, "Of AdamW: how long the mean gradient remembers; torch's default, as the reference.", 0, 1)
     beta2: float = setting(0.999, "Of AdamW: how long the mean square remembers; torch's default, as the reference.", 0, 1)
-    eps: float = setting(1e-8, "Of AdamW: keeps divisions finite; torch's default, as the reference.", 0)
+    eps: float = setting(1e-8, "Of AdamW: keeps divisions finite; torch's default, as the reference. Weights whose gradients are "
+                               "smaller hardly move: see 'gradients below eps' in the log.", 0)
     weight_decay: float = setting(0.01, "Of AdamW; torch's default, as the reference.", 0)
     clip_norm: float = setting(0.0, "Gradients are scaled down to this norm over all parameters; 1 tames spikes. 0: never, as the "
                                     "reference.", 0)

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+from types import SimpleNamespace
 
 import made_world
 import pytest
@@ -12,7 +13,7 @@ import torch
 
 from caphuman_core.check import InputError
 from caphuman_train.train import checkpoint
-from caphuman_train.train.loop import run_training
+from caphuman_train.train.loop import Training, run_training
 from caphuman_train.train.toml_file import read_settings
 from caphuman_train.train.world import join_world
 
@@ -166,8 +167,8 @@ def test_what_the_log_holds(drawn_shards, tmp_path):
     log = EventAccumulator(str(tmp_path / "run" / "log"), size_guidance={"images": 0})
     log.Reload()
     scalars = log.Tags()["scalars"]
-    wanted = {"loss/noise", "loss/mask", "mask closed", "gradient norm", "learning rate", "samples a second", "held out/noise",
-              "held out/mask"}
+    wanted = {"loss/noise", "loss/mask", "mask closed", "gradient norm", "gradients below eps", "learning rate",
+              "samples a second", "held out/noise", "held out/mask"}
     assert wanted <= set(scalars)
     assert [event.step for event in log.Scalars("loss/noise")] == [2, 4, 6]
     assert [event.step for event in log.Scalars("held out/mask")] == [0, 3, 6]
@@ -177,6 +178,13 @@ def test_what_the_log_holds(drawn_shards, tmp_path):
     assert set(bands) <= {f"noise by timestep/{low:03}-{low + 199:03}" for low in range(0, 1000, 200)}
     grids = log.Images("held out samples")
     assert [(grid.step, grid.width, grid.height) for grid in grids] == [(0, 4 * 64, 2 * 64), (6, 4 * 64, 2 * 64)]
+
+
+def test_gradients_below_eps_are_counted_by_number():
+    given = [torch.zeros(3, requires_grad=True), torch.zeros(1, requires_grad=True), torch.zeros(5, requires_grad=True)]
+    given[0].grad, given[1].grad = torch.tensor([1e-9, -1e-7, 0.0]), torch.tensor([-2.0])
+    run = SimpleNamespace(parameters=given, settings=SimpleNamespace(optimizer=SimpleNamespace(eps=1e-8)))
+    assert Training.below_eps(run) == 0.5           # of the four that there are; the last five have no gradient
 
 
 def test_a_run_starts_from_a_capface_file(whole, drawn_shards, tmp_path):
