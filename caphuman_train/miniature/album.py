@@ -55,7 +55,7 @@ def _draw_person(folder: Path, recipe: Pictures, model: HeadModel, person: int) 
     known.mkdir(parents=True, exist_ok=True)
     marks = []
     for number in range(recipe.each):
-        scene = scene_of(model, recipe.seed, recipe.side, person, number)
+        scene = scene_of(model, recipe.seed, recipe.side, person, number, recipe.even_light)
         drawn = draw(scene, model)
         (shown / f"{number}.png").write_bytes(_png(image_of(drawn.picture)))
         (shown / f"{number}.txt").write_text(scene.caption, encoding="utf-8")

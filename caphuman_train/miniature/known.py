@@ -60,7 +60,7 @@ class Known:
     def head_of(self, picture: Tensor) -> Head:
         """The head that was drawn."""
         recipe = self.work.recipe.pictures
-        return scene_of(self.work.model, recipe.seed, recipe.side, *self.of(picture)).head
+        return scene_of(self.work.model, recipe.seed, recipe.side, *self.of(picture), recipe.even_light).head
 
     def face_of(self, picture: Tensor) -> Tensor:
         """[H, W] bool: where the face itself is seen."""

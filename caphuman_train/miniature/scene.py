@@ -70,12 +70,17 @@ def who(model: HeadModel, seed: int, person: int) -> tuple[Tensor, Tensor]:
     return shape.clamp(-2, 2), texture.clamp(-2, 2)
 
 
-def scene_of(model: HeadModel, seed: int, side: int, person: int, number: int) -> Scene:
-    """The `number`-th picture of a person, side x side pixels."""
+def scene_of(model: HeadModel, seed: int, side: int, person: int, number: int, even_light: int = 0) -> Scene:
+    """The `number`-th picture of a person, side x side pixels.
+
+    even_light: of each person, so many first pictures have nearly the same light, as photos for a passport have.
+    """
     source = generator(seed, "picture", person, number)
     shape, texture = who(model, seed, person)
     head = new_head(model, side, side).replace(identity=shape, texture=texture)
     head = _lit(edit_head(head, model, _posed(source)), source)
+    if number < even_light:
+        head = _evenly_lit(head, generator(seed, "even light", person, number))
     look = draw_look(source)
     tint = float(torch.rand((), generator=source)) * 2 - 1
     return Scene(head, look, tint, int(torch.randint(1 << 40, (), generator=source)))
@@ -98,6 +103,11 @@ def _lit(head: Head, source: torch.Generator) -> Head:
     colour = (1 + (torch.rand(3, generator=source) - 0.5) * 0.16).tolist()
     return relight(head, 160 * azimuth - 80, 65 * elevation - 10, 0.25 + 0.5 * strength, 0.45 + 0.3 * ambient,
                    (colour[0], colour[1], colour[2]))
+
+
+def _evenly_lit(head: Head, source: torch.Generator) -> Head:
+    azimuth, elevation, strength, ambient = (torch.rand(4, generator=source) * 2 - 1).tolist()
+    return relight(head, 25 * azimuth, 20 + 10 * elevation, 0.5 + 0.05 * strength, 0.6 + 0.05 * ambient, (1.0, 1.0, 1.0))
 
 
 def draw(scene: Scene, model: HeadModel) -> Drawn:

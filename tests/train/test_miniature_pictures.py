@@ -51,6 +51,19 @@ def test_two_pictures_of_a_person_are_of_one_person_in_other_poses_and_clothes(h
     assert not torch.equal(one.head.light, other.head.light)
 
 
+def test_the_first_pictures_of_a_person_have_an_even_light_and_nothing_else_changes(head_model):
+    plain, even = ([scene_of(head_model, 0, SIDE, 7, number, lit) for number in range(4)] for lit in (0, 2))
+    for one, before in zip(even[2:], plain[2:], strict=True):
+        assert torch.equal(one.head.light, before.head.light)
+    for one, before in zip(even[:2], plain, strict=False):
+        assert torch.equal(one.head.rotation_radians, before.head.rotation_radians)
+        assert (one.look, one.tint, one.seed) == (before.look, before.tint, before.seed)
+        assert not torch.equal(one.head.light, before.head.light)
+    lights = torch.cat([scene_of(head_model, 0, SIDE, person, number, 2).head.light for person in range(12) for number in (0, 1)])
+    any_light = torch.cat([scene_of(head_model, 0, SIDE, person, number).head.light for person in range(12) for number in (0, 1)])
+    assert lights[:, 0].std(0).max() < 0.25 * any_light[:, 0].std(0).max()        # the coefficient of the ambient light
+
+
 def test_each_colour_stands_just_before_what_has_it():
     for number in range(60):
         look = draw_look(generator(0, "test", number))

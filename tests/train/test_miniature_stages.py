@@ -312,8 +312,9 @@ def test_what_prepare_finds_of_a_drawn_picture_is_what_was_drawn(part, recipe, h
     assert mean[:, 0, 0, 0].tolist() == [4.0, 7.0]
     assert std[:, 0, 0, 0].tolist() == [4.5, 7.5]
     head = known.head_of(pictures[3])
-    wanted = scene_of(head_model, recipe.pictures.seed, 64, 1, 1).head
+    wanted = scene_of(head_model, recipe.pictures.seed, 64, 1, 1, recipe.pictures.even_light).head
     assert torch.equal(head.rotation_radians, wanted.rotation_radians)
+    assert torch.equal(head.light, wanted.light)
     (face,), = KnownFaces(known).find(pictures[3:])
     nose, yaw = face.points68[30], yaw_pitch_roll_from_matrix(matrix_from_axis_angle(head.rotation_radians))[0]
     inside = known.face_of(pictures[3])
