@@ -178,9 +178,8 @@ pictures (of faces: those in which one is seen), pairs or steps a number is of.
 """
 PHOTOS = """The ceiling of *person by skin* is that of a generator that knows the skin; CapFace knows one photo of it. People's
 photos here have one even light: the face's colour in one is nearer to that in another photo of the same person than to somebody
-else's in {photos_tell.number:.2f} of pairs. Under any of the lights that training drew it would be
-{photos_tell_any_light.number:.2f}:
-they differ more than skins do.
+else's in {photos_tell.number:.2f} of pairs. Under any of the lights that training also drew it
+would be {photos_tell_any_light.number:.2f}: they differ more than skins do.
 """
 SETTINGS = """## What a setting changes
 

@@ -271,18 +271,23 @@ class TellsLate(SimulatedServer):
             self.ended.set()
 
 
-def test_an_answer_from_before_the_end_that_arrives_after_it_is_no_loss(tmp_path):
+def one_picture(make, hang_seconds=600.0):
+    """make() -> a server. That server, and the picture that it made for one prompt."""
     async def go():
-        async with TellsLate(0.01) as server:
-            client = ComfyServer(server.url)
+        async with make() as server:
+            client = ComfyServer(server.url, hang_seconds)
             await client.start()
             try:
                 content, _ = await client.run({"1": {"class_type": "SaveImage", "inputs": {}}}, {}, None)
             finally:
                 await client.close()
-            return server.asked, content
-    asked, content = asyncio.run(go())
-    assert asked
+            return server, content
+    return asyncio.run(go())
+
+
+def test_an_answer_from_before_the_end_that_arrives_after_it_is_no_loss():
+    server, content = one_picture(lambda: TellsLate(0.01))
+    assert server.asked
     assert content.startswith(png.SIGNATURE)
 
 
@@ -301,28 +306,14 @@ class Busy(SimulatedServer):
         return await super()._past(request)
 
 
-def ask_busy(waits, hang_seconds):
-    """How often the client gave up, and the picture."""
-    async def go():
-        async with Busy(waits) as server:
-            client = ComfyServer(server.url, hang_seconds)
-            await client.start()
-            try:
-                content, _ = await client.run({"1": {"class_type": "SaveImage", "inputs": {}}}, {}, None)
-            finally:
-                await client.close()
-            return server.given_up, content
-    return asyncio.run(go())
-
-
 def test_a_server_too_busy_to_answer_is_waited_for_as_long_as_a_silent_one(monkeypatch):
     monkeypatch.setattr("caphuman_bench.server.ANSWER_SECONDS", 0.3)
     monkeypatch.setattr("caphuman_bench.server.ASK_SECONDS", 0.05)
-    given_up, content = ask_busy(2, 600.0)
-    assert given_up >= 2
+    server, content = one_picture(lambda: Busy(2))
+    assert server.given_up >= 2
     assert content.startswith(png.SIGNATURE)
     with pytest.raises(ServerLost, match="no answer in time"):
-        ask_busy(math.inf, 0.5)
+        one_picture(lambda: Busy(math.inf), 0.5)
 
 
 def test_a_server_that_restarts_gets_its_lost_prompts_again(tmp_path):

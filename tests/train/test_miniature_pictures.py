@@ -61,7 +61,7 @@ def test_the_first_pictures_of_a_person_have_an_even_light_and_nothing_else_chan
         assert not torch.equal(one.head.light, before.head.light)
     lights = torch.cat([scene_of(head_model, 0, SIDE, person, number, 2).head.light for person in range(12) for number in (0, 1)])
     any_light = torch.cat([scene_of(head_model, 0, SIDE, person, number).head.light for person in range(12) for number in (0, 1)])
-    assert lights[:, 0].std(0).max() < 0.25 * any_light[:, 0].std(0).max()        # the coefficient of the ambient light
+    assert lights[:, 0].std(0).max() < 0.25 * any_light[:, 0].std(0).max()    # ambient: a third of the range
 
 
 def test_each_colour_stands_just_before_what_has_it():
