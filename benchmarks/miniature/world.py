@@ -17,12 +17,13 @@ from caphuman_core.head.edit.relight import relight
 from caphuman_core.head.model.head_model import HeadModel, load_builtin
 from caphuman_core.head.rotations import matrix_from_axis_angle, yaw_pitch_roll_from_matrix
 from caphuman_train.miniature.recipe import DEFAULT, read_recipe
-from caphuman_train.miniature.scene import Drawn, Scene, draw, generator, scene_of, who
+from caphuman_train.miniature.scene import SCALE, Drawn, Scene, X, Y, draw, generator, scene_of, who
 from caphuman_train.miniature.words import Look, draw_look
 
 SEED = 20_000_003                                # of everything here; the recipe has another, which `require_unseen` looks after
 CALIBRATION = 30_000_001                         # of the pictures that the judges' own errors are measured on: other people again
 EVEN = (10.0, 20.0, 0.5, 0.6)                    # of photos: azimuth, elevation, strength, ambient
+MIDDLE = {"y": Y[0], "scale": SCALE[0]}          # where most drawn heads are, and how large: nothing is asked that was not drawn
 PHOTO_YAW = 30.0                                 # degrees: photos of people are not turned further
 BARE = {"neck_share": 0.6}
 
@@ -75,8 +76,8 @@ def control_heads(count: int) -> dict[str, dict[str, float]]:
     found = {}
     for number in range(count):
         a = _even("head", number, 9)
-        place = {"yaw_degrees": 45 * a[0], "pitch_degrees": 20 * a[1], "roll_degrees": 20 * a[2], "x": 0.1 * a[3],
-                 "y": -0.03 + 0.07 * a[4], "scale": 1.08 + 0.18 * a[5]}
+        place = {"yaw_degrees": 45 * a[0], "pitch_degrees": 20 * a[1], "roll_degrees": 20 * a[2], "x": X[0] + X[1] * a[3],
+                 "y": Y[0] + Y[1] * a[4], "scale": SCALE[0] + SCALE[1] * a[5]}
         found[f"h{number:02}"] = {name: round(value, 3) for name, value in place.items()} | BARE | _light(
             80 * a[6], 25 + 30 * a[7], 0.5 + 0.25 * a[8])
     return found
@@ -86,24 +87,24 @@ def expression_heads() -> dict[str, dict[str, float]]:
     """The jaw opening, and the smile growing, in five steps."""
     jaws = {f"jaw_{angle:02}": {"jaw_degrees": float(angle)} for angle in (0, 5, 10, 15, 20)}
     smiles = {f"smile_{share:03}": {"smile": share / 100} for share in (0, 25, 50, 75, 100)}
-    return {key: {**values, "scale": 1.2, **BARE, **_light(20.0)} for key, values in (jaws | smiles).items()}
+    return {key: {**values, **MIDDLE, **BARE, **_light(20.0)} for key, values in (jaws | smiles).items()}
 
 
 def turned_heads() -> dict[str, dict[str, float]]:
     """Four turns of one head: for what a setting changes."""
-    return {f"yaw_{yaw:+03}".replace("+", "r").replace("-", "l"): {"yaw_degrees": float(yaw), "scale": 1.1, **BARE, **_light(20.0)}
+    return {f"yaw_{yaw:+03}".replace("+", "r").replace("-", "l"): {"yaw_degrees": float(yaw), **MIDDLE, **BARE, **_light(20.0)}
             for yaw in (-36, -12, 12, 36)}
 
 
 def right_head() -> dict[str, float]:
     """The right one of two people, whoever the left one is."""
-    return {"yaw_degrees": 20.0, "scale": 1.1, **BARE, **_light(20.0)}
+    return {"yaw_degrees": 20.0, **MIDDLE, **BARE, **_light(20.0)}
 
 
 def person_heads() -> dict[str, dict[str, float]]:
     """Two heads under even light, for who it is."""
-    return {"front": {"scale": 1.2, **BARE, **_light(10.0, ambient=0.6)},
-            "aside": {"yaw_degrees": 20.0, "scale": 1.2, **BARE, **_light(-10.0, ambient=0.6)}}
+    return {"front": {**MIDDLE, **BARE, **_light(10.0, ambient=0.6)},
+            "aside": {"yaw_degrees": 20.0, **MIDDLE, **BARE, **_light(-10.0, ambient=0.6)}}
 
 
 def look(number: int) -> Look:

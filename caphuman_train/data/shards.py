@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tarfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -31,13 +32,15 @@ class Shards:
     manifest: Manifest
     places: tuple[tuple[int, int], ...]  # (shard, entry) of each sample
     tokens: Tokens | None = None
+    references: str = ""                 # a regular expression: which photos tell who a person is; "": all
 
     @classmethod
-    def open(cls, folder: Path, verify: bool | None = None, tokens: Tokens | None = None) -> Shards:
+    def open(cls, folder: Path, verify: bool | None = None, tokens: Tokens | None = None, references: str = "") -> Shards:
         """The data of a folder. InputError if a shard is missing, cut short or changed since the manifest was written.
 
         verify: read everything now; None: if it is less than AT_ONCE_BYTES. What is not read now is checked record by record.
         tokens: makes CLIP's tokens of a face for shards that were prepared without the tower.
+        references: a regular expression; see `others`.
         """
         folder = Path(folder)
         manifest = load_manifest(folder)
@@ -48,7 +51,7 @@ class Shards:
                 require_unchanged(folder, shard)
         places = tuple((i, j) for i, shard in enumerate(manifest.shards) for j in range(len(shard.entries)))
         require(bool(places), f"shards folder '{folder}'", "must hold samples", "none", "look at refused.tsv in it")
-        return cls(folder, manifest, places, tokens)
+        return cls(folder, manifest, places, tokens, references)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -77,10 +80,12 @@ class Shards:
         return {person: tuple(indices) for person, indices in found.items()}
 
     def others(self, index: int) -> tuple[int, ...]:
-        """The person's other photos, beginning with the next one; () if this is the only one."""
+        """The person's other photos, beginning with the next one; () if this is the only one. Where `references` is found in the
+        keys of some, those alone."""
         same = self.by_person[self.people[index]]
         at = same.index(index)
-        return same[at + 1:] + same[:at]
+        found = same[at + 1:] + same[:at]
+        return tuple(other for other in found if re.search(self.references, self.keys[other])) or found
 
     def subset(self, indices: Sequence[int]) -> Shards:
         """Some of the samples, in that order."""

@@ -90,9 +90,9 @@ def run_toml(work: Work, place: Path, base: Path) -> str:
         "run": {"folder": str(place / "run"), "seed": pictures.seed, "steps": settings.steps},
         "start": {"base": str(base), "capface": "" if earlier is None else str(earlier / EXPORTED), "scale_hint": earlier is None},
         "data": {"shards": str(place / "shards"), "held_out": settings.held_out, "flip_probability": 0.5,
-                 "plain_skin_probability": settings.plain_skin_probability, "workers": 0},
+                 "plain_skin_probability": settings.plain_skin_probability, "references": _evenly_lit(pictures.even_light), "workers": 0},
         "batch": {"size": settings.batch, "accumulate": 1},
-        "loss": {name: asdict(settings)[name] for name in ("mask_weight", "min_snr_gamma", "text_dropout", "identity_dropout",
+        "loss": {name: asdict(settings)[name] for name in ("mask_weight", "min_snr_gamma", "snr_power", "text_dropout", "identity_dropout",
                                                            "soft_gate_steps")},
         "optimizer": {"lr": settings.lr, "eps": settings.eps, "clip_norm": 1.0},
         "schedule": {"name": "cosine", "warmup_steps": min(100, settings.steps // 2), "final_share": 0.1},
@@ -102,6 +102,11 @@ def run_toml(work: Work, place: Path, base: Path) -> str:
                 "pictures_every": looks.sheet_every, "pictures": 6, "picture_cfg": 3.0}}
     return "\n".join(line for name, values in sections.items()
                      for line in (f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items()), ""))
+
+
+def _evenly_lit(count: int) -> str:
+    """Which keys are those of a person's pictures under even light."""
+    return rf"/({'|'.join(map(str, range(count)))})\.png$" if count else ""
 
 
 class _Losses:

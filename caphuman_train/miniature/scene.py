@@ -31,6 +31,7 @@ from .words import HAIR_COLOURS, SHIRT_COLOURS, Look, draw_look
 EXPRESSIONS = ("smile", "surprise", "anger", "sadness", "disgust", "fear", "pucker", "squint", "brows_up", "laugh")
 HAIRLINE = 0.088                                 # metres: height of the forehead at rest
 FINER = 2                                        # samples per pixel and axis
+X, Y, SCALE = (0.0, 0.09), (-0.03, 0.06), (1.45, 0.2)     # of heads, as values of an edit: their middle, and how far from it at most
 SHAPE_SPREAD, SKIN_SPREAD = 0.75, 1.0            # of the codes, standard deviations
 GREY = (0.299, 0.587, 0.114)
 
@@ -93,8 +94,8 @@ def _posed(source: torch.Generator) -> Edit:
     names = torch.randperm(len(EXPRESSIONS), generator=source).tolist()
     jaw = max(0.0, even[5]) ** 2 * 22
     face = {EXPRESSIONS[names[0]]: max(0.0, even[6]), EXPRESSIONS[names[1]]: max(0.0, even[7]) * 0.4}
-    return Edit(yaw_degrees=60 * even[0], pitch_degrees=30 * hill[0], roll_degrees=30 * hill[1], x=0.09 * even[2],
-                y=-0.03 + 0.06 * even[3], scale=1.45 + 0.2 * even[4], jaw_degrees=jaw, expressions=face,
+    return Edit(yaw_degrees=60 * even[0], pitch_degrees=30 * hill[0], roll_degrees=30 * hill[1], x=X[0] + X[1] * even[2],
+                y=Y[0] + Y[1] * even[3], scale=SCALE[0] + SCALE[1] * even[4], jaw_degrees=jaw, expressions=face,
                 gaze_yaw_degrees=20 * hill[2], gaze_pitch_degrees=8 * hill[3], neck_share=0.6 + 0.4 * even[8])
 
 

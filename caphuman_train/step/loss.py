@@ -23,6 +23,7 @@ class LossSettings:
 
     mask_weight: float = 1.0
     min_snr_gamma: float = 0.0                  # 0: every timestep counts the same
+    snr_power: float = 0.0                      # 0: likewise
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ class CapFaceStep(nn.Module):
 
     def weights(self, timesteps: Tensor) -> Tensor:
         """[B] weight of each sample's noise error."""
-        return snr_weights(self.alphas[timesteps], self.settings.min_snr_gamma)
+        chosen = snr_weights(self.alphas[timesteps], self.settings.min_snr_gamma)
+        return chosen * power_weights(self.alphas, self.settings.snr_power)[timesteps] if self.settings.snr_power else chosen
 
 
 def snr_weights(alphas: Tensor, gamma: float) -> Tensor:
@@ -108,6 +110,15 @@ def snr_weights(alphas: Tensor, gamma: float) -> Tensor:
         return torch.ones_like(alphas)
     snr = alphas / (1 - alphas)
     return snr.clamp(max=gamma) / snr
+
+
+def power_weights(alphas: Tensor, power: float) -> Tensor:
+    """[T] weights of noise errors of a whole schedule `alphas` [T]: SNR to a power, 1 in the mean over the timesteps.
+
+    A noise error grows about as the square root of the SNR does, so a power of -0.5 makes all timesteps count about the same.
+    """
+    weights = (alphas / (1 - alphas))**power
+    return weights / weights.mean()
 
 
 def gated(residuals: Sequence[Tensor], mask: Tensor, soft: bool) -> list[Tensor]:

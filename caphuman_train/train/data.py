@@ -1,6 +1,7 @@
 """The data of a run: shards opened and split, batches in the order that the seed gives."""
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,8 @@ def share_out(size: int, parts: int, world: World) -> Share:
 
 def open_data(settings: Settings) -> TrainingData:
     """InputError for shards that are missing, damaged, or made with another head model."""
-    shards = Shards.open(Path(settings.data.shards), tokens=_tokens(settings.data.clip_vision))
+    _require_expression(settings.data.references)
+    shards = Shards.open(Path(settings.data.shards), tokens=_tokens(settings.data.clip_vision), references=settings.data.references)
     head_model = load_head_model(settings.data.head_model)
     made_with = shards.manifest.settings.get("head_model_fingerprint")
     require(made_with in (None, head_model.fingerprint), "setting data.head_model", "must be the model the shards were made with",
@@ -74,6 +76,13 @@ def open_data(settings: Settings) -> TrainingData:
     learnt, held_out = shards.split(settings.data.held_out) if settings.data.held_out else (shards, None)
     return TrainingData(learnt, held_out, head_model, settings.data.flip_probability, settings.data.workers,
                         settings.data.plain_skin_probability)
+
+
+def _require_expression(text: str) -> None:
+    try:
+        re.compile(text)
+    except re.error as error:
+        fail("setting data.references", "must be a regular expression", f"{text!r} ({error})", "correct it, or leave it out")
 
 
 def hints_of(data: TrainingData) -> torch.Tensor:

@@ -43,6 +43,8 @@ class Data:
                                       1)
     plain_skin_probability: float = setting(0.0, "Chance that a sample's hint is drawn in the head model's mean skin. Where "
                                             "hints always show the person's skin, nothing of it is learnt from the identity.", 0, 1)
+    references: str = setting("", "A regular expression: of a person's other photos, those with it in their keys tell who it is, "
+                                  "where there are any. Passport photos tell a skin, evening lights hide it. Empty: all.")
     head_model: str = setting("", "The head model file the shards were made with; empty is the built-in head.", affects=False)
     clip_vision: str = setting("", "CLIP ViT-L/14's vision tower, for shards that were prepared without its tokens; the tower then "
                                    "runs in every step, and workers must be 0.", affects=False)
@@ -62,6 +64,8 @@ class Loss:
     mask_weight: float = setting(1.0, "Weight of the face mask's error beside the noise's. The paper: 1.", 0)
     min_snr_gamma: float = setting(0.0, "5 weighs timesteps by min(SNR, 5)/SNR, which others found faster; 0: all alike, as the "
                                         "reference.", 0)
+    snr_power: float = setting(0.0, "-0.5 weighs timesteps by 1/sqrt(SNR), and the errors of all are then about equal: colours and "
+                                    "places, decided at high ones, are learnt as fast as the fine grain. 0: all alike.", -1, 0)
     text_dropout: float = setting(0.0, "Chance that a caption is left out. The reference: 0.", 0, 1)
     identity_dropout: float = setting(0.0, "Chance that the identity is silent; about 0.1 allows guidance on identity. The "
                                            "reference: 0.", 0, 1)
@@ -72,7 +76,7 @@ class Loss:
 
     def for_step(self) -> LossSettings:
         """What the step itself needs of it."""
-        return LossSettings(self.mask_weight, self.min_snr_gamma)
+        return LossSettings(self.mask_weight, self.min_snr_gamma, self.snr_power)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def url(told, tmp_path_factory):
 def unlike_people(count=24):
     """Two people whose skins differ most in brightness: (person, person)."""
     from caphuman_core.render.maps import render
-    head = head_of_values(full_values({"scale": 1.2}), world.model())
+    head = head_of_values(full_values(world.MIDDLE), world.model())
     shades = {}
     for person in range(count):
         drawn = render(world.textured(head, person), world.model(), 64, 64)
@@ -97,7 +97,7 @@ async def sampled(url, graph, side, folder):
     found = []
     async with Client(url) as client:
         for turn in (-TURN, TURN):
-            values = {"yaw_degrees": turn, "scale": 1.15, **world.BARE, "light_azimuth": 10.0, "light_ambient": 0.6}
+            values = {"yaw_degrees": turn, **world.MIDDLE, **world.BARE, "light_azimuth": 10.0, "light_ambient": 0.6}
             head = head_of_values(full_values(values), world.model())
             file = folder / f"yaw{turn:.0f}.head.safetensors"
             save_head(head, file)

@@ -1,8 +1,9 @@
 """Shards and the loader: any sample by its number, every byte checked, batches by step alone."""
 from __future__ import annotations
 
+import re
 import shutil
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -67,6 +68,16 @@ def test_identity_comes_from_another_photo_of_the_person_and_the_rest_from_the_t
     assert torch.equal(mixed.latent_mean, one.latent_mean)
     assert mixed.reference_key == two.key == shards.keys[4]
     assert not torch.equal(shards.sample(0, reference=0).local_tokens, mixed.local_tokens)
+
+
+def test_references_are_the_photos_whose_keys_match_where_there_are_any(shards):
+    key = shards.keys[8]
+    telling = replace(shards, references=f"{re.escape(key)}$")
+    assert telling.others(0) == telling.others(4) == (8,)
+    assert telling.others(8) == shards.others(8) == (0, 4), "a photo that would tell is alone with those that do not"
+    assert telling.others(1) == shards.others(1), "nobody else has such a photo"
+    assert telling.sample(0).reference_key == key
+    assert telling.split(4)[0].references == telling.references
 
 
 def test_in_plain_skin_hints_keep_their_shape_and_lose_their_colours(shards, head_model):

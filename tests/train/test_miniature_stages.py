@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -210,7 +211,10 @@ def test_stages_go_on_from_an_earlier_miniature(part, recipe, tmp_path):
             (tmp_path / file).touch()
         (tmp_path / "place" / "shards").mkdir(parents=True, exist_ok=True)
         (tmp_path / "run.toml").write_text(run_toml(work, tmp_path / "place", tmp_path / "base"))
-        assert read_settings(tmp_path / "run.toml").start.capface == wanted
+        settings = read_settings(tmp_path / "run.toml")
+        assert settings.start.capface == wanted
+        even = [number for number in range(4) if re.search(settings.data.references, f"p00012/{number}.png")]
+        assert even == list(range(recipe.pictures.even_light or 4)), "the evenly lit pictures tell who it is"
     album = Album(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), torch.zeros(1, 64, 64, dtype=torch.bool), [""])
     start = {name: value + 1 for name, value in AutoencoderLesson(recipe, album).network.state_dict().items()}
     begun = AutoencoderLesson(recipe, album, start).network.state_dict()

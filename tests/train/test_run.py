@@ -156,6 +156,8 @@ def test_a_batch_that_cannot_be_shared_out_is_refused(drawn_shards, tmp_path):
         run(path, "batch.accumulate=3")
     with pytest.raises(InputError, match=r"compute.precision must be fp32 or bf16 on a CPU"):
         run(path, "compute.precision=fp16")
+    with pytest.raises(InputError, match=r"data.references must be a regular expression, but got '\(' \(missing \)"):
+        run(path, "data.references=(")
 
 
 def test_what_the_log_holds(drawn_shards, tmp_path):

@@ -156,6 +156,18 @@ def test_min_snr_weights_are_the_papers(step):
     assert step.weights(t).tolist() == [1.0, 1.0]
 
 
+def test_a_power_of_the_snr_weighs_timesteps_and_is_one_in_the_mean(step):
+    """At -0.5 a timestep whose SNR is a hundredth of another's weighs ten times as much."""
+    weighed = CapFaceStep(step.network, step._frozen[0], step.alphas, LossSettings(snr_power=-0.5), torch.float32)
+    weights = weighed.weights(torch.arange(1000))
+    torch.testing.assert_close(weights.mean(), torch.tensor(1.0))
+    snr = step.alphas / (1 - step.alphas)
+    hundredth = int((snr - snr[300] / 100).abs().argmin())
+    assert float(weights[hundredth] / weights[300]) == pytest.approx(10, rel=0.02)
+    both = CapFaceStep(step.network, step._frozen[0], step.alphas, LossSettings(5.0, 5.0, -0.5), torch.float32)
+    torch.testing.assert_close(both.weights(torch.tensor([0])), weights[:1] * 5 / snr[:1])
+
+
 def test_the_mask_weight_scales_the_masks_error(step):
     weighed = CapFaceStep(step.network, step._frozen[0], step.alphas, LossSettings(mask_weight=0.25), torch.float32)
     assert float(weighed.total(torch.tensor([1.0, 3.0]), torch.tensor([4.0, 8.0]))) == 2.0 + 0.25 * 6.0
