@@ -26,7 +26,7 @@ SAID = "miniature: trained on drawn heads only; real files draw real people"
 PREFIX = "miniature-drawn-heads"                 # of every file's name
 # How it is sampled. LCM draws its noise anew in each step; samplers that keep theirs also keep what so small networks err at the
 # noisiest timesteps: mottled, pale faces.
-SAMPLING = {"steps": 6, "cfg": 2.0, "sampler_name": "lcm", "scheduler": "normal"}
+SAMPLING = {"steps": 10, "cfg": 1.0, "sampler_name": "lcm", "scheduler": "normal"}
 BYTES = 6_200_000_000                            # that all of them take, at most
 
 

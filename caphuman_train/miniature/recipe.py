@@ -63,7 +63,7 @@ class CapFace:
     lr: float = setting(4e-4, "Learning rate, after the warm-up.", 0)
     eps: float = setting(1e-12, "See `optimizer.eps` of the trainer: half of the gradients are below its 1e-8.", 0)
     held_out: int = setting(32, "Pictures kept out, of people who are in no other.", 0)
-    plain_skin_probability: float = setting(0.5, "See `data.plain_skin_probability` of the trainer.", 0, 1)
+    plain_skin_probability: float = setting(0.8, "See `data.plain_skin_probability` of the trainer.", 0, 1)
     mask_weight: float = setting(1.0, "See `loss.mask_weight` of the trainer.", 0)
     min_snr_gamma: float = setting(0.0, "See `loss.min_snr_gamma` of the trainer.", 0)
     snr_power: float = setting(-0.5, "See `loss.snr_power` of the trainer.", -1, 0)
