@@ -102,9 +102,10 @@ def right_head() -> dict[str, float]:
 
 
 def person_heads() -> dict[str, dict[str, float]]:
-    """Two heads under even light, for who it is."""
-    return {"front": {**MIDDLE, **BARE, **_light(10.0, ambient=0.6)},
-            "aside": {"yaw_degrees": 20.0, **MIDDLE, **BARE, **_light(-10.0, ambient=0.6)}}
+    """Two heads under the photos' even light, for who it is."""
+    azimuth, *light = EVEN
+    return {"front": {**MIDDLE, **BARE, **_light(azimuth, *light)},
+            "aside": {"yaw_degrees": 20.0, **MIDDLE, **BARE, **_light(-azimuth, *light)}}
 
 
 def look(number: int) -> Look:
