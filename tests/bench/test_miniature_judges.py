@@ -13,6 +13,7 @@ from caphuman_bench.plan import ImageRecord, load_plan
 from caphuman_bench.store import Store
 from caphuman_train.miniature.pack import TOLD, Packed, save_packed
 from caphuman_train.miniature.recipe import DEFAULT, read_recipe
+from caphuman_train.miniature.scene import SCALE, X, Y
 
 SIDE = 128
 LIT = {"light_azimuth": 70.0, "light_elevation": 10.0, "light_intensity": 0.7, "light_ambient": 0.5}
@@ -35,6 +36,22 @@ def reader():
 def test_the_judges_people_are_in_no_training():
     assert read_recipe(DEFAULT).pictures.seed not in (world.SEED, world.CALIBRATION)
     world.require_unseen()
+
+
+# Values of an edit: least and most of what training's pictures were drawn with (scene.py).
+DRAWN = {"scale": (SCALE[0] - SCALE[1], SCALE[0] + SCALE[1]), "x": (X[0] - X[1], X[0] + X[1]), "y": (Y[0] - Y[1], Y[0] + Y[1]),
+         "yaw_degrees": (-60, 60), "pitch_degrees": (-30, 30), "roll_degrees": (-30, 30), "jaw_degrees": (0, 22),
+         "neck_share": (0.2, 1), "light_azimuth": (-80, 80), "light_elevation": (-10, 55), "light_intensity": (0.25, 0.75),
+         "light_ambient": (0.45, 0.75), "smile": (0, 1)}
+
+
+@pytest.mark.parametrize("name", runs.RUNS)
+def test_no_head_is_asked_unlike_those_that_were_drawn(name):
+    """They were once a third smaller than any that training saw, and the weights got the blame."""
+    for values in (*runs.RUNS[name].heads.values(), world.right_head(), world.MIDDLE):
+        full = full_values(values)
+        assert {key: full[key] for key in values if not DRAWN[key][0] <= full[key] <= DRAWN[key][1]} == {}
+        assert DRAWN["scale"][0] <= full["scale"], "what a list leaves out counts too"
 
 
 @pytest.mark.parametrize(("yaw", "roll", "x"), [(-35.0, 15.0, 0.08), (30.0, -12.0, -0.08)])
