@@ -17,13 +17,12 @@ from caphuman_core.head.edit.relight import relight
 from caphuman_core.head.model.head_model import HeadModel, load_builtin
 from caphuman_core.head.rotations import matrix_from_axis_angle, yaw_pitch_roll_from_matrix
 from caphuman_train.miniature.recipe import DEFAULT, read_recipe
-from caphuman_train.miniature.scene import SCALE, Drawn, Scene, X, Y, draw, generator, scene_of, who
+from caphuman_train.miniature.scene import MIDDLE, SCALE, Drawn, Scene, X, Y, draw, generator, scene_of, who
 from caphuman_train.miniature.words import Look, draw_look
 
 SEED = 20_000_003                                # of everything here; the recipe has another, which `require_unseen` looks after
 CALIBRATION = 30_000_001                         # of the pictures that the judges' own errors are measured on: other people again
 EVEN = (10.0, 20.0, 0.5, 0.6)                    # of photos: azimuth, elevation, strength, ambient
-MIDDLE = {"y": Y[0], "scale": SCALE[0]}          # where most drawn heads are, and how large: nothing is asked that was not drawn
 PHOTO_YAW = 30.0                                 # degrees: photos of people are not turned further
 BARE = {"neck_share": 0.6}
 

@@ -32,6 +32,7 @@ EXPRESSIONS = ("smile", "surprise", "anger", "sadness", "disgust", "fear", "puck
 HAIRLINE = 0.088                                 # metres: height of the forehead at rest
 FINER = 2                                        # samples per pixel and axis
 X, Y, SCALE = (0.0, 0.09), (-0.03, 0.06), (1.45, 0.2)    # of heads, as an edit has them: the middle, and how far from it at most
+MIDDLE = {"y": Y[0], "scale": SCALE[0]}          # where most of them are, and how large
 SHAPE_SPREAD, SKIN_SPREAD = 0.75, 1.0            # of the codes, standard deviations
 GREY = (0.299, 0.587, 0.114)
 

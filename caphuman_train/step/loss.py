@@ -71,6 +71,9 @@ class CapFaceStep(nn.Module):
         self._frozen = (unet,)                  # no submodule: neither saved nor sent to other processes
         self.alphas: Tensor
         self.register_buffer("alphas", alphas, persistent=False)
+        self.timestep_weights: Tensor
+        weights = snr_weights(alphas, settings.min_snr_gamma) * power_weights(alphas, settings.snr_power)
+        self.register_buffer("timestep_weights", weights, persistent=False)
 
     def forward(self, inputs: StepInputs, soft_gate: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Errors of each sample: noise [B] (weighted), mask [B]; and the share of each mask that is closed [B]."""
@@ -100,8 +103,7 @@ class CapFaceStep(nn.Module):
 
     def weights(self, timesteps: Tensor) -> Tensor:
         """[B] weight of each sample's noise error."""
-        chosen = snr_weights(self.alphas[timesteps], self.settings.min_snr_gamma)
-        return chosen * power_weights(self.alphas, self.settings.snr_power)[timesteps] if self.settings.snr_power else chosen
+        return self.timestep_weights[timesteps]
 
 
 def snr_weights(alphas: Tensor, gamma: float) -> Tensor:

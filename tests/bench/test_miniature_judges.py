@@ -47,7 +47,7 @@ DRAWN = {"scale": (SCALE[0] - SCALE[1], SCALE[0] + SCALE[1]), "x": (X[0] - X[1],
 
 @pytest.mark.parametrize("name", runs.RUNS)
 def test_no_head_is_asked_unlike_those_that_were_drawn(name):
-    """They were once a third smaller than any that training saw, and the weights got the blame."""
+    """They were once a quarter smaller than what training saw, and the weights got the blame."""
     for values in (*runs.RUNS[name].heads.values(), world.right_head(), world.MIDDLE):
         full = full_values(values)
         assert {key: full[key] for key in values if not DRAWN[key][0] <= full[key] <= DRAWN[key][1]} == {}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from caphuman_train.miniature.files import PREFIX, SAID, SAMPLING
+from caphuman_train.miniature.scene import MIDDLE
 
 from ..devkit.places import ROOT, say
 from . import miniature_sheet, prompts
@@ -22,7 +23,7 @@ from .prompts import nodes_of, only
 
 OTHER = ROOT / "samples" / "caphuman_sample_2.jpg"
 TEXT = "photo of a person, short brown hair, a red shirt, a blue background"         # of the words that the miniature knows
-FRAMED = {"frame": True, "scale": 1.45, "y": -0.03}       # where the drawn heads were, whatever the photo's head fills of it
+FRAMED = {"frame": True, **MIDDLE}               # where the drawn heads were, whatever the photo's head fills of it
 NEUTRAL_EDIT = {"yaw_degrees": 0.0, "smile": 0.0}        # the workflow's own edit is left out
 LIT = {"relight": True, "light_azimuth": -75.0, "light_elevation": 15.0, "light_intensity": 0.75, "light_ambient": 0.45}
 ROWS: dict[str, dict[str, Any]] = {"as fitted": {}, "turned": {"yaw_degrees": 35.0}, "lit from the left": LIT,
