@@ -74,6 +74,8 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
                         help="where identity, prompt, head, seed go, and image comes from; may be repeated")
     parser.add_argument("--samples", type=int, default=3, help="images of each combination (3)")
     parser.add_argument("--seed", type=int, default=0, help="of the whole run (0)")
+    parser.add_argument("--same-noise", action="store_true",
+                        help="one seed for all heads of a person and prompt, so that what differs is the head's doing")
     parser.add_argument("--check-faces", choices=("auto", "on", "off"), default="auto",
                         help="look for the faces of the photos (auto: where a detector's files are there)")
     parser.add_argument("--photos-per-person", type=int, default=10, help="photos of one person that are taken (10)")
@@ -107,7 +109,7 @@ def plan(options: argparse.Namespace) -> int:
     slots = tuple((name, place) for name, _, place in (text.partition("=") for text in options.slot))
     sources = planner.Sources(
         options.photos, options.prompts, options.heads, options.workflow, slots, options.samples, options.seed, options.head_model,
-        options.models, options.check_faces, options.photos_per_person)
+        options.models, options.check_faces, options.photos_per_person, options.same_noise)
     with locked(options.folder, "plan"):
         made = planner.make_plan(options.folder, sources)
         if options.probe:

@@ -86,6 +86,7 @@ class Plan:
     slots: Mapping[str, tuple[SlotTarget, ...]]
     hashes: Mapping[str, str] = field(default_factory=dict)     # run-relative path of an input -> sha256 of its bytes
     notes: tuple[str, ...] = ()                     # what was skipped or is odd about the inputs; not part of the digest
+    same_noise: bool = False                        # of all heads of a person and prompt: what differs is the head's doing
 
     def __len__(self) -> int:
         """Number of images."""
@@ -141,7 +142,7 @@ def records(plan: Plan) -> Iterator[ImageRecord]:
         for head in plan.heads:
             for prompt in plan.prompts:
                 for sample in range(plan.samples):
-                    seed = seed_of(plan.seed, identity.name, head.key, prompt.key, sample)
+                    seed = seed_of(plan.seed, identity.name, "" if plan.same_noise else head.key, prompt.key, sample)
                     yield ImageRecord(number, identity.name, head.key, prompt.key, sample, seed)
                     number += 1
 
@@ -160,7 +161,7 @@ def image_file(record: ImageRecord, suffix: str = ".png") -> str:
 def save_plan(plan: Plan, folder: Path) -> None:
     """Write plan.json; it appears whole or not at all."""
     from .folder import write_whole
-    write_whole(folder / PLAN_FILE, json.dumps({"format": FORMAT, **asdict(plan)}, indent=1, ensure_ascii=False).encode())
+    write_whole(folder / PLAN_FILE, json.dumps({"format": FORMAT, **_content(plan)}, indent=1, ensure_ascii=False).encode())
 
 
 def load_plan(folder: Path) -> Plan:
@@ -190,5 +191,11 @@ def _plan_of(content: dict[str, Any]) -> Plan:
     return Plan(**{**content, **lists})
 
 
+def _content(plan: Plan) -> dict[str, Any]:
+    """What came later is told only where it is used: plans without it stay what they were."""
+    content = asdict(plan)
+    return content if plan.same_noise else {name: value for name, value in content.items() if name != "same_noise"}
+
+
 def _canonical(plan: Plan) -> str:
-    return json.dumps(asdict(plan), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(_content(plan), sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -38,6 +38,7 @@ class Sources:
     models: Path | None = None                  # a folder laid out like the host's models folder
     check_faces: str = "auto"
     photos_per_person: int = people.PHOTOS_PER_PERSON
+    same_noise: bool = False                    # of all heads of a person and prompt
 
 
 def make_plan(folder: Path, sources: Sources) -> Plan:
@@ -82,7 +83,7 @@ def _gather(folder: Path, sources: Sources, workflow: dict[str, Any], targets: d
         prompts = read_prompts(sources.prompts)
         _require_forms(entries, targets["head"])
         plan = Plan(tuple(found.entries), prompts, entries, sources.samples, sources.seed, workflow, targets,
-                    {**found.hashes, **hashes}, tuple(notes + found.notes + head_notes + _repeated(prompts)))
+                    {**found.hashes, **hashes}, tuple(notes + found.notes + head_notes + _repeated(prompts)), sources.same_noise)
         if not (folder / PLAN_FILE).is_file():
             for part in ("people", "heads"):
                 shutil.rmtree(folder / "inputs" / part, ignore_errors=True)

@@ -37,19 +37,19 @@ class Run:
     people: int
     captions: int
     shaped: bool = False                         # whether the hint has the person's own shape and skin, fitted to the photo
-    slots: tuple[str, ...] = ()                  # more of `plan`'s command line
+    more: tuple[str, ...] = ()                   # of `plan`'s command line
     is_drawn: bool = True                        # whether there is a picture that a perfect generator would make
     pairs: bool = False                          # of people, side by side in photo and picture
 
 
 RUNS = {
     "control": Run(lambda graph: graph, world.control_heads(24), 3, 2, shaped=True),
-    "expression": Run(graphs.neutral, world.expression_heads(), 3, 1),
+    "expression": Run(graphs.neutral, world.expression_heads(), 3, 1, more=("--same-noise",)),
     "person": Run(graphs.neutral, world.person_heads(), 15, 1),
     "prompt": Run(lambda graph: graph, world.person_heads(), 2, 15, shaped=True),
     "mask": Run(graphs.masked, world.control_heads(24), 1, 1),
     "without": Run(graphs.without, world.control_heads(24), 1, 2, is_drawn=False,
-                   slots=("--slot", "head=none", "--slot", "identity=none")),
+                   more=("--slot", "head=none", "--slot", "identity=none")),
     "two": Run(graphs.two(world.right_head()), world.turned_heads(), 6, 1, pairs=True),
     "plain": Run(graphs.neutral, world.turned_heads(), 6, 1, is_drawn=False),
     "tau": Run(graphs.setting(id_dropout_tau=graphs.TAU), world.turned_heads(), 6, 1, is_drawn=False),
@@ -95,7 +95,7 @@ def _plan_arguments(folder: Path, name: str, people: int) -> list[str]:
     place = folder / "lists" / name
     return ["plan", f"{folder}/{name}", "--photos", str(_people_folder(folder, name, people)), "--heads", f"{place}/heads.json",
             "--prompts", f"{place}/prompts.json", "--workflow", f"{place}/graph.json", "--samples", "1",
-            "--check-faces", "off" if RUNS[name].pairs else "on", *RUNS[name].slots]
+            "--check-faces", "off" if RUNS[name].pairs else "on", *RUNS[name].more]
 
 
 def _people_folder(folder: Path, name: str, people: int) -> Path:

@@ -88,7 +88,8 @@ def run_toml(work: Work, place: Path, base: Path) -> str:
     earlier = work.earlier("capface")
     sections: dict[str, dict[str, Any]] = {
         "run": {"folder": str(place / "run"), "seed": pictures.seed, "steps": settings.steps},
-        "start": {"base": str(base), "capface": "" if earlier is None else str(earlier / EXPORTED), "scale_hint": earlier is None},
+        "start": {"base": str(base), "capface": "" if earlier is None else str(earlier / EXPORTED), "scale_hint": earlier is None,
+                  "scale_identity": earlier is None},
         "data": {"shards": str(place / "shards"), "held_out": settings.held_out, "flip_probability": 0.5,
                  "plain_skin_probability": settings.plain_skin_probability, "references": _evenly_lit(pictures.even_light),
                  "workers": 0},

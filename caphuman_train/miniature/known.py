@@ -23,10 +23,10 @@ from caphuman_core.pixels import image_of
 from caphuman_core.render.maps import pose
 
 from ..prepare.tools import Tools
-from .album import face_of, mark_of, marks_of
+from .album import mark_of, marks_of
 from .eyes import Tokens, facenet_of
 from .latents import Latents
-from .scene import scene_of
+from .scene import face_seen, scene_of
 
 if TYPE_CHECKING:
     from caphuman_bench.score.faces import Seen
@@ -63,8 +63,9 @@ class Known:
         return scene_of(self.work.model, recipe.seed, recipe.side, *self.of(picture), recipe.even_light).head
 
     def face_of(self, picture: Tensor) -> Tensor:
-        """[H, W] bool: where the face itself is seen."""
-        return face_of(self.work.folder, *self.of(picture))
+        """[H, W] bool: where the face itself is, under a fringe too: whose hair hangs how is no matter of the hint, and a mask that
+        is taught it learns the pictures by heart (error 0.001 on learnt ones, 0.014 on others)."""
+        return face_seen(self.head_of(picture), self.work.model)
 
     def latents_of(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation of pictures [B, 3, H, W], straight or mirrored."""

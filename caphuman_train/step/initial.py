@@ -55,6 +55,28 @@ def scale_hint_block(network: Any, hints: torch.Tensor, seed: int) -> None:
             features = layer(features)
 
 
+@torch.no_grad()
+def scale_projections(network: Any, local_tokens: torch.Tensor, global_embedding: torch.Tensor, text: torch.Tensor) -> None:
+    """Scale the identity's two projections so that the tokens they make of these people have zero mean and text's variance.
+
+    CapFace's attention is the base model's, whose keys and values know text. torch's default initialisation makes tokens that
+    people share but for a few thousandths: a face recognition's vectors have unit length, their differences a fraction of it.
+
+    local_tokens: [N, 257, 1024]; global_embedding: [N, 512], of several people; text: [N, 77, 768], encoded captions.
+    """
+    loudness = _deviation(text)
+    for layer, features in ((network.img_linear, local_tokens), (network.id_linear, global_embedding[:, None])):
+        made = layer(features)
+        scale = loudness / _deviation(made)
+        layer.bias.sub_(made.mean((0, 1))).mul_(scale)
+        layer.weight.mul_(scale)
+
+
+def _deviation(tokens: torch.Tensor) -> torch.Tensor:
+    """Root of the mean variance of tokens [N, T, C] about their mean."""
+    return (tokens - tokens.mean((0, 1))).square().mean().sqrt()
+
+
 def _draw_defaults(network: Any, seed: int) -> None:
     """The host's layers skip torch's initialisation; nothing but this draws from torch's global generator."""
     with torch.random.fork_rng(devices=[]):

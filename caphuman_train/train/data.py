@@ -11,8 +11,8 @@ import torch
 
 from caphuman_core.check import fail, require
 
+from ..data.batch import collate
 from ..data.loader import Shards, prefetch
-from .held_out import batch_of
 
 if TYPE_CHECKING:
     from caphuman_core.head.model.head_model import HeadModel
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .world import World
 
 
-HINTS = 16                                      # that a start is scaled to
+EXAMPLES = 16                                   # that a start is scaled to
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,10 @@ def _require_expression(text: str) -> None:
         fail("setting data.references", "must be a regular expression", f"{text!r} ({error})", "correct it, or leave it out")
 
 
-def hints_of(data: TrainingData) -> torch.Tensor:
-    """[N, 9, H, W] float32: the hints of the first samples that are learnt from."""
-    return batch_of(data.learnt, 0, min(HINTS, len(data.learnt)), data.head_model).hint
+def examples_of(data: TrainingData) -> Batch:
+    """EXAMPLES samples of those that are learnt from, spread over all of them: of several people, therefore."""
+    stride = max(1, len(data.learnt) // EXAMPLES)
+    return collate([data.learnt.sample(index) for index in range(0, len(data.learnt), stride)][:EXAMPLES], data.head_model)
 
 
 def load_head_model(name: str) -> HeadModel:

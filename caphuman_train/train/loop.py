@@ -18,7 +18,7 @@ from ..step.inputs import make_inputs
 from ..step.loss import CapFaceStep
 from ..step.saving_memory import checkpoint_blocks
 from . import checkpoint
-from .data import Share, TrainingData, hints_of, open_data, share_out
+from .data import Share, TrainingData, examples_of, open_data, share_out
 from .held_out import batch_of, held_out_losses
 from .journal import Journal, StepRecord
 from .network import DTYPES, make_network, require_device_takes
@@ -92,8 +92,8 @@ class Training:
         dtype = DTYPES[settings.compute.precision]
         base = bases.load_base(settings.start.base, dtype, settings.compute.text_cache_mb << 20)
         bases.place(base)
-        hints = hints_of(data) if settings.start.scale_hint and state is None else None
-        network = make_network(base, settings.start.capface, settings.run.seed, world.device, hints)
+        scaled = state is None and (settings.start.scale_hint or settings.start.scale_identity)
+        network = make_network(base, settings.start, settings.run.seed, world.device, examples_of(data) if scaled else None)
         step = CapFaceStep(network, base.unet, base.alphas, settings.loss.for_step(), dtype).to(world.device)
         made = cls(settings, world, data, share, base, step, depends_on, report)
         if state is not None:

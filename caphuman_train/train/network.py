@@ -8,31 +8,41 @@ import torch
 
 from caphuman_core.check import require
 
-from ..step.initial import initialise, scale_hint_block
+from ..step.initial import initialise, scale_hint_block, scale_projections
 
 if TYPE_CHECKING:
+    from ..data.batch import Batch
     from ..step.base import Base
+    from .settings import Start
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
-def make_network(base: Base, capface: str, seed: int, device: torch.device, hints: torch.Tensor | None = None) -> Any:
+def make_network(base: Base, start: Start, seed: int, device: torch.device, examples: Batch | None = None) -> Any:
     """A CapFaceNet with float32 weights that take gradients: the reference's start, or the weights of a CapFace file.
 
-    hints: [N, 9, H, W], for a start whose hint block is scaled to them.
+    examples: what a start is scaled to, where `start` asks for it; None where weights of a checkpoint will take its place.
     """
     import comfy.ops
 
     from caphuman_train.host import part
     kind = part()("nodes.capface.network").CapFaceNet
     network = kind(torch.float32, torch.device("cpu"), comfy.ops.manual_cast, width=base.width)
-    if capface:
-        _load(network, Path(capface))
+    if start.capface:
+        _load(network, Path(start.capface))
     else:
         initialise(network, base.unet, seed)
-        if hints is not None:
-            scale_hint_block(network, hints, seed)
+        if examples is not None:
+            _scale(network, base, start, seed, examples)
     return network.train().requires_grad_(True).to(device)
+
+
+def _scale(network: Any, base: Base, start: Start, seed: int, examples: Batch) -> None:
+    if start.scale_hint:
+        scale_hint_block(network, examples.hint, seed)
+    if start.scale_identity:
+        text = torch.stack([base.encode_text(text) for text in examples.texts])
+        scale_projections(network, examples.local_tokens, examples.global_embedding, text)
 
 
 def _load(network: Any, path: Path) -> None:

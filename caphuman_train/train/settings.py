@@ -32,6 +32,8 @@ class Start:
     capface: str = setting("", "A CapFace file to go on from; empty starts as the reference does: the base's encoder, copied.")
     scale_hint: bool = setting(False, "Start with hint layers scaled to the first samples' hints. The reference's pass on a "
                                       "hundredth of what they get: long runs make up for it, those of a few thousand steps do not.")
+    scale_identity: bool = setting(False, "Start with projections scaled so that identity tokens are as loud as text, and differ "
+                                          "between people. Else FaceNet's says a fortieth of what text says, and is learnt late.")
 
 
 @dataclass(frozen=True)

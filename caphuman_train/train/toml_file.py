@@ -118,8 +118,9 @@ def _check_whole(settings: Settings) -> None:
         require(bool(value), f"setting {name}", "must be given", "nothing", f"write it into the TOML file, or add --set {name}=...")
     for name, value in (("start.base", start.base), ("start.capface", start.capface)):
         require(not value or Path(value).is_file(), f"setting {name}", "must be a file", repr(value), "correct the path")
-    require(not (start.scale_hint and start.capface), "setting start.scale_hint", "must be false with start.capface", "true",
-            "set it to false: the file's layers are trained already")
+    for name in ("scale_hint", "scale_identity"):
+        require(not (getattr(start, name) and start.capface), f"setting start.{name}", "must be false with start.capface", "true",
+                "set it to false: the file's layers are trained already")
     require(Path(data.shards).is_dir(), "setting data.shards", "must be a folder", repr(data.shards),
             "make it with: python -m caphuman_train prepare")
     require(not data.clip_vision or data.workers == 0, "setting data.workers", "must be 0 with data.clip_vision", data.workers,

@@ -136,6 +136,18 @@ def test_seeds_and_images_of_one_person_do_not_depend_on_the_others(album, tmp_p
     assert len({r.seed for r in records(plan)}) == len(plan)
 
 
+def test_heads_of_a_person_and_prompt_may_share_their_noise(album, tmp_path):
+    plain = make_plan(tmp_path / "run", sources(album, tmp_path))
+    plan = make_plan(tmp_path / "run2", sources(album, tmp_path, same_noise=True))
+    seeds = {(r.identity, r.prompt, r.sample, r.seed) for r in records(plan)}
+    assert len(seeds) == len(plan) / len(plan.heads) == len({seed for *_, seed in seeds})
+    assert load_plan(tmp_path / "run2") == plan
+    assert plan.digest != plain.digest
+    with pytest.raises(InputError, match="must not hold another plan"):
+        make_plan(tmp_path / "run", sources(album, tmp_path, same_noise=True))
+    assert "same_noise" not in (tmp_path / "run" / "plan.json").read_text(encoding="utf-8"), "older plans stay what they were"
+
+
 def test_a_plan_is_made_once_and_a_cut_off_one_again(album, tmp_path):
     first = make_plan(tmp_path / "run", sources(album, tmp_path))
     assert make_plan(tmp_path / "run", sources(album, tmp_path)) == first

@@ -197,6 +197,7 @@ def test_every_list_is_one_that_the_bench_plans(folder, name):
     plan = load_plan(folder / name)
     assert len(plan) == 2
     assert bool(plan.slots["head"]) == (name != "without")
+    assert plan.same_noise == (name == "expression")
     sampler = next(entry["inputs"] for entry in plan.workflow.values() if entry["class_type"] == "KSampler")
     assert sampler["steps"] == 2
     links = {value[0] for entry in plan.workflow.values() for value in entry["inputs"].values() if isinstance(value, list)}

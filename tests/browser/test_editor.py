@@ -76,6 +76,7 @@ def test_a_pose_by_hand_reaches_the_picture(page, name):
     page.wait(lambda: editor.root.get_attribute("data-head") == "fitted")
 
 
+@pytest.mark.parametrize("vue", [True], ids=["vue"], indirect=True)
 def test_the_state_is_the_widgets_and_survives_a_reload(open_page, vue, name):
     page = open_page(vue, {"Comfy.Workflow.Persist": True}, fresh=True, viewport=TALL)
     editor = open_editor(page)
@@ -206,6 +207,7 @@ def test_the_tools_of_the_panel(page, name):
     page.screenshot(name("pasted"))
 
 
+@pytest.mark.parametrize("vue", [False], ids=["classic"], indirect=True)
 def test_user_presets_are_kept_renamed_exported_and_deleted(page, name, tmp_path):
     editor = open_editor(page)
     editor.drag(0.2, 0.1)

@@ -13,9 +13,10 @@ FIELDS = "(await import('/extensions/comfyui-caphuman/editor/pose_values.js')).F
 KINDS = {"FLOAT": "number", "BOOLEAN": "flag", "COMBO": "choice", "COLOR": "colour", "STRING": "text"}
 
 
-@pytest.fixture(params=[False, True], ids=["classic", "vue"])
-def page(open_page, request):
-    return open_page(request.param, viewport=TALL)
+@pytest.fixture
+def page(open_page):
+    """In one rendering mode: what they do differently with the view is test_editor's and test_editor_life's matter."""
+    return open_page(False, viewport=TALL)
 
 
 def graph(side: int = 512, **values) -> dict:

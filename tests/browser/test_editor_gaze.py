@@ -9,9 +9,10 @@ GAZE = ("gaze_yaw_degrees", "gaze_pitch_degrees", "gaze_convergence_degrees")
 VIEW = {"width": 1400, "height": 1100}
 
 
-@pytest.fixture(params=[False, True], ids=["classic", "vue"])
-def page(open_page, request):
-    return open_page(request.param, viewport=VIEW)
+@pytest.fixture
+def page(open_page):
+    """In one rendering mode: what they do differently with the view is test_editor's and test_editor_life's matter."""
+    return open_page(True, viewport=VIEW)
 
 
 def middle(editor: Editor) -> tuple[float, float]:

@@ -54,8 +54,8 @@ def test_live_switching_of_the_mode_leaves_no_dead_view(open_page):
     page.screenshot("editor_switched_back")
 
 
-def test_twenty_editors_live_and_leave_nothing(open_page, vue):
-    page = open_page(vue, fresh=True, viewport=TALL)
+def test_twenty_editors_live_and_leave_nothing(open_page):
+    page = open_page(False, fresh=True, viewport=TALL)
     editor = open_editor(page)
     heap = Heap(page)
     wait_views(page, heap, 1)
@@ -75,7 +75,7 @@ def test_twenty_editors_live_and_leave_nothing(open_page, vue):
     editors = [Editor(page, node) for node in (3, *range(10, 29))]
     for each in editors:
         each.wait_ready()
-    page.screenshot(f"editor_twenty_{'vue' if vue else 'classic'}")
+    page.screenshot("editor_twenty_classic")
     wait_views(page, heap, 20)
     pictures = {each.pixels().tobytes() for each in editors}
     assert len(pictures) >= 19                              # each its own head; only nodes 3 and 19 look the same way
@@ -88,9 +88,9 @@ def test_twenty_editors_live_and_leave_nothing(open_page, vue):
     # The frontend may go on holding the editor that the mouse was over last; nineteen would be twenty times as many.
     assert left["canvases"] < 3 * one["canvases"], (one, left)
     assert left["inputs"] < 3 * one["inputs"], (one, left)
-    if not vue:             # Vue mode itself keeps every node it has shown, of any pack, with its own listeners
-        # An editor's inputs alone have a listener each and more.
-        assert left["listeners"] - one["listeners"] < 10 * one["inputs"], (one, left)
+    # An editor's inputs alone have a listener each and more. (Vue mode itself keeps every node it has shown, of any pack, with its
+    # own listeners, so this is the classic mode.)
+    assert left["listeners"] - one["listeners"] < 10 * one["inputs"], (one, left)
     alive(editor)
 
 
@@ -136,8 +136,8 @@ def test_in_a_subgraph(open_page, vue):
     page.queue_and_wait()
 
 
-def test_collapsed_zoomed_and_on_a_dense_screen(open_page, vue):
-    page = open_page(vue, viewport=TALL, device_scale_factor=2)
+def test_collapsed_zoomed_and_on_a_dense_screen(open_page):
+    page = open_page(True, viewport=TALL, device_scale_factor=2)
     editor = open_editor(page)
     width = editor.box()[2]
     assert editor.pixels().shape[1] >= min(512, 1.9 * width)        # drawn at the screen's own density, within the view's limit
@@ -148,7 +148,7 @@ def test_collapsed_zoomed_and_on_a_dense_screen(open_page, vue):
         before = editor.values()["yaw_degrees"]
         editor.drag(0.1)
         yaws.append(editor.values()["yaw_degrees"] - before)
-        page.screenshot(f"editor_zoom_{scale}_{'vue' if vue else 'classic'}")
+        page.screenshot(f"editor_zoom_{scale}")
     assert yaws == pytest.approx([yaws[0]] * 3, abs=1.5)    # the same share of the view turns as far; half degrees, whole pixels
     page.look_at(3)
     page.page.evaluate("() => app.graph.getNodeById(3).collapse()")

@@ -8,9 +8,10 @@ from editor import Editor, open_editor, thumbnail
 TALL = {"width": 1400, "height": 1100}
 
 
-@pytest.fixture(params=[False, True], ids=["classic", "vue"])
-def page(open_page, request):
-    return open_page(request.param, viewport=TALL)
+@pytest.fixture
+def page(open_page):
+    """In one rendering mode: what they do differently with the view is test_editor's and test_editor_life's matter."""
+    return open_page(False, viewport=TALL)
 
 
 def pictured(editor: Editor, kind: str) -> dict[str, np.ndarray]:

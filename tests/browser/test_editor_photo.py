@@ -21,9 +21,10 @@ FITTED = {
 }
 
 
-@pytest.fixture(params=[False, True], ids=["classic", "vue"])
-def page(open_page, request):
-    return open_page(request.param, viewport=TALL)
+@pytest.fixture
+def page(open_page):
+    """In one rendering mode: what they do differently with the view is test_editor's and test_editor_life's matter."""
+    return open_page(True, viewport=TALL)
 
 
 def put(editor: Editor, node: int, name: str, value) -> None:

@@ -9,12 +9,6 @@ TALL = {"width": 1400, "height": 1100}
 UNDER_THE_HAND = 768                                    # pixels: sharpness.js
 
 
-@pytest.fixture(params=[False, True], ids=["classic", "vue"])
-def vue(request):
-    """Both rendering modes of the frontend."""
-    return request.param
-
-
 def covered(editor: Editor, density: float) -> int:
     """Pixels of the screen across which the view's square picture is shown."""
     return round(min(editor.box()[2:]) * density)
@@ -25,7 +19,7 @@ def painted(editor: Editor) -> int:
     return int((editor.view.get_attribute("data-painted") or "0x0").split("x")[0])
 
 
-@pytest.mark.parametrize("density", [1, 2])
+@pytest.mark.parametrize(("vue", "density"), [(False, 1), (True, 2)], ids=["classic-1", "vue-2"])
 def test_every_pixel_of_the_screen_is_drawn_without_a_touch(open_page, vue, density):
     page = open_page(vue, viewport=TALL, device_scale_factor=density)
     editor = open_editor(page)
@@ -37,8 +31,8 @@ def test_every_pixel_of_the_screen_is_drawn_without_a_touch(open_page, vue, dens
     page.screenshot(f"editor_sharp_{density}_{'vue' if vue else 'classic'}")
 
 
-def test_edges_are_smooth_when_still(open_page, vue):
-    editor = open_editor(open_page(vue, viewport=TALL))
+def test_edges_are_smooth_when_still(open_page):
+    editor = open_editor(open_page(True, viewport=TALL))
     editor.click("look-normal")
     editor.page.wait(lambda: editor.part("look-normal").get_attribute("aria-pressed") == "true")
     editor.page.wait(lambda: painted(editor) == 2 * editor.pixels().shape[1])
@@ -48,8 +42,8 @@ def test_edges_are_smooth_when_still(open_page, vue):
     assert (light[:, 1:-1][outline] < 160).mean() > 0.3
 
 
-def test_under_the_hand_the_head_is_painted_smaller_and_the_view_stays(open_page, vue):
-    page = open_page(vue, viewport=TALL, device_scale_factor=2)
+def test_under_the_hand_the_head_is_painted_smaller_and_the_view_stays(open_page):
+    page = open_page(True, viewport=TALL, device_scale_factor=2)
     editor = open_editor(page)
     page.look_at(3, 1.6)
     page.wait(lambda: editor.pixels().shape[1] > UNDER_THE_HAND)

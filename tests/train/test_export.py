@@ -93,9 +93,11 @@ def test_the_real_host_loads_it_and_gives_bit_for_bit_what_training_measured(run
     from caphuman_train.step.inputs import make_inputs
     from caphuman_train.step.loss import CapFaceStep, LossSettings, SampleContext, gated
     from caphuman_train.train.network import make_network
+    from caphuman_train.train.settings import Start
     file, _, _ = exported(run, tmp_path)
     base = made_world.narrow_base()
-    step = CapFaceStep(make_network(base, str(file), 0, torch.device("cpu")), base.unet, base.alphas, LossSettings(), torch.float32)
+    step = CapFaceStep(make_network(base, Start(capface=str(file)), 0, torch.device("cpu")), base.unet, base.alphas, LossSettings(),
+                       torch.float32)
     batch = batch_at(Shards.open(drawn_shards), 0, 1, 0, 0, 1, 0.0, head_model)
     inputs = make_inputs(batch, base.encode_text, 0, 0, range(1))
     control_module = part("nodes.capface.control")

@@ -302,7 +302,7 @@ def test_clip_s_view_is_whitened_only_where_the_settings_say_so(part):
 
 def test_what_prepare_finds_of_a_drawn_picture_is_what_was_drawn(part, recipe, head_model, tmp_path):
     from caphuman_core.head.rotations import matrix_from_axis_angle, yaw_pitch_roll_from_matrix
-    from caphuman_train.miniature.album import draw_album, open_album
+    from caphuman_train.miniature.album import draw_album, face_of, open_album
     from caphuman_train.miniature.known import Known, KnownFaces
     from caphuman_train.miniature.latents import Latents
     from caphuman_train.miniature.scene import scene_of
@@ -323,6 +323,9 @@ def test_what_prepare_finds_of_a_drawn_picture_is_what_was_drawn(part, recipe, h
     nose, yaw = face.points68[30], yaw_pitch_roll_from_matrix(matrix_from_axis_angle(head.rotation_radians))[0]
     inside = known.face_of(pictures[3])
     assert inside[nose[1].long(), nose[0].long()]
+    shown = face_of(tmp_path, 1, 1)
+    assert (inside & ~shown).sum() > 0.05 * inside.sum(), "what its hair hides is a part of the face"
+    assert (shown & ~inside).sum() < 0.02 * inside.sum(), "and nothing else is, but for a rim of pixels"
     assert (nose[0] - face.points68[[0, 16], 0].mean()) * yaw > 0        # a head that looks to the right has its nose there
     assert face.box_xyxy[1] < face.points68[:, 1].min()
     assert box_by(known, pictures[3], nose - 20, nose + 20) == [*(nose - 20).tolist(), *(nose + 20).tolist()]

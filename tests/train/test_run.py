@@ -88,7 +88,9 @@ def test_parts_and_two_processes_agree_with_one_to_rounding(whole, drawn_shards,
     with what seven steps move them."""
     start = made_world.write_run(tmp_path / "start", drawn_shards, **LONG)
     from caphuman_train.train import network
-    began = network.make_network(made_world.narrow_base(start.parent / "base.safetensors"), "", 0, torch.device("cpu")).state_dict()
+    from caphuman_train.train.settings import Start
+    base = made_world.narrow_base(start.parent / "base.safetensors")
+    began = network.make_network(base, Start(), 0, torch.device("cpu")).state_dict()
     want = last_state(whole).weights
     for name, launcher, override in (("parts", (), "batch.accumulate=2"), ("processes", TORCHRUN, "batch.accumulate=1")):
         path = made_world.write_run(tmp_path / name, drawn_shards, **LONG)
@@ -200,11 +202,11 @@ def test_a_run_starts_from_a_capface_file(whole, drawn_shards, tmp_path):
 
 
 def test_a_run_starts_with_a_hint_block_scaled_to_its_samples(drawn_shards, tmp_path):
-    from caphuman_train.train.data import hints_of, open_data
+    from caphuman_train.train.data import examples_of, open_data
     path = made_world.write_run(tmp_path, drawn_shards, start__scale_hint=True, optimizer__lr=0.0, optimizer__weight_decay=0.0)
     run(path, "run.steps=1")
     weights = last_state(path).weights
-    features = hints_of(open_data(read_settings(path)))
+    features = examples_of(open_data(read_settings(path))).hint
     for index in range(0, 16, 2):
         layer = {name: weights[f"input_hint_block.{index}.{name}"] for name in ("weight", "bias")}
         features = torch.nn.functional.conv2d(features, **layer, padding=1, stride=2 if index in (4, 8, 12) else 1)
@@ -215,6 +217,24 @@ def test_a_run_starts_with_a_hint_block_scaled_to_its_samples(drawn_shards, tmp_
     assert again.step == 2
     assert all(torch.equal(value, weights[name]) for name, value in again.weights.items())
     with pytest.raises(InputError, match=r"start\.scale_hint must be false with start\.capface"):
+        read_settings(path, [f"start.capface={path}"])
+
+
+def test_a_run_starts_with_identity_tokens_as_loud_as_its_captions(drawn_shards, tmp_path):
+    from caphuman_train.train.data import examples_of, open_data
+    path = made_world.write_run(tmp_path, drawn_shards, start__scale_identity=True, optimizer__lr=0.0, optimizer__weight_decay=0.0)
+    run(path, "run.steps=1")
+    weights, data = last_state(path).weights, open_data(read_settings(path))
+    examples = examples_of(data)
+    who = dict(zip(data.learnt.keys, data.learnt.people, strict=True))
+    assert {who[key] for key in examples.keys} == set(data.learnt.people)
+    text = torch.stack([made_world.caption(text) for text in examples.texts])
+    for name, features in (("img_linear", examples.local_tokens), ("id_linear", examples.global_embedding[:, None])):
+        tokens = torch.nn.functional.linear(features, weights[f"{name}.weight"], weights[f"{name}.bias"])
+        assert tokens.mean((0, 1)).abs().max() < 1e-3
+        want = float(text.var((0, 1), correction=0).mean().sqrt())
+        assert float(tokens.var((0, 1), correction=0).mean().sqrt()) == pytest.approx(want, rel=0.01)
+    with pytest.raises(InputError, match=r"start\.scale_identity must be false with start\.capface"):
         read_settings(path, [f"start.capface={path}"])
 
 

@@ -10,7 +10,7 @@ import torch
 from caphuman_core.check import InputError
 from caphuman_train.step.base import CaptionCache
 from caphuman_train.step.draws import draw
-from caphuman_train.step.initial import initialise, scale_hint_block
+from caphuman_train.step.initial import initialise, scale_hint_block, scale_projections
 from caphuman_train.step.loss import CapFaceStep, LossSettings, StepInputs, gated
 from caphuman_train.step.saving_memory import checkpoint_blocks
 from caphuman_train.step.unet import decode, encode
@@ -287,6 +287,25 @@ def test_the_start_is_a_copy_that_does_nothing(part, base, inputs):
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in state.items())
     initialise(again, base.unet, 1)
     assert not torch.equal(again.state_dict()["id_linear.weight"], state["id_linear.weight"])
+
+
+def test_projections_are_scaled_until_people_differ_as_loudly_as_words(part, base, inputs):
+    plain, scaled = network_of(part), network_of(part)
+    people = torch.nn.functional.normalize(noise(5, 512, seed=8) * 0.1 + noise(1, 512, seed=9), dim=1)
+    tokens, text = noise(5, 257, 1024, seed=10) * 0.3 + 2, noise(5, 77, 768, seed=11) * 0.8 + 5
+    for network in (plain, scaled):
+        initialise(network, base.unet, 0)
+    scale_projections(scaled, tokens, people, text)
+    before, after = ((network.project(tokens, people)).detach() for network in (plain, scaled))
+    for local in (slice(0, 257), slice(257, 258)):
+        assert after[:, local].mean((0, 1)).abs().max() < 1e-4
+        assert float(after[:, local].var((0, 1), correction=0).mean().sqrt()) == pytest.approx(0.8, rel=0.01)
+        factor = float(after[:, local].std() / (before[:, local] - before[:, local].mean((0, 1))).std())
+        apart = (before[0] - before[1])[local] * factor
+        assert torch.allclose((after[0] - after[1])[local], apart, rtol=1e-2, atol=1e-3), "the same differences, louder"
+    assert (before[0, -1] - before[1, -1]).std() < 0.02, "what it is for"
+    others = {name: value for name, value in plain.state_dict().items() if "linear" not in name}
+    assert all(torch.equal(value, scaled.state_dict()[name]) for name, value in others.items())
 
 
 def test_a_scaled_start_passes_the_hint_on_and_does_nothing_yet(part, base, inputs):
