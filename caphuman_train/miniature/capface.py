@@ -86,10 +86,10 @@ def run_toml(work: Work, place: Path, base: Path) -> str:
     """The trainer's settings."""
     settings, looks, pictures = work.recipe.capface, work.recipe.looks, work.recipe.pictures
     earlier = work.earlier("capface")
+    given = settings.start or ("" if earlier is None else str(earlier / EXPORTED))
     sections: dict[str, dict[str, Any]] = {
         "run": {"folder": str(place / "run"), "seed": pictures.seed, "steps": settings.steps},
-        "start": {"base": str(base), "capface": "" if earlier is None else str(earlier / EXPORTED), "scale_hint": earlier is None,
-                  "scale_identity": earlier is None},
+        "start": {"base": str(base), "capface": given, "scale_hint": not given, "scale_identity": not given},
         "data": {"shards": str(place / "shards"), "held_out": settings.held_out, "flip_probability": 0.5,
                  "plain_skin_probability": settings.plain_skin_probability, "references": _evenly_lit(pictures.even_light),
                  "workers": 0},

@@ -35,6 +35,8 @@ def card(work: Work, size: int) -> str:
 
 def _row(work: Work, stage: str) -> str:
     path = work.place(stage) / LOSSES
+    if not path.is_file():
+        return f"| {stage} | as it was unpacked |{' |' * (2 + len(SHARES))}"
     rows = [[float(one) for one in row.split("\t")] for row in path.read_text(encoding="utf-8").splitlines()[1:]]
     few, steps, seconds = max(1, len(rows) // 20), rows[-1][0], rows[-1][5]
     speed = sum(row[4] for row in rows) / len(rows)

@@ -14,7 +14,7 @@ from caphuman_core.head.model.head_model import HeadModel, load_builtin
 from .album import Album, open_album
 from .recipe import Recipe, told
 
-BEGUN, DONE = "recipe.json", "done.json"         # of the output folder; of a stage's folder
+DONE = "done.json"                               # of a stage's folder
 
 
 @dataclass(frozen=True)

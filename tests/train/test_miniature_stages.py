@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -202,10 +203,12 @@ def test_stages_go_on_from_an_earlier_miniature(part, recipe, tmp_path):
     from caphuman_train.train.toml_file import read_settings
     folders = "", str(tmp_path / "old")
     new, larger = (Work(tmp_path, replace(recipe, start=Start(folder)), lambda line: None) for folder in folders)
+    named = str(tmp_path / "named.safetensors")
+    going_on = Work(tmp_path, replace(recipe, capface=replace(recipe.capface, start=named)), lambda line: None)
     assert new.earlier("base") is None
     assert larger.earlier("base") == tmp_path / "old" / "base"
     assert larger.told().items() - new.told().items() == {("start.folder", str(tmp_path / "old"))}
-    for work, wanted in ((new, ""), (larger, str(tmp_path / "old" / "capface" / "capface.safetensors"))):
+    for work, wanted in ((new, ""), (larger, str(tmp_path / "old" / "capface" / "capface.safetensors")), (going_on, named)):
         for file in filter(None, (wanted, str(tmp_path / "base"))):
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / file).touch()
@@ -213,6 +216,7 @@ def test_stages_go_on_from_an_earlier_miniature(part, recipe, tmp_path):
         (tmp_path / "run.toml").write_text(run_toml(work, tmp_path / "place", tmp_path / "base"))
         settings = read_settings(tmp_path / "run.toml")
         assert settings.start.capface == wanted
+        assert settings.start.scale_hint == settings.start.scale_identity == (not wanted)
         even = [number for number in range(4) if re.search(settings.data.references, f"p00012/{number}.png")]
         assert even == list(range(recipe.pictures.even_light or 4)), "the evenly lit pictures tell who it is"
     album = Album(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), torch.zeros(1, 64, 64, dtype=torch.bool), [""])
@@ -248,7 +252,30 @@ def test_the_whole_chain(part, recipe, tmp_path, capsys):
     shards = json.loads((tmp_path / "capface" / "shards" / "check" / "facts.json").read_text())
     assert shards["summary"]["samples"] == 6
     assert "trained on drawn heads only" in (tmp_path / "pack" / "miniature.md").read_text()
+    unpacked_it_is_gone_on_from(tmp_path, recipe)
     processes_share_a_batch_and_learn_the_same(tmp_path)
+
+
+def unpacked_it_is_gone_on_from(folder, recipe):
+    """What the first stages left comes out of the packed file, which follows from it again."""
+    from caphuman_train.miniature.latents import PHOTO
+    from caphuman_train.miniature.pack import load_packed
+    from caphuman_train.miniature.stages import carry_out
+    from caphuman_train.miniature.unpack import unpack
+    from caphuman_train.miniature.work import Work
+    before, again = load_packed(folder / "pack" / "miniature.safetensors"), Work(folder / "again", recipe, lambda line: None)
+    capface = unpack(folder / "pack" / "miniature.safetensors", again)
+    assert carry_out(again, ["pictures", "autoencoder", "latents", "base"])
+    assert (again.place("latents") / PHOTO).is_dir()
+    shutil.copyfile(capface, again.place("capface") / "capface.safetensors")
+    assert carry_out(again, ["style", "decoder", "pack"])
+    after = load_packed(again.place("pack") / "miniature.safetensors")
+    for part in ("base", "style", "autoencoder", "capface", "facenet"):
+        for name, value in getattr(before, part).items():
+            assert torch.allclose(getattr(after, part)[name], value, rtol=1e-3, atol=1e-5), (part, name)
+    assert after.told == before.told
+    with pytest.raises(InputError, match="must be a new one"):
+        unpack(folder / "pack" / "miniature.safetensors", again)
 
 
 def processes_share_a_batch_and_learn_the_same(folder):
