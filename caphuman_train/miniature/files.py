@@ -1,6 +1,6 @@
 """From the packed miniature to model files that the host and the pack load as any others.
 
-    python -m caphuman_train.miniature.files miniature/miniature.safetensors MODELS
+    python -m caphuman_train.miniature.files miniature/miniature.safetensors MODELS [ROLE ...]
 """
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from caphuman_core.check import InputError
+from caphuman_core.check import InputError, require
 from caphuman_core.files.weights import read_metadata, write_safetensors
 
 from .eyes import clip_weights, facenet_weights
@@ -37,14 +37,18 @@ def file_names(style: str) -> dict[str, str]:
             "facenet": f"facenet/{PREFIX}-facenet.safetensors"}
 
 
-def write_files(packed_file: Path, models: Path, say: Callable[[str], object] = lambda line: None) -> dict[str, Path]:
+def write_files(packed_file: Path, models: Path, say: Callable[[str], object] = lambda line: None,
+                roles: Sequence[str] = ()) -> dict[str, Path]:
     """Widen a packed miniature into a models folder, as far as that is not done; role -> file. InputError when the disk refuses.
 
-    Each file appears whole or not at all, so a killed call goes on. say takes a line for each file that is made.
+    Each file appears whole or not at all, so a killed call goes on. say takes a line for each file that is made. roles: which;
+    none: all.
     """
     packed = load_packed(packed_file)
     mark = sha256(packed_file.read_bytes()).hexdigest()[:16]
-    made = {role: models / name for role, name in file_names(packed.told["style"]).items()}
+    for role in roles:
+        require(role in MAKERS, "role", f"must be one of {', '.join(MAKERS)}", repr(role), "choose one of them")
+    made = {role: models / name for role, name in file_names(packed.told["style"]).items() if role in (roles or MAKERS)}
     for role, path in made.items():
         if not _is_made(path, mark):
             start = time.monotonic()
@@ -98,7 +102,7 @@ def main(arguments: Sequence[str]) -> int:
     from ..cli import carried_out
 
     def made() -> int:
-        write_files(Path(arguments[0]), Path(arguments[1]), lambda line: sys.stdout.write(f"{line}\n"))
+        write_files(Path(arguments[0]), Path(arguments[1]), lambda line: sys.stdout.write(f"{line}\n"), arguments[2:])
         return 0
     return carried_out("miniature", made)
 

@@ -42,7 +42,8 @@ def told():
 @pytest.fixture(scope="module")
 def url(told, tmp_path_factory):
     """Address of a server that has the widened miniature."""
-    command = [sys.executable, "-m", "caphuman_train.miniature.files", str(places.MINIATURE), str(places.MODELS)]
+    command = [sys.executable, "-m", "caphuman_train.miniature.files", str(places.MINIATURE), str(places.MODELS),
+               "checkpoint", "capface", "clip_vision", "facenet"]
     environment = tool_environment({"COMFYUI_PATH": str(places.host_tree())})
     done = subprocess.run(command, cwd=places.ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -43,6 +43,12 @@ def test_files_are_made_once_and_again_for_other_weights(packed, made, tmp_path)
     found = files.write_files(packed(1), tmp_path / "models")
     assert sorted(made) == sorted(found) == sorted(files.file_names("ink"))
     assert read_metadata(found["capface"], "x")["title"] == "small"
+    few = files.write_files(packed(1), tmp_path / "few", roles=["capface", "facenet"])
+    assert sorted(few) == ["capface", "facenet"] == sorted(made[len(found):])
+    assert len(list((tmp_path / "few").rglob("*.safetensors"))) == 2
+    with pytest.raises(InputError, match="must be one of checkpoint, styled"):
+        files.write_files(packed(1), tmp_path / "few", roles=["vae"])
+    del made[len(found):]
     assert read_metadata(found["checkpoint"], "x")["said"] == files.SAID
     made.clear()
     files.write_files(packed(1), tmp_path / "models")
