@@ -57,8 +57,8 @@ FIGURES = (
     Figure("yaw_follows", "yaw follows", "correlation of asked and obtained yaw", 0.95, 1),
     Figure("offset", "place", "median distance from the asked place, in shares of the picture's side", 0.04, -1),
     Figure("size", "size", "median difference from the asked size, as a share of it", 0.08, -1),
-    Figure("jaw", "jaw", "share of steps of the jaw's opening in which the mouth opens further", 0.9, 1),
-    Figure("smile", "smile", "share of steps of the smile in which the mouth becomes wider", 0.9, 1),
+    Figure("jaw", "jaw", "share of steps of the jaw's opening in which the mouth opens further, noise the same", 0.9, 1),
+    Figure("smile", "smile", "share of steps of the smile in which the mouth becomes wider, noise the same", 0.9, 1),
     Figure("light", "light's side", "share of pictures whose brighter half of the face is on the side of the light", 0.95, 1),
     Figure("mask", "mask", "mean intersection over union of the predicted mask and the asked head's face", 0.85, 1),
     Figure("person", "person by skin", "share of pairs in which the skin's colour is nearer to the asked person's than to the "

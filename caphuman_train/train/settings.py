@@ -30,7 +30,7 @@ class Run:
 class Start:
     base: str = setting("", "The Stable Diffusion 1.5 checkpoint that CapFace is trained for; merges of it work with the result.")
     capface: str = setting("", "A CapFace file to go on from; empty starts as the reference does: the base's encoder, copied.")
-    scale_hint: bool = setting(False, "Start with hint layers scaled to the first samples' hints. The reference's pass on a "
+    scale_hint: bool = setting(False, "Start with hint layers scaled to some samples' hints. The reference's pass on a "
                                       "hundredth of what they get: long runs make up for it, those of a few thousand steps do not.")
     scale_identity: bool = setting(False, "Start with projections scaled so that identity tokens are as loud as text, and differ "
                                           "between people. Else FaceNet's says a fortieth of what text says, and is learnt late.")
