@@ -11,10 +11,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-import workflow_models
 from frontend import Frontend, key_of
 
 from tools.devkit import browser, places, server
+from tools.stand_ins import narrow_files
 
 ROOT = places.ROOT
 # The last one: what the page asks of other machines fails at once instead of waiting for a network that may not be there.
@@ -33,15 +33,14 @@ def server_folder(tmp_path_factory):
     (base / "input").mkdir()
     shutil.copyfile(Path(skimage.data.__file__).parent / "astronaut.png", base / "input" / "example.png")
     shutil.copyfile(ROOT / "tests" / "photos" / "man_a_1.jpg", base / "input" / "photo.jpg")
-    (base / "custom_nodes").mkdir()
-    shutil.copyfile(Path(__file__).parent / "narrow_sd15.py", base / "custom_nodes" / "narrow_sd15.py")
+    narrow_files.add_node(base)
     return base
 
 
 @pytest.fixture(scope="session")
 def weights(server_folder):
     """Untrained stand-ins of the model files that a portrait needs, by role; those of checkpoint and CapFace are narrow."""
-    return workflow_models.portrait(server_folder / "models")
+    return narrow_files.write_portrait(server_folder / "models")
 
 
 @pytest.fixture(scope="session")

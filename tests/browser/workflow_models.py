@@ -1,9 +1,9 @@
 """Stand-ins for every model file that the workflow templates name, so that each template really runs.
 
-Base model, ControlNet and CapFace have a tenth of the channels (narrow_sd15.py), CLIP vision and FaceNet are the demo's untrained
-ones. The others are as cheap as they can be while the host and the pack load them as what they stand for: zeros that take no room
-on the disk, a LoRA for two layers, the test head in FLAME's formats, and a MediaPipe file whose every answer is the face of one
-photo.
+Base model, ControlNet and CapFace have a tenth of the channels (tools/stand_ins/narrow_files.py), CLIP vision and FaceNet are the
+demo's untrained ones. The others are as cheap as they can be while the host and the pack load them as what they stand for: zeros
+that take no room on the disk, a LoRA for two layers, the test head in FLAME's formats, and a MediaPipe file whose every answer is
+the face of one photo.
 """
 from __future__ import annotations
 
@@ -20,41 +20,20 @@ from safetensors.torch import save_file
 
 from tools.devkit.host import first_on_path
 from tools.devkit.places import MODELS, host_tree
-from tools.stand_ins import GOLDEN, PHOTOS, face_synthetic, sd15_shapes, untrained_weights
+from tools.stand_ins import GOLDEN, PHOTOS, face_synthetic, narrow_files, sd15_shapes, untrained_weights
+from tools.stand_ins.narrow_nets import WIDTH
 from tools.stand_ins.people import as_tensor, package
 
-WIDTH, NARROW = 320, 32            # channels of SD1.5's first level, and of the stand-ins'
 WITH_CLIP = "untrained-capface-with-clip.safetensors"
 OPENPOSE, LORA, MEDIAPIPE = "untrained-openpose.safetensors", "untrained-lora.safetensors", "untrained-mediapipe.safetensors"
 PARSER, DECA, FLAME = "untrained-parser.safetensors", "untrained-deca.safetensors", "generic_model.pkl"
 MESH, SPAN = 192, 8.0              # pixels of the mesh network's input; side of the one face box, in pictures
 
 
-def portrait(folder: Path) -> dict[str, Path]:
-    """What a portrait needs, by role: narrow networks under `folder` (the server's models), the demo's own stand-ins else."""
-    made = {}
-    for key, role in untrained_weights.ROLES.items():
-        if key in ("checkpoint", "capface"):
-            made[key] = folder / role.folder / f"narrow-{role.stand_in.name}"
-            made[key].parent.mkdir(parents=True, exist_ok=True)
-            weights = {name: untrained_weights.filled(name, shape) for name, shape in narrow(role.shapes()).items()}
-            save_file(weights, str(made[key]))
-        else:
-            untrained_weights.write_stand_in(role)
-            made[key] = role.stand_in
-    return made
-
-
-def narrow(shapes: sd15_shapes.Shapes) -> sd15_shapes.Shapes:
-    """The same network with a tenth of the channels in the UNet and what has its layout: every width there is a multiple of 320,
-    and no other width of text encoder, autoencoder or hint block is."""
-    return {name: tuple(size * NARROW // WIDTH if size % WIDTH == 0 else size for size in shape) for name, shape in shapes.items()}
-
-
 def write_all(folder: Path, weights: dict[str, Path]) -> dict[tuple[str, str], str]:
     """Write what is not there yet under `folder` (the server's models); (node class, input) -> file name to use.
 
-    weights: of `portrait`.
+    weights: files of `narrow_files.write_portrait`.
     """
     for key in ("controlnet", "loras", "detection", "face_parsing", "flame"):
         (folder / key).mkdir(parents=True, exist_ok=True)
@@ -76,7 +55,7 @@ def write_all(folder: Path, weights: dict[str, Path]) -> dict[tuple[str, str], s
 
 def write_controlnet(path: Path) -> None:
     """An SD 1.5 ControlNet of zeros, as narrow as the base model: a hole in a file."""
-    shapes = {key: shape for key, shape in narrow(sd15_shapes.capface()).items() if key.startswith("control_model.")
+    shapes = {key: shape for key, shape in narrow_files.narrow(sd15_shapes.capface()).items() if key.startswith("control_model.")
               and "mask_predict" not in key}
     shapes["control_model.input_hint_block.0.weight"] = (16, 3, 3, 3)
     header, end = {}, 0
@@ -97,7 +76,7 @@ def _write_header(file, header: dict) -> None:
 def lora() -> dict[str, torch.Tensor]:
     """A LoRA of rank 2 on one layer of the UNet and one of the text encoder."""
     weights = {}
-    for name, out, into in (("lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k", NARROW, 768),
+    for name, out, into in (("lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k", WIDTH, 768),
                             ("lora_te_text_model_encoder_layers_0_self_attn_q_proj", 768, 768)):
         weights[f"{name}.lora_up.weight"] = untrained_weights.filled(f"{name}.up", (out, 2))
         weights[f"{name}.lora_down.weight"] = untrained_weights.filled(f"{name}.down", (2, into))

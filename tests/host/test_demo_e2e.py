@@ -1,6 +1,6 @@
 """The demo's graph in the real server, over HTTP: a picture comes out, progress is told, bad input is answered in a sentence.
 
-One server for all of it. Networks are the demo's untrained stand-ins, full size, so sampled pictures are noise.
+One server for all of it. Networks are untrained and narrow, so sampled pictures are noise.
 """
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tools.demo import run as demo
 from tools.demo.client import Client, Refused
 from tools.devkit import places, server
 from tools.make_workflows import api_form
-from tools.stand_ins import untrained_weights
+from tools.stand_ins import narrow_files
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -29,16 +29,17 @@ SIZE, STEPS = 256, 2
 
 
 @pytest.fixture(scope="module")
-def weights():
-    """The demo's stand-ins, written if they are not there yet, whatever real files the machine has."""
-    return {key: {"name": untrained_weights.write_stand_in(role), "untrained": True}
-            for key, role in untrained_weights.ROLES.items()}
+def base(tmp_path_factory):
+    """The server's folder."""
+    folder = tmp_path_factory.mktemp("server")
+    narrow_files.add_node(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """The server's folder."""
-    return tmp_path_factory.mktemp("server")
+def weights(base):
+    """Untrained stand-ins by role, whatever real files the machine has."""
+    return {key: {"name": path.name, "untrained": True} for key, path in narrow_files.write_portrait(base / "models").items()}
 
 
 @pytest.fixture(scope="module")
