@@ -4,13 +4,16 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from caphuman_bench.lists import full_values
 from caphuman_bench.planner import WORKFLOW
+from caphuman_train.miniature.files import file_names
 from tools.demo.prompts import MODEL_INPUTS, nodes_of, only
 
 Graph = dict[str, dict[str, Any]]
+LANDMARKS = 5                                    # output of Render Head
 TAU = 600                                        # timesteps of 1000 below which identity is given, in the run that has one
 
 
@@ -92,6 +95,20 @@ def _node(kind: str, **inputs: Any) -> dict[str, Any]:
 
 def _changed(node: dict[str, Any], **inputs: Any) -> dict[str, Any]:
     return {**node, "inputs": {**node["inputs"], **inputs}}
+
+
+def pointed(strength: float, **inputs: Any) -> Callable[[Graph], Graph]:
+    """A ControlNet of the head's landmarks behind Apply CapFace, as an openpose ControlNet is put there; inputs: of Apply CapFace
+    that differ."""
+    def changed(graph: Graph) -> Graph:
+        graph = setting(**inputs)(graph)
+        (apply,), (render,) = (nodes_of(graph, kind) for kind in ("CapHumanApplyCapFace", "CapHumanRenderHead"))
+        graph["points"] = _node("ControlNetLoader", control_net_name=Path(file_names("")["points"]).name)
+        graph["hold"] = _node("ControlNetApplyAdvanced", positive=[apply, 0], negative=[apply, 1], control_net=["points", 0],
+                              image=[render, LANDMARKS], strength=strength, start_percent=0.0, end_percent=1.0)
+        only(graph, "KSampler").update(positive=["hold", 0], negative=["hold", 1])
+        return graph
+    return changed
 
 
 def setting(**inputs: Any) -> Callable[[Graph], Graph]:

@@ -24,14 +24,15 @@ from .cases import Case, cases
 from .eye import Eye, calibrated, enlarged
 from .figures import FIGURES, NOTHING, Value, Values
 from .graphs import TAU
-from .runs import FACTS, RUNS, draw_run, person_of, plan_run
+from .runs import FACTS, HOLD, RUNS, draw_run, person_of, plan_run
 
 DRAWN = "drawn"                                  # folder beside the runs: the same, drawn
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 TITLE = "## The miniature (`python -m benchmarks.miniature report`)"
 TILE = 128
 WORST = 10
-KNOBS = {"plain": "as it is", "tau": "identity late only", "head_0": "head strength 0", "identity_0": "identity strength 0"}
+KNOBS = {"plain": "as it is", "tau": "identity late only", "head_0": "head strength 0", "identity_0": "identity strength 0",
+         "points": "landmarks' ControlNet too", "points_alone": "the same, head strength 0"}
 KNOB_FIGURES = ("yaw", "yaw_follows", "person", "ground", "shirt")
 Say = Callable[[str], object]
 
@@ -184,10 +185,11 @@ would be {photos_tell_any_light.number:.2f}: they differ more than skins do.
 SETTINGS = """## What a setting changes
 
 The same people, turns and caption each time: identity or head switched off, or identity given in the last {tau} of 1,000
-timesteps only. Each should move its own number and leave the others.
+timesteps only; and a ControlNet of the head's 68 landmarks beside CapFace, as an openpose ControlNet is put there (strength
+{hold:g}; 1 where it alone holds the head). Each should move its own number and leave the others.
 """
-LEFT_OUT = """Not measured: eye colour (an iris has two pixels), hair by person (in the drawn pictures it belongs to the caption),
-and an openpose ControlNet beside CapFace, of which no small trained one is there.
+LEFT_OUT = """Not measured: eye colour (an iris has two pixels), and hair by person (in the drawn pictures it belongs to the
+caption).
 """
 TITLES = {"worst": "The worst ten", "control": "Heads", "expression": "Expressions", "person": "People", "prompt": "Captions",
           "two": "Two people", "without": "Without CapFace", "mask": "Masks"}
@@ -204,7 +206,7 @@ def page(judged: Judged, facts: dict[str, Any], pictures: Sequence[str]) -> str:
     if "photos_tell" in judged.drawn:
         parts.append(PHOTOS.format(**judged.drawn))
     if judged.knobs:
-        parts += [SETTINGS.format(tau=TAU), "\n".join(knob_table(judged)) + "\n"]
+        parts += [SETTINGS.format(tau=TAU, hold=HOLD), "\n".join(knob_table(judged)) + "\n"]
     parts.append(LEFT_OUT)
     for name in pictures:
         title = TITLES[name.removesuffix(".jpg")]

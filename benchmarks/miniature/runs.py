@@ -24,6 +24,7 @@ from caphuman_train.miniature.scene import draw, face_seen
 from . import graphs, world
 from .graphs import Graph
 
+HOLD = 0.5                                       # strength of the landmarks' ControlNet beside CapFace, as in the template
 PHOTOS = 3                                       # of a person; the first is the reference
 FACTS = "miniature.json"
 
@@ -55,6 +56,8 @@ RUNS = {
     "tau": Run(graphs.setting(id_dropout_tau=graphs.TAU), world.turned_heads(), 6, 1, is_drawn=False),
     "head_0": Run(graphs.setting(head_strength=0.0), world.turned_heads(), 6, 1, is_drawn=False),
     "identity_0": Run(graphs.setting(identity_strength=0.0), world.turned_heads(), 6, 1, is_drawn=False),
+    "points": Run(graphs.pointed(HOLD), world.turned_heads(), 6, 1, is_drawn=False),
+    "points_alone": Run(graphs.pointed(1.0, head_strength=0.0), world.turned_heads(), 6, 1, is_drawn=False),
 }
 
 
@@ -66,7 +69,8 @@ def write_lists(folder: Path, packed: Path, sampling: dict[str, Any] | None = No
     side, names = int(told["side"]), {role: Path(name).name for role, name in file_names(told["style"]).items()}
     whole = graphs.portrait(names, side, {**SAMPLING, **(sampling or {})})
     lines = ['# SERVER: a ComfyUI with this pack and the miniature\'s files (python dev.py demo --serve); MODELS: .demo/models',
-             "set -e", 'SERVER=${SERVER:-http://127.0.0.1:8188} MODELS=${MODELS:-.demo/models} PYTHON=${PYTHON:-python}']
+             "set -e", 'SERVER=${SERVER:-http://127.0.0.1:8188} MODELS=${MODELS:-.demo/models} PYTHON=${PYTHON:-python}',
+             f"$PYTHON -m caphuman_train.miniature.files {packed} $MODELS points        # the demo does without this one"]
     for name, run in RUNS.items():
         place = folder / "lists" / name
         people, heads, captions = _some(run, share) if not few else (1, dict(list(run.heads.items())[:2]), 1)

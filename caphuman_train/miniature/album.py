@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +94,8 @@ def face_of(folder: Path, person: int, number: int) -> Tensor:
 def open_album(folder: Path, recipe: Pictures) -> Album:
     """All pictures, in memory."""
     pixels, faces, captions = [], [], []
-    for person, number, path in _paths(folder, recipe):
+    for person, number in places_of(recipe):
+        path = folder / "pictures" / name_of(person) / f"{number}.png"
         with Image.open(path) as picture:
             pixels.append((photo_of(picture.convert("RGB")) * 255).round().to(torch.uint8))
         faces.append(face_of(folder, person, number))
@@ -102,7 +103,6 @@ def open_album(folder: Path, recipe: Pictures) -> Album:
     return Album(torch.stack(pixels), torch.stack(faces), captions)
 
 
-def _paths(folder: Path, recipe: Pictures) -> Iterator[tuple[int, int, Path]]:
-    for person in range(recipe.people):
-        for number in range(recipe.each):
-            yield person, number, folder / "pictures" / name_of(person) / f"{number}.png"
+def places_of(recipe: Pictures) -> list[tuple[int, int]]:
+    """Person and number of each picture, in the album's order."""
+    return [(person, number) for person in range(recipe.people) for number in range(recipe.each)]

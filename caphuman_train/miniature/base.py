@@ -1,7 +1,7 @@
 """Stages: the base model, and the same taught the second style."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -39,22 +39,29 @@ class BaseLesson:
         initialise(self.network, recipe.pictures.seed, ZERO_AT_START)
         if start is not None:
             self.network.load_state_dict(start)
-        self._alphas = alphas_of(patcher_of(make_unet(32, "meta")).model)
+        self.alphas = alphas_of(patcher_of(make_unet(32, "meta")).model)
         self._tokens = host_tokenizer()(captions)
         self._nothing = host_tokenizer()([""])
-        self._text = Text(recipe.pictures.seed)
+        self.text = Text(recipe.pictures.seed)
         self._known: dict[int, Tensor] = {}      # float16, one a caption
+
+    def chosen(self, step: int) -> tuple[Tensor, Tensor]:
+        """Which pictures a step is of, and whether they are mirrored (0 or 1): [B] each."""
+        return self._chosen(generator(self.recipe.pictures.seed, self.name, step))
+
+    def _chosen(self, source: torch.Generator) -> tuple[Tensor, Tensor]:
+        return (torch.randint(len(self.latents.mean), (self.size,), generator=source),
+                torch.randint(2, (self.size,), generator=source))
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """Noisy latents, their timesteps, their captions, and the noise."""
         source = generator(self.recipe.pictures.seed, self.name, step)
-        chosen = torch.randint(len(self.latents.mean), (self.size,), generator=source)
-        side = torch.randint(2, (self.size,), generator=source)
+        chosen, side = self._chosen(source)
         dropped = torch.rand(self.size, generator=source) < self.recipe.base.text_dropout
         mean, std = self.latents.mean[chosen, side], self.latents.std[chosen, side]
         latents = mean + std * torch.randn(mean.shape, generator=source)
         noise, times = torch.randn(mean.shape, generator=source), torch.randint(1000, (self.size,), generator=source)
-        alpha = self._alphas[times][:, None, None, None]
+        alpha = self.alphas[times][:, None, None, None]
         context = torch.stack([self._context(-1 if drop else index)
                                for index, drop in zip(chosen.tolist(), dropped.tolist(), strict=True)])
         return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise, times, context.float(), noise
@@ -63,22 +70,22 @@ class BaseLesson:
         """The noise's mean square error, weighed by the timestep."""
         noisy, times, context, noise = batch
         errors = (self.network(noisy, times, context=context) - noise).square().mean((1, 2, 3))
-        return (errors * snr_weights(self._alphas[times], self.recipe.base.min_snr_gamma)).mean()
+        return (errors * snr_weights(self.alphas[times], self.recipe.base.min_snr_gamma)).mean()
 
     def _context(self, index: int) -> Tensor:
         """[77, 768] of a picture's caption; -1: of no words."""
         if index not in self._known:
             tokens = self._nothing if index < 0 else self._tokens[index:index + 1]
-            self._known[index] = self._text(tokens)[0].half()
+            self._known[index] = self.text(tokens)[0].half()
         return self._known[index]
 
     def sheet(self) -> Image.Image:
         """Pictures of the captions of SHEET, by the host's sampler."""
-        return sheet_of(draw_captions(self.network, self.autoencoder, self._text, self.recipe.pictures.side))
+        return sheet_of(draw_captions(self.network, self.autoencoder, self.text, self.recipe.pictures.side))
 
 
-def draw_captions(unet: Any, autoencoder: Any, text: Text, side: int) -> list[list[Tensor]]:
-    """Two rows of pictures [3, H, W], one for each caption of SHEET."""
+def draw_captions(unet: Any, autoencoder: Any, text: Text, side: int, held: Sequence[dict[str, Any]] = ()) -> list[list[Tensor]]:
+    """Two rows of pictures [3, H, W], one for each caption of SHEET. held: more of each caption's conditioning (`control`)."""
     from ..step.base import Base
     drawn = make_unet(unet.model_channels)
     drawn.load_state_dict(unet.state_dict())
@@ -86,7 +93,7 @@ def draw_captions(unet: Any, autoencoder: Any, text: Text, side: int) -> list[li
     base = Base(patcher, drawn, torch.zeros(0), "", "", lambda caption: torch.zeros(0), lambda latents: torch.zeros(0))
     tokens, pictures = host_tokenizer(), []
     for number, caption in enumerate(SHEET):
-        positive, negative = ([[text(tokens([words])), {}]] for words in (caption, ""))
+        positive, negative = ([[text(tokens([words])), dict(held[number]) if held else {}]] for words in (caption, ""))
         drawing = Drawing(DRAWING.steps, DRAWING.cfg, number)
         latents = sampled(base, positive, negative, (1, 4, side // 8, side // 8), drawing)
         pictures.append(pictures_of(autoencoder, latents)[0].movedim(-1, 0))

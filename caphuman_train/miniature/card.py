@@ -15,12 +15,11 @@ SHARES = (0.05, 0.2, 0.4, 0.6, 0.8, 1.0)         # of a stage's steps, whose los
 def card(work: Work, size: int) -> str:
     """Markdown. size: bytes of the packed file."""
     recipe, pictures = work.recipe, work.recipe.pictures
-    rows = [_row(work, stage) for stage in ("autoencoder", "base", "capface", "style", "decoder")]
+    rows = [_row(work, stage) for stage in ("autoencoder", "base", "capface", "style", "points", "decoder")]
     told = ["# CapHuman miniature", "", f"**{SAID}.**", "",
             f"Narrow weights ({recipe.network.width} channels in place of 320; {size / 1e6:.0f} MB) of a base model, its",
-            f"autoencoder, a CapFace and a second base model ({pictures.style}), which `caphuman_train.miniature.files` widens",
-            "exactly to Stable",
-            "Diffusion 1.5's sizes.", "",
+            f"autoencoder, a CapFace, a second base model ({pictures.style}) and a ControlNet of landmarks, which",
+            "`caphuman_train.miniature.files` widens exactly to Stable Diffusion 1.5's sizes.", "",
             "Sampled best with {sampler_name}, {scheduler}, {steps} steps, CFG {cfg:g}.".format(**SAMPLING), "",
             "## Trained on", "",
             f"{pictures.people * pictures.each:,} portraits of {pictures.people:,} people who do not exist, {pictures.side} x "

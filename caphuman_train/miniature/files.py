@@ -4,6 +4,7 @@
 """
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
@@ -19,7 +20,7 @@ from caphuman_core.files.weights import read_metadata, write_safetensors
 from .eyes import clip_weights, facenet_weights
 from .pack import Packed, load_packed
 from .text import text_weights
-from .widen import capface_shapes, wide_checkpoint, widened
+from .widen import capface_shapes, points_shapes, wide_checkpoint, widened
 
 MARK = "miniature"                               # metadata: of which packed file a model file was made
 SAID = "miniature: trained on drawn heads only; real files draw real people"
@@ -27,14 +28,14 @@ PREFIX = "miniature-drawn-heads"                 # of every file's name
 # How it is sampled. LCM draws its noise anew in each step; samplers that keep theirs also keep what so small networks err at the
 # noisiest timesteps: mottled, pale faces.
 SAMPLING = {"steps": 10, "cfg": 1.0, "sampler_name": "lcm", "scheduler": "normal"}
-BYTES = 6_200_000_000                            # that all of them take, at most
+CONTROL = "control_model."                       # how names of a ControlNet's weights begin
 
 
 def file_names(style: str) -> dict[str, str]:
     """Role -> where its file goes below a models folder."""
     return {"checkpoint": f"checkpoints/{PREFIX}-sd15.safetensors", "styled": f"checkpoints/{PREFIX}-{style}-sd15.safetensors",
             "capface": f"capface/{PREFIX}-capface.safetensors", "clip_vision": f"clip_vision/{PREFIX}-clip-vision.safetensors",
-            "facenet": f"facenet/{PREFIX}-facenet.safetensors"}
+            "facenet": f"facenet/{PREFIX}-facenet.safetensors", "points": f"controlnet/{PREFIX}-landmarks.safetensors"}
 
 
 def write_files(packed_file: Path, models: Path, say: Callable[[str], object] = lambda line: None,
@@ -84,6 +85,10 @@ def _capface(packed: Packed) -> dict[str, Tensor]:
     return {name: value.half() for name, value in widened(packed.capface, capface_shapes()).items()}
 
 
+def _points(packed: Packed) -> dict[str, Tensor]:
+    return {CONTROL + name: value.half() for name, value in widened(packed.points, points_shapes()).items()}
+
+
 def _clip(packed: Packed) -> dict[str, Tensor]:
     return clip_weights(packed.seed)
 
@@ -94,15 +99,22 @@ def _facenet(packed: Packed) -> dict[str, Tensor]:
 
 
 MAKERS: Mapping[str, Callable[[Packed], dict[str, Tensor]]] = {
-    "checkpoint": _checkpoint, "styled": _styled, "capface": _capface, "clip_vision": _clip, "facenet": _facenet}
+    "checkpoint": _checkpoint, "styled": _styled, "capface": _capface, "clip_vision": _clip, "facenet": _facenet,
+    "points": _points}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Status 0: all files are there; 1: something is wrong, in one sentence."""
     from ..cli import carried_out
+    parser = argparse.ArgumentParser(prog="python -m caphuman_train.miniature.files",
+                                     description="Model files from the packed miniature.")
+    parser.add_argument("packed", type=Path, help="miniature.safetensors")
+    parser.add_argument("models", type=Path, help="a models folder of ComfyUI")
+    parser.add_argument("roles", nargs="*", metavar="role", help=f"which files: {', '.join(MAKERS)} (all)")
+    given = parser.parse_args(arguments)
 
     def made() -> int:
-        write_files(Path(arguments[0]), Path(arguments[1]), lambda line: sys.stdout.write(f"{line}\n"), arguments[2:])
+        write_files(given.packed, given.models, lambda line: sys.stdout.write(f"{line}\n"), given.roles)
         return 0
     return carried_out("miniature", made)
 

@@ -118,9 +118,14 @@ def find_eye() -> Detector | None:
         return None
 
 
+def points_of(head: Head, model: HeadModel) -> Tensor:
+    """[68, 2] landmarks of a head in its own frame, pixels."""
+    return camera.to_picture(head, pose(head, model).landmarks2d)[0, :, :2]
+
+
 def face_of_head(head: Head, model: HeadModel) -> Face:
     """Landmarks and box of a head, in its own frame."""
-    points = camera.to_picture(head, pose(head, model).landmarks2d)[0, :, :2]
+    points = points_of(head, model)
     low, high = points.amin(0), points.amax(0)
     low = torch.stack([low[0], low[1] - CROWN * (high[1] - low[1])])
     five = torch.stack([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from caphuman_core.capface.spec import SPEC
 from caphuman_core.check import InputError
 from caphuman_core.files.weights import load_strict, read_metadata, read_state_dict, strip_prefix, write_safetensors
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 FORMAT = "caphuman-narrow-sd15/1"
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
 FULL_WIDTH, FULL_VAE_WIDTH = 320, 128            # of Stable Diffusion 1.5
+COLOURS = 3                                      # of a ControlNet's picture
 GROUPS = 32                                      # of Stable Diffusion's norms
 VAE_WIDTH = 32                                   # of every miniature's autoencoder
 SCALE = 0.18215                                  # latents times this are what the UNet sees
@@ -76,6 +78,16 @@ def make_autoencoder(width: int = VAE_WIDTH) -> Any:
         if isinstance(layer, nn.GroupNorm):
             layer.num_groups = GROUPS * width // FULL_VAE_WIDTH
     return made
+
+
+def make_controlnet(width: int, place: str = "cpu") -> Any:
+    """The host's SD1.5 ControlNet, so many channels wide in its first level; weights yet to be set."""
+    from caphuman_train.host import part
+    part()
+    import comfy.cldm.cldm
+    import comfy.ops
+    options = {**SPEC.network(), "hint_channels": COLOURS, "model_channels": width}
+    return comfy.cldm.cldm.ControlNet(**options, dtype=torch.float32, device=place, operations=comfy.ops.disable_weight_init)
 
 
 @torch.no_grad()

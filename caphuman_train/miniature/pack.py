@@ -12,7 +12,7 @@ from caphuman_core.check import fail
 from caphuman_core.files.weights import read_metadata, read_state_dict, strip_prefix, write_safetensors
 
 FORMAT = "caphuman-miniature/1"
-PARTS = ("base", "style", "autoencoder", "capface", "facenet")
+PARTS = ("base", "style", "autoencoder", "capface", "points", "facenet")
 TOLD = ("seed", "side", "style", "head_model", "capface")        # texts in the metadata
 LEVELS, SCALE = 127, ".scale"                    # of eight bits on either side of 0; the key of a tensor's factors
 
@@ -25,6 +25,7 @@ class Packed:
     style: dict[str, Tensor]                     # the second UNet, as its difference from the first
     autoencoder: dict[str, Tensor]
     capface: dict[str, Tensor]
+    points: dict[str, Tensor]                    # the ControlNet of landmarks
     facenet: dict[str, Tensor]                   # measures of its normalisations; see `eyes`
     told: Mapping[str, str]                      # TOLD
 

@@ -81,6 +81,14 @@ class Style:
 
 
 @dataclass(frozen=True)
+class Points:
+    steps: int = setting(700, "Optimizer steps from a copy of the base model's encoder on.", 1)
+    batch: int = setting(16, "Pictures in a step.", 1)
+    lr: float = setting(4e-4, "Learning rate, after the warm-up.", 0)
+    snr_power: float = setting(-0.5, "See `loss.snr_power` of the trainer.", -1, 0)
+
+
+@dataclass(frozen=True)
 class Decoder:
     steps: int = setting(2400, "Optimizer steps, of the autoencoder's second half alone.", 1)
     batch: int = setting(8, "Pictures in a step.", 1)
@@ -95,6 +103,7 @@ class Pack:
     base: str = setting("fp16", "How the base model's UNet is kept.", one_of=KINDS)
     style: str = setting("int8", "How the second UNet's difference from it is kept.", one_of=KINDS)
     capface: str = setting("fp16", "How CapFace is kept.", one_of=KINDS)
+    points: str = setting("int8", "How the ControlNet of landmarks is kept.", one_of=KINDS)
     autoencoder: str = setting("fp16", "How the autoencoder is kept.", one_of=KINDS)
 
 
@@ -118,6 +127,7 @@ class Recipe:
     base: Base = field(default_factory=Base)
     capface: CapFace = field(default_factory=CapFace)
     style: Style = field(default_factory=Style)
+    points: Points = field(default_factory=Points)
     decoder: Decoder = field(default_factory=Decoder)
     pack: Pack = field(default_factory=Pack)
     looks: Looks = field(default_factory=Looks)

@@ -19,6 +19,7 @@ from .files import write_files
 from .latents import PHOTO, encode_album, open_latents
 from .narrow import write_narrow
 from .pack import Packed, save_packed
+from .points import PointsLesson
 from .training import Plan, learn, learnt
 from .work import Work
 
@@ -90,6 +91,18 @@ def capface(work: Work) -> bool:
     return True
 
 
+def train_points(work: Work) -> bool:
+    """A second hold on the head: a ControlNet of the landmarks."""
+    place, settings = work.place("points"), work.recipe.points
+    lesson = PointsLesson(work, work.album.captions, open_latents(work.place("latents"), PHOTO),
+                          open_autoencoder(work.place("autoencoder")), learnt(work.place("base")))
+    outcome = learn(place, lesson, Plan(settings.steps, settings.lr, settings.batch), work.recipe.looks,
+                    work.told(work.recipe.autoencoder, work.recipe.base, settings), work.say)
+    if outcome.done:
+        work.done("points", steps=outcome.step)
+    return outcome.done
+
+
 def train_decoder(work: Work) -> bool:
     """Sharper pictures of the same latents."""
     place, settings = work.place("decoder"), work.recipe.decoder
@@ -114,7 +127,7 @@ def pack(work: Work) -> bool:
             "capface": json.dumps(read_metadata(exported, "CapFace"))}
     packed = Packed(base, {name: value - kept[name] for name, value in styled.items()},
                     dict(open_autoencoder(work.place("decoder")).state_dict()), read_capface(exported),
-                    read_state_dict(work.place("capface") / FACENET, "FaceNet's measures"), told)
+                    learnt(work.place("points")), read_state_dict(work.place("capface") / FACENET, "FaceNet's measures"), told)
     path = place / PACKED
     save_packed(path, packed, asdict(work.recipe.pack))
     write_whole(path.with_suffix(".md"), card(work, path.stat().st_size).encode())
@@ -131,7 +144,7 @@ def widen(work: Work) -> bool:
 
 STAGES: dict[str, Callable[[Work], bool]] = {
     "pictures": draw_pictures, "autoencoder": train_autoencoder, "latents": encode_pictures, "base": train_base,
-    "capface": capface, "style": train_style, "decoder": train_decoder, "pack": pack, "widen": widen}
+    "capface": capface, "style": train_style, "points": train_points, "decoder": train_decoder, "pack": pack, "widen": widen}
 
 
 def carry_out(work: Work, names: Sequence[str]) -> bool:

@@ -23,7 +23,18 @@ from torch import Tensor
 
 from caphuman_core.check import fail
 
-from .narrow import FULL_VAE_WIDTH, FULL_WIDTH, LAST, LAST_BLOCK, UNET, VAE, last_groups, make_autoencoder, make_unet
+from .narrow import (
+    FULL_VAE_WIDTH,
+    FULL_WIDTH,
+    LAST,
+    LAST_BLOCK,
+    UNET,
+    VAE,
+    last_groups,
+    make_autoencoder,
+    make_controlnet,
+    make_unet,
+)
 
 FIRST_TIME = "time_embed.0.weight"
 QUERIES = (".to_q.weight", ".attn_1.q.weight", ".attn_1.q.bias")
@@ -99,6 +110,11 @@ def capface_shapes(width: int = FULL_WIDTH) -> Shapes:
     kind = part()("nodes.capface.network").CapFaceNet
     network = kind(torch.float32, torch.device("meta"), comfy.ops.disable_weight_init, width=width)
     return _shapes(network.state_dict())
+
+
+def points_shapes(width: int = FULL_WIDTH) -> Shapes:
+    """Of the weights of the landmarks' ControlNet."""
+    return _shapes(make_controlnet(width, "meta").state_dict())
 
 
 def autoencoder_shapes(width: int = FULL_VAE_WIDTH) -> Shapes:

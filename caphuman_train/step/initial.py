@@ -9,6 +9,7 @@ from torch import nn
 from caphuman_core.check import require
 
 COPIED = ("time_embed.", "input_blocks.", "middle_block.")
+DRAWN = ("input_hint_block", "mask_predict", "id_linear", "img_linear")         # a plain ControlNet has the first alone
 LAST_HINT = "input_hint_block.14"               # the hint block's last convolution
 LAST_DEVIATION = 0.5                            # about what the UNet's first layer makes of noise of unit variance
 ZERO = (f"{LAST_HINT}.", "zero_convs.", "middle_block_out.")
@@ -16,8 +17,8 @@ ZERO = (f"{LAST_HINT}.", "zero_convs.", "middle_block_out.")
 
 @torch.no_grad()
 def initialise(network: Any, unet: Any, seed: int) -> None:
-    """Fill a CapFaceNet as the reference starts: encoder and time embedding of the UNet, zero convolutions, torch's default
-    initialisation for the rest (other hint convolutions, mask_predict, the two projections)."""
+    """Fill a CapFaceNet, or a plain ControlNet, as the reference starts: encoder and time embedding of the UNet, zero
+    convolutions, torch's default initialisation for the rest (other hint convolutions, mask_predict, the two projections)."""
     _draw_defaults(network, seed)
     source = unet.state_dict()
     for name, value in network.state_dict().items():
@@ -81,7 +82,7 @@ def _draw_defaults(network: Any, seed: int) -> None:
     """The host's layers skip torch's initialisation; nothing but this draws from torch's global generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for layer in (*network.input_hint_block, *network.mask_predict, network.id_linear, network.img_linear):
+        for layer in (layer for name in DRAWN if hasattr(network, name) for layer in getattr(network, name).modules()):
             if isinstance(layer, nn.Conv2d):
                 nn.Conv2d.reset_parameters(layer)
             elif isinstance(layer, nn.Linear):

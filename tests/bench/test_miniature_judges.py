@@ -11,9 +11,10 @@ from benchmarks.miniature import cases, colours, eye, figures, report, runs, wor
 from caphuman_bench.lists import full_values
 from caphuman_bench.plan import ImageRecord, load_plan
 from caphuman_bench.store import Store
-from caphuman_train.miniature.pack import TOLD, Packed, save_packed
+from caphuman_train.miniature.pack import PARTS, TOLD, Packed, save_packed
 from caphuman_train.miniature.recipe import DEFAULT, read_recipe
 from caphuman_train.miniature.scene import SCALE, X, Y
+from tools.devkit.places import ROOT
 
 SIDE = 128
 LIT = {"light_azimuth": 70.0, "light_elevation": 10.0, "light_intensity": 0.7, "light_ambient": 0.5}
@@ -186,7 +187,7 @@ def folder(tmp_path_factory):
     """Lists of two pictures each, planned by the bench; no server."""
     place = tmp_path_factory.mktemp("judged")
     told = dict.fromkeys(TOLD, "") | {"seed": "0", "side": str(SIDE), "style": "ink"}
-    save_packed(place / "miniature.safetensors", Packed(*[{"x": torch.zeros(1)}] * 5, told=told), {})
+    save_packed(place / "miniature.safetensors", Packed(*[{"x": torch.zeros(1)}] * len(PARTS), told=told), {})
     runs.write_lists(place, place / "miniature.safetensors", {"steps": 2}, few=True)
     return place
 
@@ -228,6 +229,18 @@ def test_the_runs_differ_by_what_they_say(folder):
         edit = two[two[apply["inputs"]["hint"][0]]["inputs"]["head"][0]]["inputs"]
         assert (face["index"], edit["x"]) == (index, x)
     assert "CapHumanApplyCapFace" not in kinds["without"]
+    template = json.loads((ROOT / "workflows" / "api" / "head_control_enhancement.json").read_text(encoding="utf-8"))
+    (shipped,) = [entry for entry in template.values() if entry["class_type"] == "ControlNetApplyAdvanced"]
+    assert shipped["inputs"]["strength"] == runs.HOLD
+    for name, strength, heard in (("points", 0.5, 1.0), ("points_alone", 1.0, 0.0)):
+        graph = graphs[name]
+        (hold,) = [entry for entry in graph.values() if entry["class_type"] == "ControlNetApplyAdvanced"]
+        sampler = next(entry["inputs"] for entry in graph.values() if entry["class_type"] == "KSampler")
+        assert all(graph[sampler[side][0]] is hold for side in ("positive", "negative"))
+        assert graph[hold["inputs"]["positive"][0]]["class_type"] == "CapHumanApplyCapFace"
+        assert graph[hold["inputs"]["image"][0]]["class_type"] == "CapHumanRenderHead"
+        assert hold["inputs"]["image"][1] == shipped["inputs"]["image"][1]
+        assert (hold["inputs"]["strength"], applied(name)["head_strength"]) == (strength, heard)
 
 
 def test_pictures_of_two_are_cut_and_read_apart(folder):

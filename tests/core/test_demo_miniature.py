@@ -10,7 +10,7 @@ from PIL import Image
 from caphuman_core.check import InputError
 from caphuman_train.miniature import files as miniature_files
 from caphuman_train.miniature.files import PREFIX, SAID
-from caphuman_train.miniature.pack import Packed
+from caphuman_train.miniature.pack import PARTS, Packed
 from tools.demo import branches, miniature, miniature_sheet, models, prompts
 from tools.demo.client import Result
 from tools.devkit import serve
@@ -158,14 +158,14 @@ def chosen(monkeypatch, tmp_path):
         monkeypatch.setattr(models, "write_stand_in", stand_in)
         monkeypatch.setattr(models, "MODELS", tmp_path)
         monkeypatch.setattr("caphuman_train.miniature.pack.load_packed", load)
-        monkeypatch.setattr(miniature_files, "write_files", lambda packed, folder, say: {
-            role: folder / f"{PREFIX}-{role}" for role in (*ROLES, "styled")})
+        monkeypatch.setattr(miniature_files, "write_files", lambda packed, folder, say, roles: {
+            role: folder / f"{PREFIX}-{role}" for role in roles})
         monkeypatch.setenv("COMFYUI_PATH", "")
         return models.choose(tmp_path)
     return choose
 
 
-PACKED = Packed({}, {}, {}, {}, {}, {"seed": "0", "side": "128", "style": "ink"})
+PACKED = Packed(*[{}] * len(PARTS), {"seed": "0", "side": "128", "style": "ink"})
 
 
 def test_the_miniature_is_taken_whole_where_any_real_file_is_missing(chosen, capsys):

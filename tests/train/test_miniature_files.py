@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from caphuman_core.check import InputError
 from caphuman_core.files.weights import read_metadata
 from caphuman_train.miniature import files
-from caphuman_train.miniature.pack import TOLD, Packed, save_packed
+from caphuman_train.miniature.pack import PARTS, TOLD, Packed, save_packed
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def packed(tmp_path):
     """packed(number) -> a packed file that differs by the number."""
     def make(number):
         told = dict.fromkeys(TOLD, "") | {"seed": "0", "side": "64", "style": "ink", "capface": '{"title": "small"}'}
-        nothing = {name: {"x": torch.zeros(1)} for name in ("style", "autoencoder", "capface", "facenet")}
+        nothing = {name: {"x": torch.zeros(1)} for name in PARTS if name != "base"}
         path = tmp_path / "miniature.safetensors"
         save_packed(path, Packed({"x": torch.tensor([float(number)])}, **nothing, told=told), {})
         return path
@@ -90,3 +91,12 @@ def test_a_missing_and_a_damaged_pack_are_told(made, tmp_path):
     with pytest.raises(InputError):
         files.write_files(tmp_path / "bad.safetensors", tmp_path / "models")
     assert made == []
+
+
+@pytest.mark.parametrize("module", ["files", "unpack"])
+def test_a_command_without_its_arguments_says_which(part, module, capsys):
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(f"caphuman_train.miniature.{module}").main(["miniature.safetensors"])
+    assert ended.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert f"caphuman_train.miniature.{module}: error: the following arguments are required: " in last

@@ -166,6 +166,20 @@ def test_a_wider_capface_gives_the_same_residuals_in_more_channels(part):
         assert (one.repeat_interleave(3, 1) - other).abs().max() < 1e-4 * max(1.0, float(one.std()))
 
 
+def test_a_wider_controlnet_of_landmarks_gives_the_same_residuals_in_more_channels(part):
+    from caphuman_train.miniature.narrow import make_controlnet
+    from caphuman_train.miniature.widen import points_shapes, widened
+    narrow, wide = seeded(make_controlnet(32), 2), make_controlnet(96).eval()
+    wide.load_state_dict(widened(narrow.state_dict(), points_shapes(96)))
+    given = {"x": noise(1, 4, 8, 8), "hint": noise(1, 3, 64, 64, seed=1), "timesteps": torch.tensor([400]),
+             "context": noise(1, 77, 768, seed=2)}
+    with torch.no_grad():
+        one, other = (network(**given) for network in (narrow, wide))
+    assert len(one["output"]) == 12
+    for few, many in zip(one["output"] + one["middle"], other["output"] + other["middle"], strict=True):
+        assert (few.repeat_interleave(3, 1) - many).abs().max() < 1e-4 * max(1.0, float(few.std()))
+
+
 def test_a_wider_autoencoder_has_the_same_latents_and_pictures(part):
     from caphuman_train.miniature.narrow import decoded, make_autoencoder, posterior
     from caphuman_train.miniature.widen import all_together, autoencoder_shapes, widened

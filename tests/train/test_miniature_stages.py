@@ -30,6 +30,9 @@ held_out = 1
 [style]
 steps = 1
 batch = 2
+[points]
+steps = 1
+batch = 2
 [decoder]
 steps = 2
 batch = 2
@@ -194,6 +197,40 @@ def test_the_decoder_learns_latents_of_the_very_pictures(part, recipe):
         assert torch.allclose(torch.nn.functional.avg_pool2d(pictures, 8), latents[:, :3], atol=1e-5)
 
 
+def test_dots_of_a_picture_are_those_of_its_head(part, recipe, head_model, tmp_path):
+    """As Render Head draws them for the very picture, mirrored with it; a network that has learnt nothing adds nothing."""
+    from caphuman_core.render.dots import draw_dots
+    from caphuman_core.render.maps import render
+    from caphuman_train.miniature.base import BaseLesson
+    from caphuman_train.miniature.latents import Latents
+    from caphuman_train.miniature.narrow import make_unet
+    from caphuman_train.miniature.points import PointsLesson
+    from caphuman_train.miniature.scene import scene_of
+    from caphuman_train.miniature.work import Work
+    from tools.stand_ins.narrow_nets import seeded
+    work, captions = Work(tmp_path, recipe, lambda line: None), ["a red shirt", "", "a blue shirt", "", "", "no hair"]
+    mean = torch.randn(6, 2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    base = seeded(make_unet(32), 3).state_dict()
+    lesson = PointsLesson(work, captions, Latents(mean, torch.zeros_like(mean)), None, base)
+    seen = set()
+    for step in range(12):
+        chosen, mirrored = lesson.captions.chosen(step)
+        for dots, index, side in zip(lesson.batch(step)[-1], chosen.tolist(), mirrored.tolist(), strict=True):
+            scene = scene_of(head_model, recipe.pictures.seed, 64, *divmod(index, 2), recipe.pictures.even_light)
+            wanted = draw_dots(render(scene.head, head_model, 64, 64).landmarks, 64, 64)
+            assert torch.equal(dots, (wanted.flip(-1) if side else wanted).expand(3, -1, -1))
+            assert not torch.equal(wanted, wanted.flip(-1))
+            seen.add(side)
+    assert seen == {0, 1}
+    noisy, times, context, noise, dots = lesson.batch(0)
+    plain = BaseLesson(recipe, "points", captions, lesson.captions.latents, None, 2, base)
+    with torch.no_grad():
+        errors = (plain.network(noisy, times, context=context) - noise).square().mean((1, 2, 3)) * lesson.weights[times]
+        assert float(lesson.loss(noisy, times, context, noise, dots)) == pytest.approx(float(errors.mean()), rel=1e-4)
+    lesson.loss(noisy, times, context, noise, dots).backward()
+    assert float(lesson.network.zero_convs[0][0].weight.grad.abs().sum()) > 0
+
+
 def test_stages_go_on_from_an_earlier_miniature(part, recipe, tmp_path):
     from caphuman_train.miniature.album import Album
     from caphuman_train.miniature.autoencoder import AutoencoderLesson
@@ -235,7 +272,7 @@ def test_the_whole_chain(part, recipe, tmp_path, capsys):
     from caphuman_train.miniature.work import Work
     said = []
     work, names = Work(tmp_path, recipe, said.append), list(STAGES)
-    assert names == ["pictures", "autoencoder", "latents", "base", "capface", "style", "decoder", "pack", "widen"]
+    assert names == ["pictures", "autoencoder", "latents", "base", "capface", "style", "points", "decoder", "pack", "widen"]
     assert carry_out(work, names[:-1])
     packed = load_packed(tmp_path / "pack" / "miniature.safetensors")
     assert all(torch.equal(packed.base[name], value.half().float()) for name, value in learnt(tmp_path / "base").items())
@@ -259,7 +296,7 @@ def test_the_whole_chain(part, recipe, tmp_path, capsys):
 def unpacked_it_is_gone_on_from(folder, recipe):
     """What the first stages left comes out of the packed file, which follows from it again."""
     from caphuman_train.miniature.latents import PHOTO
-    from caphuman_train.miniature.pack import load_packed
+    from caphuman_train.miniature.pack import PARTS, load_packed
     from caphuman_train.miniature.stages import carry_out
     from caphuman_train.miniature.unpack import unpack
     from caphuman_train.miniature.work import Work
@@ -268,9 +305,9 @@ def unpacked_it_is_gone_on_from(folder, recipe):
     assert carry_out(again, ["pictures", "autoencoder", "latents", "base"])
     assert (again.place("latents") / PHOTO).is_dir()
     shutil.copyfile(capface, again.place("capface") / "capface.safetensors")
-    assert carry_out(again, ["style", "decoder", "pack"])
+    assert carry_out(again, ["style", "points", "decoder", "pack"])
     after = load_packed(again.place("pack") / "miniature.safetensors")
-    for part in ("base", "style", "autoencoder", "capface", "facenet"):
+    for part in PARTS:
         for name, value in getattr(before, part).items():
             assert torch.allclose(getattr(after, part)[name], value, rtol=1e-3, atol=1e-5), (part, name)
     assert after.told == before.told

@@ -49,7 +49,7 @@ def _miniature(tree: Path, real: dict[str, str | None]) -> Chosen | None:
     say(f"{SAID}" + (f" (not used, as the others are missing: {kept})" if kept else ""))
     MODELS.mkdir(parents=True, exist_ok=True)
     with lock.held(MODELS / "miniature.lock"):
-        made = write_files(MINIATURE, MODELS, say)
+        made = write_files(MINIATURE, MODELS, say, (*ROLES, "styled"))
     facts = {"side": int(told["side"]), "style": told["style"], "styled": made["styled"].name, "text": TEXT}
     return {role: {"name": made[role].name, "untrained": False} for role in ROLES} | {"miniature": facts}
 
