@@ -188,7 +188,10 @@ The same people, turns and caption each time: identity or head switched off, or 
 timesteps only; and a ControlNet of the head's 68 landmarks beside CapFace, as an openpose ControlNet is put there (strength
 {hold:g}; 1 where it alone holds the head). Each should move its own number and leave the others.
 """
-LEFT_OUT = """Not measured: eye colour (an iris has two pixels), and hair by person (in the drawn pictures it belongs to the
+LEFT_OUT = """Learning curves, what keeps the figures that are not met where they are, and which lever comes next:
+[the model card](../miniature/miniature.md).
+
+Not measured: eye colour (an iris has two pixels), and hair by person (in the drawn pictures it belongs to the
 caption).
 """
 TITLES = {"worst": "The worst ten", "control": "Heads", "expression": "Expressions", "person": "People", "prompt": "Captions",

@@ -59,7 +59,7 @@ class Base:
 @dataclass(frozen=True)
 class CapFace:
     start: str = setting("", "A CapFace file to go on from. Empty: anew, or from the same stage of start.folder.")
-    steps: int = setting(4000, "Optimizer steps.", 1)
+    steps: int = setting(20000, "Optimizer steps.", 1)
     batch: int = setting(16, "Pictures in a step.", 1)
     lr: float = setting(4e-4, "Learning rate, after the warm-up.", 0)
     eps: float = setting(1e-12, "See `optimizer.eps` of the trainer: half of the gradients are below its 1e-8.", 0)
