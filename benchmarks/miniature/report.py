@@ -155,9 +155,12 @@ def table(judged: Judged) -> list[str]:
 def knob_table(judged: Judged) -> list[str]:
     """What a setting changes, and what it leaves."""
     names = {one.key: one.title for one in FIGURES}
-    rows = [f"| setting | {' | '.join(names[key] for key in KNOB_FIGURES)} |", "|---" * (1 + len(KNOB_FIGURES)) + "|"]
-    return rows + [f"| {title} | {' | '.join(_told(judged.knobs[key].get(one, NOTHING)) for one in KNOB_FIGURES)} |"
-                   for key, title in KNOBS.items() if key in judged.knobs]
+    rows = [f"| setting | faces | {' | '.join(names[key] for key in KNOB_FIGURES)} |", "|---" * (2 + len(KNOB_FIGURES)) + "|"]
+    for key, title in KNOBS.items():
+        if (found := judged.knobs.get(key)) is not None:
+            told = [str(found.get("yaw", NOTHING).of), *(_told(found.get(one, NOTHING)) for one in KNOB_FIGURES)]
+            rows.append(f"| {title} | {' | '.join(told)} |")
+    return rows
 
 
 def _told(value: Value) -> str:
@@ -184,9 +187,10 @@ would be {photos_tell_any_light.number:.2f}: they differ more than skins do.
 """
 SETTINGS = """## What a setting changes
 
-The same people, turns and caption each time: identity or head switched off, or identity given in the last {tau} of 1,000
-timesteps only; and a ControlNet of the head's 68 landmarks beside CapFace, as an openpose ControlNet is put there (strength
-{hold:g}; 1 where it alone holds the head). Each should move its own number and leave the others.
+The same turns and caption each time, of the same first people (*faces*: how many a row is of): identity or head switched off,
+or identity given in the last {tau} of 1,000 timesteps only; and a ControlNet of the head's 68 landmarks beside CapFace, as an
+openpose ControlNet is put there (strength {hold:g}; 1 where it alone holds the head). Each should move its own number and leave
+the others.
 """
 LEFT_OUT = """Learning curves, what keeps the figures that are not met where they are, and which lever comes next:
 [the model card](../miniature/miniature.md).

@@ -82,7 +82,8 @@ def _draw_defaults(network: Any, seed: int) -> None:
     """The host's layers skip torch's initialisation; nothing but this draws from torch's global generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for layer in (layer for name in DRAWN if hasattr(network, name) for layer in getattr(network, name).modules()):
+        parts = [getattr(network, name) for name in DRAWN if hasattr(network, name)]
+        for layer in (layer for part in parts for layer in part.modules()):
             if isinstance(layer, nn.Conv2d):
                 nn.Conv2d.reset_parameters(layer)
             elif isinstance(layer, nn.Linear):
