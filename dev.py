@@ -2,7 +2,7 @@
 """One command for a fresh machine: prepare everything inside this checkout, then run the demo, the tests or the checks.
 
     python dev.py demo [--photo FILE] [--serve] [--port N]
-    python dev.py test [pytest arguments]
+    python dev.py test [--thorough] [pytest arguments]
     python dev.py check
     python dev.py generate
     python dev.py benchmark NAME [its arguments]

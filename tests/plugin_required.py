@@ -33,8 +33,11 @@ class Required:
     """Counts outcomes and turns a skip without an optional reason into a failed run."""
 
     def __init__(self) -> None:
-        self.counts = {"passed": 0, "failed": 0, "skipped": 0}
+        self.counts = {"passed": 0, "failed": 0, "skipped": 0, "left out": 0}
         self.refused: list[str] = []
+
+    def pytest_deselected(self, items) -> None:
+        self.counts["left out"] += len(items)
 
     def pytest_runtest_logreport(self, report) -> None:
         if report.skipped:

@@ -27,6 +27,7 @@ def ray_cluster():
     cluster.shutdown()
 
 
+@pytest.mark.thorough
 def test_a_lost_machine_costs_what_it_had_in_hand(ray_cluster, tmp_path):
     plan = small_plan(tmp_path, 2, 2, 10, 4)                # 160 images
     lost = []

@@ -426,6 +426,7 @@ def test_ctrl_c_leaves_everything_as_it_is_and_the_same_command_goes_on(tmp_path
     assert counts(folder)["done"] == len(plan)
 
 
+@pytest.mark.thorough
 def test_killed_at_twenty_moments_nothing_is_lost_and_at_most_what_is_in_hand_repeated(tmp_path):
     """Half of the kills hit the run, at moments spread over its start-up and its work; the rest of it is then done."""
     import random

@@ -34,6 +34,7 @@ print(json.dumps([*runs, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 10
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="optional: memory is measured with the resource module")
+@pytest.mark.thorough
 def test_105_000_images_cost_five_times_what_21_000_cost(tmp_path):
     done = subprocess.run([sys.executable, "-c", WORK, str(tmp_path)], cwd=PACK, capture_output=True, text=True, check=False,
                           env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)})

@@ -54,6 +54,7 @@ def test_live_switching_of_the_mode_leaves_no_dead_view(open_page):
     page.screenshot("editor_switched_back")
 
 
+@pytest.mark.thorough
 def test_twenty_editors_live_and_leave_nothing(open_page):
     page = open_page(False, fresh=True, viewport=TALL)
     editor = open_editor(page)

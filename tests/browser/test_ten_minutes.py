@@ -8,7 +8,6 @@ stand-ins, and sample one step at 64 pixels: noise.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,9 +34,9 @@ SMALL = """() => {
 }"""
 NODE = "(type) => app.graph.nodes.find((node) => node.type === type)?.id"
 VALUES = "(id) => Object.fromEntries(app.graph.getNodeById(id).widgets.map((widget) => [widget.name, widget.value]))"
-# Both modes, both languages, both palettes; CAPHUMAN_ALL_WALKS=1 walks the other two pairings as well (each takes over a minute).
-WALKS = [(False, "en", "dark"), (True, "zh", "light")]
-WALKS += [(True, "en", "light"), (False, "zh", "dark")] if os.environ.get("CAPHUMAN_ALL_WALKS") == "1" else []
+# Both modes, both languages, both palettes. Each walk takes most of a minute.
+WALKS = [(False, "en", "dark"), *(pytest.param(*walk, marks=pytest.mark.thorough) for walk in (
+    (True, "zh", "light"), (True, "en", "light"), (False, "zh", "dark")))]
 WORDS = {"en": ("Your first portrait", "Generic head: press Run", "1 Photo", "Next: "),
          "zh": ("你的第一张肖像", "通用头部：请点击运行", "1 照片", "下一步：")}
 

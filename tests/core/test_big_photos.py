@@ -49,7 +49,7 @@ def textured(megapixels: float, seed: int = 0) -> torch.Tensor:
     return (eight_bit(plain).to(torch.int16) + noise).clamp(0, 255).to(torch.uint8)
 
 
-@pytest.mark.parametrize("megapixels", [4, 48])
+@pytest.mark.parametrize("megapixels", [4, pytest.param(48, marks=pytest.mark.thorough)])
 def test_a_photo_without_a_face_costs_a_bounded_search(detector, proposed, megapixels):
     heard = []
     found = detect(detector, textured(megapixels), if_none="skip", search=Search(heed=lambda: heard.append(len(proposed))))
@@ -89,7 +89,7 @@ def scaled(picture: torch.Tensor, factor: float) -> torch.Tensor:
 PEOPLE = ("astronaut", "man_a_1", "man_b_1", "man_a_2")
 
 
-@pytest.mark.parametrize("megapixels", [4, 12, 24])
+@pytest.mark.parametrize("megapixels", [4, 12, pytest.param(24, marks=pytest.mark.thorough)])
 def test_faces_from_64_pixels_on_are_found_in_large_photos(detector, megapixels):
     """The exact pyramid of the reference finds the astronaut's face; so does the bounded one, at the same place."""
     pieces, expected = [], []
@@ -118,7 +118,7 @@ def overlap(one: torch.Tensor, other: torch.Tensor) -> float:
     return float(shared / ((one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod() - shared))
 
 
-@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("turns", [1, *(pytest.param(turns, marks=pytest.mark.thorough) for turns in (0, 2, 3))])
 def test_a_large_photo_is_turned_and_padded_as_a_small_one_is(detector, turns):
     """A face that lies on its side, and one that fills the frame, in six megapixels, which are reduced: the small photo's points,
     scaled."""

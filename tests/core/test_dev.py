@@ -313,14 +313,16 @@ AWAITED = "import time\nfrom pathlib import Path\nMARK = Path(__file__).parents[
 WAITS = AWAITED + "def test_b():\n    while not MARK.exists():\n        time.sleep(0.05)\n"
 
 
-@pytest.mark.parametrize(("waiting", "code", "sum_of_all"), [(WAITS, 0, "2 passed, 0 failed, 0 skipped"),
-                                                             ("def test_b(): assert False\n", 1, "1 passed, 1 failed, 0 skipped")])
-def test_parts_run_at_the_same_time_and_all_count(scratch, monkeypatch, capfd, waiting, code, sum_of_all):
-    """The browser's test waits for what the core's test does: one after the other, they would wait for ever."""
-    for name, text in (("core", AWAITED + "def test_a(): MARK.touch()\n"), ("browser", waiting)):
-        (scratch / "tests" / name).mkdir(parents=True)
-        (scratch / "tests" / name / f"test_of_{name}.py").write_text(text, encoding="utf-8")
-    settings = f"[pytest]\npythonpath = {ROOT / 'tests'}\naddopts = -p no:cacheprovider\n"
+@pytest.fixture
+def made_suite(scratch, monkeypatch):
+    """made_suite(core="def test_a(): ...", browser=...) writes a part of each, below a suite of its own."""
+    def make(**parts):
+        for name, text in parts.items():
+            (scratch / "tests" / name).mkdir()
+            (scratch / "tests" / name / f"test_of_{name}.py").write_text(text, encoding="utf-8")
+    (scratch / "tests").mkdir()
+    settings = (f"[pytest]\npythonpath = {ROOT / 'tests'}\naddopts = -p no:cacheprovider --strict-markers\n"
+                "markers = thorough\n")
     (scratch / "pytest.ini").write_text(settings, encoding="utf-8")
     (scratch / "tests" / "conftest.py").write_text(
         "from plugin_required import Required\ndef pytest_configure(config):\n    config.pluginmanager.register(Required())\n",
@@ -329,10 +331,30 @@ def test_parts_run_at_the_same_time_and_all_count(scratch, monkeypatch, capfd, w
     monkeypatch.setattr(children, "venv_python", lambda: sys.executable)
     monkeypatch.setattr(suite, "ROOT", scratch)
     monkeypatch.setattr(suite, "TEST_OUTPUT", scratch / "out")
+    return make
+
+
+@pytest.mark.parametrize(("waiting", "code", "sum_of_all"), [(WAITS, 0, "2 passed, 0 failed, 0 skipped"),
+                                                             ("def test_b(): assert False\n", 1, "1 passed, 1 failed, 0 skipped")])
+def test_parts_run_at_the_same_time_and_all_count(scratch, made_suite, capfd, waiting, code, sum_of_all):
+    """The browser's test waits for what the core's test does: one after the other, they would wait for ever."""
+    made_suite(core=AWAITED + "def test_a(): MARK.touch()\n", browser=waiting)
     assert suite.run(scratch, []) == code
     said = capfd.readouterr().out.splitlines()
     assert said[-1] == sum_of_all
     assert {"core tests", "browser tests"} <= set(said)         # above what each said, which is shown whole when it has ended
+
+
+MARKED = "import pytest\n@pytest.mark.thorough\ndef test_slow(): pass\ndef test_quick(): pass\n"
+
+
+@pytest.mark.parametrize(("arguments", "passed"), [([], 1), (["--thorough"], 2), (["tests/core"], 2), (["-x"], 1)])
+def test_thorough_tests_run_when_asked_for_or_when_a_path_is_given(scratch, made_suite, capfd, arguments, passed):
+    made_suite(core=MARKED)
+    assert suite.run(scratch, arguments) == 0
+    said = capfd.readouterr().out.splitlines()
+    assert said[-1] == f"{passed} passed, 0 failed, 0 skipped"
+    assert ("1 tests were left out (python dev.py test --thorough leaves out none)" in said) == (passed == 1)
 
 
 # --- the browser of the browser tests

@@ -5,6 +5,9 @@ COMFYUI_PATH names the host's tree; without it the one that dev.py keeps under .
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
+import gc
 import sys
 import uuid
 from pathlib import Path
@@ -51,6 +54,17 @@ def host(tmp_path_factory):
 def pack(host):
     """The pack's module, as the host has named it: sys.modules[path with '.' -> '_x_']."""
     return sys.modules[str(PACK).replace(".", "_x_")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _memory_goes_back():
+    """The host keeps models that nobody names any more; beside other parts of the suite there is no room for those of all files."""
+    yield
+    import comfy.model_management
+    comfy.model_management.unload_all_models()
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):      # the allocator of glibc keeps what was freed
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class FakeServer:

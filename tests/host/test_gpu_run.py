@@ -12,6 +12,8 @@ from benchmarks.gpu import child, report
 from benchmarks.gpu.parts import PARTS
 from tools.devkit.places import ROOT, host_tree
 
+pytestmark = pytest.mark.thorough           # minutes; what the parts are made of: tests/core/test_gpu_command.py, test_gpu_pretend.py
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

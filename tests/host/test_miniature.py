@@ -29,6 +29,7 @@ from tools.demo.prompts import nodes_of, only
 from tools.devkit import places, server
 from tools.devkit.children import tool_environment
 
+STEPS = 6
 TURN = 32.0                                      # degrees to either side
 FEW_DEGREES = 12.0                               # that a turn may be off at few steps; the report tells what it is at more
 
@@ -87,7 +88,7 @@ class Seen:
 def seen(url, told, tmp_path_factory):
     side, folder = int(told["side"]), tmp_path_factory.mktemp("asked")
     names = {role: Path(name).name for role, name in file_names(told["style"]).items()}
-    graph = graphs.neutral(graphs.portrait(names, side, {**SAMPLING, "seed": 7}))
+    graph = graphs.neutral(graphs.portrait(names, side, {**SAMPLING, "steps": STEPS, "seed": 7}))
     (apply,) = nodes_of(graph, "CapHumanApplyCapFace")
     graph[only(graph, "CapHumanApplyCapFace")["positive"][0]]["inputs"]["text"] = world.look(0).caption
     graph["mask"] = {"class_type": "MaskPreview", "inputs": {"mask": [apply, 2]}, "_meta": {"title": "mask"}}

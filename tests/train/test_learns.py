@@ -114,6 +114,7 @@ def trained(folder, shards, base, monkeypatch, shuffled):
     return seen
 
 
+@pytest.mark.thorough
 def test_true_hints_teach_and_shuffled_hints_do_not(shards, taught_base, tmp_path, monkeypatch):
     true, false = (trained(tmp_path / name, shards, taught_base, monkeypatch, name == "shuffled") for name in ("true", "shuffled"))
     start = true[0]

@@ -38,6 +38,7 @@ def busy_node(cluster):
     return next((node for node in cluster.nodes if node.node_id in at_work), None)
 
 
+@pytest.mark.thorough
 def test_a_lost_node_costs_the_steps_since_the_last_checkpoint(cluster, drawn_shards, tmp_path, monkeypatch):
     monkeypatch.setattr(ray_launch, "work", made_world.narrow_work)
     path = made_world.write_run(tmp_path, drawn_shards, run__steps=STEPS, checkpoints__every=4, log__every=4,

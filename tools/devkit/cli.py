@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--photo", type=Path, help="a picture with one face (default: scikit-image's astronaut)")
     shown.add_argument("--serve", action="store_true", help="leave the server up and print its address, until Ctrl-C")
     shown.add_argument("--port", type=int, help="loopback port of the server (default: any free one)")
-    commands.add_parser("test", help="the whole test suite; further arguments go to pytest")
+    commands.add_parser("test", help="the test suite, --thorough: all of it; further arguments go to pytest")
     commands.add_parser("check", help="ruff, pyright and oxlint")
     commands.add_parser("generate", help="rewrite workflows/api and locales/en from the workflows and the nodes")
     measured = commands.add_parser("benchmark", help="one of benchmarks/; further arguments go to it")
@@ -114,7 +114,7 @@ def _serve(url: str, workflow: str) -> int:
 
 
 def test(_: argparse.Namespace, rest: list[str]) -> int:
-    """The whole test suite, core and host in separate processes."""
+    """The test suite, its parts in separate processes."""
     return suite.run(prepare(for_tests=True), rest)
 
 

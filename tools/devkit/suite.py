@@ -19,6 +19,8 @@ from .children import run as run_child
 from .places import ROOT, TEST_OUTPUT, Failure, say
 
 NO_TESTS_RAN = 5
+THOROUGH = "--thorough"
+LEAVE_THOROUGH = ("-m", "not thorough")
 BLOCKED = {"CAPHUMAN_BLOCK_HOST": "1"}
 PARTS = {"browser": {}, "host": {}, "train": {}, "core": BLOCKED, "bench": BLOCKED}
 # Parts of a lane run one after the other, the lanes, of about the same length, at the same time: the browser and children that
@@ -38,33 +40,46 @@ class Outcome:
 def run(tree: Path, arguments: Sequence[str]) -> int:
     """Run all parts with pytest's `arguments`; paths among them choose the parts. Returns the exit status.
 
-    A required test that is skipped fails the run (tests/plugin_required.py counts them). The last line is the sum of all parts.
+    Without a path, tests marked `thorough` are left out, unless `--thorough` is among the arguments. A required test that is skipped
+    fails the run (tests/plugin_required.py counts them). The last line is the sum of all parts.
     """
     start = time.monotonic()
+    if THOROUGH in arguments:
+        arguments = [text for text in arguments if text != THOROUGH]
+    elif not _paths(arguments):
+        arguments = [*LEAVE_THOROUGH, *arguments]
     shutil.rmtree(TEST_OUTPUT, ignore_errors=True)
     TEST_OUTPUT.mkdir(parents=True)
     chosen = {name: given for name in PARTS if (given := _chosen(name, arguments)) is not None}
     outcomes = [_part(tree, *part) for part in chosen.items()] if len(chosen) == 1 else list(_in_lanes(tree, chosen))
-    total = {key: sum(outcome.counts.get(key, 0) for outcome in outcomes) for key in ("passed", "failed", "skipped")}
+    total = {key: sum(outcome.counts.get(key, 0) for outcome in outcomes) for key in ("passed", "failed", "skipped", "left out")}
     codes = [outcome.code for outcome in outcomes if outcome.code != NO_TESTS_RAN]
     say(f"{len(outcomes)} part{'s' * (len(outcomes) != 1)} took {time.monotonic() - start:.0f} s")
+    if total["left out"]:
+        say(f"{total['left out']} tests were left out (python dev.py test {THOROUGH} leaves out none)")
     say(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
     return max(codes) if codes else NO_TESTS_RAN
 
 
 def _chosen(part: str, arguments: Sequence[str]) -> list[str] | None:
     """The arguments for one part, or None where the paths given lie in others."""
-    def path_of(text: str) -> Path:
-        return (ROOT / text.split("::")[0]).resolve()
-    paths = [text for text in arguments if not text.startswith("-") and path_of(text).exists()]
+    paths = _paths(arguments)
     options = [text for text in arguments if text not in paths]
     folder = ROOT / "tests" / part
     if not folder.is_dir():
         return None
-    if not paths or any(folder.is_relative_to(path_of(text)) for text in paths):
+    if not paths or any(folder.is_relative_to(_path_of(text)) for text in paths):
         return [*options, str(folder)]
-    ours = [text for text in paths if path_of(text).is_relative_to(folder)]
+    ours = [text for text in paths if _path_of(text).is_relative_to(folder)]
     return [*options, *ours] if ours else None
+
+
+def _paths(arguments: Sequence[str]) -> list[str]:
+    return [text for text in arguments if not text.startswith("-") and _path_of(text).exists()]
+
+
+def _path_of(text: str) -> Path:
+    return (ROOT / text.split("::")[0]).resolve()
 
 
 def _part(tree: Path, name: str, arguments: Sequence[str]) -> Outcome:
