@@ -12,7 +12,7 @@ from benchmarks.gpu import child, report
 from benchmarks.gpu.parts import PARTS
 from tools.devkit.places import ROOT, host_tree
 
-pytestmark = pytest.mark.thorough           # minutes; what the parts are made of: tests/core/test_gpu_command.py, test_gpu_pretend.py
+pytestmark = pytest.mark.thorough           # minutes; what it is made of: tests/core/test_gpu_command.py, test_gpu_pretend.py
 
 
 @pytest.fixture(scope="module")

@@ -40,8 +40,8 @@ class Outcome:
 def run(tree: Path, arguments: Sequence[str]) -> int:
     """Run all parts with pytest's `arguments`; paths among them choose the parts. Returns the exit status.
 
-    Without a path, tests marked `thorough` are left out, unless `--thorough` is among the arguments. A required test that is skipped
-    fails the run (tests/plugin_required.py counts them). The last line is the sum of all parts.
+    Without a path, tests marked `thorough` are left out, unless `--thorough` is among the arguments. A required test that is
+    skipped fails the run (tests/plugin_required.py counts them). The last line is the sum of all parts.
     """
     start = time.monotonic()
     if THOROUGH in arguments:
