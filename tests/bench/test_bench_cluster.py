@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -100,7 +101,12 @@ def test_a_ray_worker_killed_in_the_middle_is_replaced_and_its_images_made(tmp_p
     plan = small_plan(tmp_path, 2, 2, 5, 3)                 # 60 images
     killed = {}                                             # place of the worker -> its process
     with Store.open(tmp_path) as store, Cluster("local", plan, tmp_path, 2, 1.0, COMMAND, (), shared=shared) as ray:
+        def replaced():
+            return all(ray.workers[place].seen.get("pid", pid) != pid for place, pid in killed.items())
+
         def step(_):
+            if killed and not replaced():                   # or else the other worker has done it all before the new one is there
+                time.sleep(0.5)
             if store.counts()["done"] == 12:                # one of them may still be starting
                 begun = {place: worker.seen["pid"] for place, worker in enumerate(ray.workers) if "pid" in worker.seen}
                 killed.update([begun.popitem()])
@@ -108,7 +114,7 @@ def test_a_ray_worker_killed_in_the_middle_is_replaced_and_its_images_made(tmp_p
         summary = asyncio.run(ray.run(store, list(store.records("planned")), Settings(waits=(0.2, 2.0)), step))
         assert [worker.seen["shared"] for worker in ray.workers] == [shared == "auto"] * 2
         assert len({worker.seen["url"] for worker in ray.workers}) == 2
-        assert all(ray.workers[place].seen["pid"] != pid for place, pid in killed.items())
+        assert replaced()
         assert killed
         assert (summary.done, summary.failed, summary.losses) == (60, 0, 1)
         assert set(summary.busy) == {"worker-0", "worker-1"}

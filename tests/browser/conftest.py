@@ -22,7 +22,7 @@ ROOT = places.ROOT
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync", "--enable-unsafe-swiftshader",
              "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
-KEPT = 2                                                 # pages between tests: one in each rendering mode
+KEPT = 3                                                 # pages between tests: one in each rendering mode, and a special one
 FAILED = pytest.StashKey[bool]()
 
 
@@ -102,7 +102,7 @@ def open_page(url, chromium, waiting, request):
     def _open(vue: bool, settings: dict | None = None, fresh: bool = False, **context) -> Frontend:
         page = None if fresh else waiting.pop(key_of(vue, settings or {}, context), None)
         if page:
-            page.resume()
+            page.resume(context.get("viewport"))
         else:
             page = Frontend(chromium, url, vue, settings or {}, context)
             page.worn = fresh

@@ -62,6 +62,7 @@ CLEAR = """async () => {
         && ![...document.querySelectorAll('[role=dialog], .p-toast-message, .p-contextmenu, .litecontextmenu, .side-bar-panel')]
             .some((each) => each.checkVisibility());
 }"""
+VIEWPORT = {"width": 1400, "height": 900}
 STORE = "document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s.get('missingNodesError')"
 _serial = itertools.count(1)
 
@@ -76,8 +77,8 @@ class Run:
 
 
 def key_of(vue: bool, settings: dict[str, Any], context: dict[str, Any]) -> str:
-    """Equal for pages that are opened alike."""
-    return json.dumps([vue, settings, context], sort_keys=True)
+    """Equal for pages that are opened alike, but for the window's size, which can be changed."""
+    return json.dumps([vue, settings, {name: value for name, value in context.items() if name != "viewport"}], sort_keys=True)
 
 
 class Frontend:
@@ -89,7 +90,7 @@ class Frontend:
         self.canvas_clicks = 0
         self._forgiven = list(HARMLESS)
         self.key, self.worn = key_of(vue, settings, context), False         # worn: not to be used by another test
-        self.context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **context})
+        self.context = browser.new_context(**{"viewport": VIEWPORT, **context})
         self.context.set_default_timeout(PATIENCE * 1000)
         self.page: Page = self.context.new_page()
         self._listen()
@@ -127,8 +128,9 @@ class Frontend:
         self.close_dialogs()
         return not self.worn and self.page.evaluate(CLEAR)
 
-    def resume(self) -> None:
+    def resume(self, viewport: dict[str, int] | None) -> None:
         """A page that was cleared begins a test: what was said in the meantime is not of that test."""
+        self.page.set_viewport_size(viewport or VIEWPORT)
         self._settle({"Comfy.TutorialCompleted": True})     # reloaded, it opens no dialog again
         self.complaints.clear()
         self._forgiven = list(HARMLESS)

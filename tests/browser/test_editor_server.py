@@ -81,8 +81,8 @@ def test_a_redraw_takes_milliseconds(open_page, record_property):
 
 def test_expressions_arrive_while_a_prompt_runs(open_page):
     page = open_page(False, viewport=TALL)
-    slow = posed(4096, 4096)
-    slow["6"] = {"class_type": "CapHumanRenderHead", "inputs": {**slow["4"]["inputs"], "width": 4088}}
+    slow = posed(3072, 3072)
+    slow["6"] = {"class_type": "CapHumanRenderHead", "inputs": {**slow["4"]["inputs"], "width": 3064}}
     slow["7"] = {"class_type": "PreviewImage", "inputs": {"images": ["6", 5]}}
     editor = open_editor(page, slow)
     run = page.queue()

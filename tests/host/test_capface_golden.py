@@ -71,10 +71,12 @@ def test_order_of_persons_does_not_matter(capface, nodes, golden):
     distance("persons reversed", got, golden("diffusion_apply_model")["two_person_t601__eps"], goldens.EPS).require()
 
 
-# Of the two runs of ten steps the one with tau, which asks for more; what the shorter ones have besides, single predictions above
-# have. On a card all are asked for (dev.py gpu).
-@pytest.mark.parametrize("case", ["ddim10_tau600", *(pytest.param(case, marks=pytest.mark.thorough) for case in goldens.RUNS
-                                                     if case not in ("ddim10", "ddim10_tau600"))])
+QUICK = "ddim4_24x16_strength0.6"            # what the others have besides, single predictions above have
+
+
+# Of the two runs of ten steps the one with tau, which asks for more. On a card both are asked for (dev.py gpu).
+@pytest.mark.parametrize("case", [QUICK, *(pytest.param(case, marks=pytest.mark.thorough) for case in goldens.RUNS
+                                           if case not in ("ddim10", QUICK))])
 def test_ddim_run(case, capface, nodes):
     """Every latent, every prediction, and one forward a step."""
     run = goldens.ddim(case, nets.base_model(), capface, nodes)

@@ -317,6 +317,7 @@ def test_an_sdxl_checkpoint_is_refused_by_name(url, weights, base):
     assert_still_serving(url)
 
 
+@pytest.mark.thorough
 def test_the_server_still_draws_after_all_that(url, weights):
     """Last in this file: refusals have left nothing behind that spoils a good prompt."""
     prompt = good_prompt(url, weights, {"steps": 1, "cfg": 1.0, "seed": 7})

@@ -24,9 +24,10 @@ LEAVE_THOROUGH = ("-m", "not thorough")
 BLOCKED = {"CAPHUMAN_BLOCK_HOST": "1"}
 PARTS = {"browser": {}, "host": {}, "train": {}, "core": BLOCKED, "bench": BLOCKED}
 # Parts of a lane run one after the other, the lanes, of about the same length, at the same time: the browser and children that
-# start leave the cores free for long. Full-size networks of two parts fit into the memory: host and trainer have them; the browser
-# has narrow ones.
-LANES = (("browser",), ("host",), ("core", "bench", "train"))
+# start leave the cores free for long. Full-size networks of one part at a time fit into the memory: host and trainer have them, at
+# their beginning and at its end; the browser has narrow ones.
+LANES = (("browser",), ("host",), ("core", "train"), ("bench",))
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}        # of each process in lanes: there are more of them than cores
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def _in_lanes(tree: Path, chosen: Mapping[str, Sequence[str]]) -> Iterator[Outco
 def _begun(tree: Path, name: str, arguments: Sequence[str]) -> Iterator[Running]:
     """A part that runs by itself as long as the block lasts. Failure if its browser cannot be had."""
     command, env = _call(name, tree, arguments)
+    env = {**ONE_THREAD, **env}
     log = TEST_OUTPUT / f"{name}.log"
     say(f"{name} tests begin (what they say: {log.relative_to(ROOT)})")
     with log.open("wb") as output, child(command, env, output=output) as process:
