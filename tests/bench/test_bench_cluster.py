@@ -93,7 +93,8 @@ def ray_session():
         yield
 
 
-@pytest.mark.parametrize("shared", [pytest.param("auto", marks=pytest.mark.thorough), "no"])
+@pytest.mark.thorough
+@pytest.mark.parametrize("shared", ["auto", "no"])
 @pytest.mark.usefixtures("ray_session")
 def test_a_ray_worker_killed_in_the_middle_is_replaced_and_its_images_made(tmp_path, monkeypatch, shared):
     """Two actors, each with a server it started. Without a shared folder everything goes through Ray's object store."""

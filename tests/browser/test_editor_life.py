@@ -137,6 +137,7 @@ def test_in_a_subgraph(open_page, vue):
     page.queue_and_wait()
 
 
+@pytest.mark.thorough
 def test_collapsed_zoomed_and_on_a_dense_screen(open_page):
     page = open_page(True, viewport=TALL, device_scale_factor=2)
     editor = open_editor(page)

@@ -226,6 +226,7 @@ WIRES = [("Load Image", "IMAGE", blueprint, "image") for blueprint in ("CapHuman
     ("CapHuman Portrait", "image", "Save Image", "images"), ("CapHuman Photo to Head", "overlay", "Preview Image", "images")]
 
 
+@pytest.mark.thorough
 def test_blueprints_are_found_wired_and_run(open_page, url, stand_ins):
     page = open_page(False)
     page.forgive(MODEL_SIZES)

@@ -89,6 +89,7 @@ def state(pack):
 
 
 @forks
+@pytest.mark.thorough
 def test_bugs_that_no_test_notices_are_named_and_the_checkout_is_as_it_was(pack):
     """Of what a cache keeps, the test that looks at the value need not be the one that calls the function."""
     with (pack / "caphuman_core/sums.py").open("a") as core, (pack / "tests/core/test_sums.py").open("a") as tests:
@@ -123,6 +124,7 @@ def test_tests_that_fail_without_a_bug_are_told(pack):
 
 
 @forks
+@pytest.mark.thorough
 def test_ctrl_c_leaves_nothing_behind(pack):
     slow = pack / "tests/core/test_sums.py"
     slow.write_text("import time\nfrom caphuman_core import sums\n\n\ndef test_values():\n    time.sleep(60)\n")

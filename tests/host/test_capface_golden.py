@@ -11,6 +11,11 @@ from tools.goldens import diffusion as goldens
 from tools.goldens.compare import distance
 from tools.stand_ins import diffusion_nets as nets
 
+# Whatever there is, in one golden case each: without CapFace, a picture that is not square, two people with another ControlNet,
+# identity silent above a timestep in one row of two, no mask; a run with a strength.
+QUICK = {"unet_only_t601", "plain_24x16_t21", "two_person_pose0.5_t401", "batch2_tau400_t601_t201", "mask_off_t601",
+         "ddim4_24x16_strength0.6"}
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_gradients():
@@ -45,12 +50,13 @@ def test_capface_forward(case, capface, part):
     assert {"time embedding", "guided hint", "mask", *(f"control {index}" for index in range(13))} <= set(found)
 
 
-@pytest.mark.parametrize("case", goldens.PREDICTIONS)
+@pytest.mark.parametrize("case", [pytest.param(case, marks=() if case in QUICK else pytest.mark.thorough)
+                                  for case in goldens.PREDICTIONS])
 def test_noise_prediction(case, capface, nodes):
     goldens.prediction(case, nets.base_model(), capface, nodes).require()
 
 
-@pytest.mark.parametrize("first", ["pose", "capface"])
+@pytest.mark.parametrize("first", ["pose", pytest.param("capface", marks=pytest.mark.thorough)])
 def test_fusion_in_either_order(first, capface, nodes, golden):
     """An ordinary ControlNet before or after: it goes on seeing the text, CapFace identity."""
     entry = goldens.entry("pose0.5_t601")
@@ -71,12 +77,9 @@ def test_order_of_persons_does_not_matter(capface, nodes, golden):
     distance("persons reversed", got, golden("diffusion_apply_model")["two_person_t601__eps"], goldens.EPS).require()
 
 
-QUICK = "ddim4_24x16_strength0.6"            # what the others have besides, single predictions above have
-
-
 # Of the two runs of ten steps the one with tau, which asks for more. On a card both are asked for (dev.py gpu).
-@pytest.mark.parametrize("case", [QUICK, *(pytest.param(case, marks=pytest.mark.thorough) for case in goldens.RUNS
-                                           if case not in ("ddim10", QUICK))])
+@pytest.mark.parametrize("case", [pytest.param(case, marks=() if case in QUICK else pytest.mark.thorough) for case in goldens.RUNS
+                                  if case != "ddim10"])
 def test_ddim_run(case, capface, nodes):
     """Every latent, every prediction, and one forward a step."""
     run = goldens.ddim(case, nets.base_model(), capface, nodes)

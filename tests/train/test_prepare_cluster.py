@@ -46,6 +46,7 @@ def digests(folder):
             if path.suffix == ".tar" or path.name == "manifest.json"}
 
 
+@pytest.mark.thorough
 def test_a_lost_machine_costs_what_it_had_in_hand(ray_cluster, photos, tmp_path, monkeypatch):
     for name in ("plain", "ray"):
         (tmp_path / name).mkdir()

@@ -152,7 +152,7 @@ def cells(stretches):
     return torch.cat([torch.arange(each.pixels // 8) + round(each.start * SIDE) for each in stretches])
 
 
-@pytest.mark.parametrize("batch", [1, 4, pytest.param(9, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.thorough), 4, pytest.param(9, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("method", METHODS)
 def test_tiles_of_a_step_have_their_part(call, world, monkeypatch, watched, spatial, method, batch):
     posed, who = whole(world, 2), identity(world, 2)

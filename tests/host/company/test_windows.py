@@ -30,7 +30,7 @@ def frames_alone(call, world):
     return sample(world, people(call, world), size=(FRAMES, 4, 8, 8), steps=2)
 
 
-@pytest.mark.parametrize("tell_options", [True, False])
+@pytest.mark.parametrize("tell_options", [True, pytest.param(False, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("windows", WINDOWS)
 def test_every_frame_keeps_its_own(call, world, frames_alone, windows, tell_options):
     base = stand_ins.animatediff(world.base, WINDOWS[windows], tell_options)
