@@ -111,6 +111,7 @@ def test_a_person_is_told_by_the_skin_and_a_swap_is_seen():
     assert len(figures.pairs([case({}, person, head=head) for person, head in ((3, "a"), (10, "b"))])) == 0
 
 
+@pytest.mark.thorough
 def test_two_people_are_each_who_and_where_they_should_be():
     def both(number, yaw, left, right, turned=20.0):
         """Of people 10 and 20: who is drawn at the left and at the right, and how far the right one is turned."""

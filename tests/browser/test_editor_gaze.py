@@ -74,6 +74,7 @@ def test_the_eyes_look_where_the_point_is_drawn(page):
     page.wait(lambda: np.hypot(middle(editor)[0] - x + 30, middle(editor)[1] - y - 15) < 3)
 
 
+@pytest.mark.thorough
 def test_changing_the_mode_keeps_gaze_and_neck_and_the_neck_moves_the_bust_alone(open_page):
     """A head that comes in with both: what the numbers say changes, what is seen does not."""
     looking = {"yaw_degrees": 50.0, "gaze_yaw_degrees": -12.0, "gaze_pitch_degrees": 5.0, "gaze_convergence_degrees": 3.0,

@@ -38,6 +38,7 @@ def alive(editor: Editor) -> None:
     assert editor.values()["yaw_degrees"] != before["yaw_degrees"]
 
 
+@pytest.mark.thorough
 def test_live_switching_of_the_mode_leaves_no_dead_view(open_page):
     page = open_page(False, fresh=True, viewport=TALL)
     editor = open_editor(page)

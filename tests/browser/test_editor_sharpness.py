@@ -31,6 +31,7 @@ def test_every_pixel_of_the_screen_is_drawn_without_a_touch(open_page, vue, dens
     page.screenshot(f"editor_sharp_{density}_{'vue' if vue else 'classic'}")
 
 
+@pytest.mark.thorough
 def test_edges_are_smooth_when_still(open_page):
     editor = open_editor(open_page(True, viewport=TALL))
     editor.click("look-normal")

@@ -187,6 +187,7 @@ def write(walk: Walk) -> None:
     path.write_text(json.dumps({**told, walk.name: walk.clicks}, indent=1), encoding="utf-8")
 
 
+@pytest.mark.thorough
 def test_the_app_fits_its_column(open_page):
     page = open_page(True)
     page.forgive(MODEL_SIZES)

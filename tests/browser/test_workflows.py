@@ -163,6 +163,7 @@ def test_a_template_runs(url, server_folder, stand_ins, path):
     assert all(result.images[node] for node in saved)
 
 
+@pytest.mark.thorough
 def test_templates_open_the_same_with_vue_nodes(open_page, stand_ins):
     page = open_page(True)
     page.forgive(MODEL_SIZES)

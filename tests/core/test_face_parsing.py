@@ -39,6 +39,7 @@ def test_any_size_is_parsed(size):
     assert parsing.parse(bisenet(), torch.zeros(1, 3, *size)).shape == (1, *size)
 
 
+@pytest.mark.thorough
 def test_large_photos_look_like_small_ones(golden):
     photo = as_tensor(golden("face_parser")["sq256/image"])[None]
     big = torch.nn.functional.interpolate(photo, (2048, 2048), mode="nearest")

@@ -115,6 +115,7 @@ def test_a_sample_is_the_same_for_a_seed_and_covers_lines_first(pack):
 
 
 @forks
+@pytest.mark.thorough
 def test_tests_that_fail_without_a_bug_are_told(pack):
     (pack / "tests/core/test_sums.py").write_text("from caphuman_core import sums\n\n\ndef test_values():\n    assert False\n")
     run = started(pack)

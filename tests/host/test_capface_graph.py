@@ -108,6 +108,7 @@ def graph(**options):
     }
 
 
+@pytest.mark.thorough
 def test_merge_lora_two_people_and_a_controlnet_again_and_again(stage, run):
     for _ in range(4):
         result = run(graph())

@@ -85,6 +85,7 @@ def test_rows_are_image_major_and_photos_without_a_face_keep_theirs(call, clip_v
     torch.testing.assert_close(mean.local_tokens[0], identity.local_tokens[1])
 
 
+@pytest.mark.thorough
 def test_the_parser_whitens_what_clip_sees(call, clip_vision, encoder, parser, faces_of):
     image = photos("astronaut_300x400")
     faces = faces_of(image)
@@ -101,6 +102,7 @@ def test_the_parser_whitens_what_clip_sees(call, clip_vision, encoder, parser, f
     torch.testing.assert_close(plain.global_embedding, inside.global_embedding)
 
 
+@pytest.mark.thorough
 def test_the_tower_inside_a_full_checkpoint_serves_too(call, host, clip_vision, pack):
     identity = importlib.import_module(f"{pack.__name__}.nodes.identity")
     inside = {face_nets.CLIP_PREFIX + key: value for key, value in face_nets.clip_state().items()}

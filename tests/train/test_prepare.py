@@ -221,6 +221,7 @@ def children_of(process):
     return psutil.Process(process.pid).children(recursive=True)
 
 
+@pytest.mark.thorough
 def test_killed_at_any_moment_nothing_is_lost_or_doubled(many, whole, tmp_path):
     """kill -9 as soon as each of some things has come to be; the workers end with their parent."""
     import psutil

@@ -27,7 +27,9 @@ PARTS = {"browser": {}, "host": {}, "train": {}, "core": BLOCKED, "bench": BLOCK
 # start leave the cores free for long. Full-size networks of one part at a time fit into the memory: host and trainer have them, at
 # their beginning and at its end; the browser has narrow ones.
 LANES = (("browser",), ("host",), ("core", "train"), ("bench",))
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}        # of each process in lanes: there are more of them than cores
+# Of each process in lanes: one thread, as there are more processes than cores; and glibc keeps what a tensor leaves for the next one,
+# whose pages the kernel would otherwise clear anew.
+IN_LANES = {"OMP_NUM_THREADS": "1", "MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def _in_lanes(tree: Path, chosen: Mapping[str, Sequence[str]]) -> Iterator[Outco
 def _begun(tree: Path, name: str, arguments: Sequence[str]) -> Iterator[Running]:
     """A part that runs by itself as long as the block lasts. Failure if its browser cannot be had."""
     command, env = _call(name, tree, arguments)
-    env = {**ONE_THREAD, **env}
+    env = {**IN_LANES, **env}
     log = TEST_OUTPUT / f"{name}.log"
     say(f"{name} tests begin (what they say: {log.relative_to(ROOT)})")
     with log.open("wb") as output, child(command, env, output=output) as process:

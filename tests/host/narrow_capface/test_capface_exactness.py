@@ -8,6 +8,7 @@ import torch
 from narrow_world import apply, close, hint, identity, near, noise, one, residuals, sample, text
 
 
+@pytest.mark.thorough
 def test_ten_runs_are_bit_equal(call, world):
     pair = apply(call, world)
     first = sample(world, pair, sampler="euler_ancestral")
