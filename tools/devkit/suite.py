@@ -27,8 +27,8 @@ PARTS = {"browser": {}, "host": {}, "train": {}, "core": BLOCKED, "bench": BLOCK
 # start leave the cores free for long. Full-size networks of one part at a time fit into the memory: host and trainer have them, at
 # their beginning and at its end; the browser has narrow ones.
 LANES = (("browser",), ("host",), ("core", "train"), ("bench",))
-# Of each process in lanes: one thread, as there are more processes than cores; and glibc keeps what a tensor leaves for the next one,
-# whose pages the kernel would otherwise clear anew.
+# Of each process in lanes: one thread, as there are more processes than cores; and glibc keeps what a tensor leaves for the next
+# one, whose pages the kernel would otherwise clear anew.
 IN_LANES = {"OMP_NUM_THREADS": "1", "MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
 
 
