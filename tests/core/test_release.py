@@ -34,7 +34,8 @@ def test_pages_and_pictures_are_there_and_version_is_in_the_changelog():
     assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     for page in ("CONTRIBUTING.md", "docs/LICENCES.md", "docs/RESPONSIBLE_USE.md", ".github/ISSUE_TEMPLATE/bug_report.yml"):
         assert (ROOT / page).stat().st_size > 300, page
-    assert ".ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    for workflow, runs in (("ci", ".ci/run"), ("thorough", "dev.py test --thorough")):
+        assert runs in (ROOT / ".github" / "workflows" / f"{workflow}.yml").read_text(encoding="utf-8")
     assert Image.open(ROOT / "docs" / "icon.png").size == (400, 400)
     assert Image.open(ROOT / "docs" / "banner.png").size == (1260, 540)
 
