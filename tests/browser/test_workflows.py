@@ -147,8 +147,9 @@ def with_every_node():
     return chosen
 
 
+EVERY_NODE = with_every_node()
 FIRST = ("first_portrait", "portrait_from_photo", "portrait.app")
-RUNS = [pytest.param(path, id=path.stem, marks=() if path.stem in FIRST or path in with_every_node() else pytest.mark.thorough)
+RUNS = [pytest.param(path, id=path.stem, marks=() if path.stem in FIRST or path in EVERY_NODE else pytest.mark.thorough)
         for path in WORKFLOWS]
 
 
@@ -167,7 +168,7 @@ def test_a_template_runs(url, server_folder, stand_ins, path):
 def test_templates_open_the_same_with_vue_nodes(open_page, stand_ins):
     page = open_page(True)
     page.forgive(MODEL_SIZES)
-    for path in with_every_node():
+    for path in EVERY_NODE:
         drop(page, path)
         assert exported(page) == content(ROOT / "workflows" / "api" / path.name), path.stem
     page.fit_view()

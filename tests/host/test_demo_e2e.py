@@ -218,7 +218,7 @@ def assert_still_serving(url):
     assert queue == {"queue_running": [], "queue_pending": []}
 
 
-THOROUGH = ("RGBA", "grey", "a face of 40 pixels")      # what the nodes do with these is asked in process, too
+THOROUGH = ("RGBA", "grey")                            # asked of the nodes in process, too (test_faces.py)
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.thorough if case in THOROUGH else ()) for case in PICTURES])

@@ -23,9 +23,9 @@ THOROUGH = "--thorough"
 LEAVE_THOROUGH = ("-m", "not thorough")
 BLOCKED = {"CAPHUMAN_BLOCK_HOST": "1"}
 PARTS = {"browser": {}, "host": {}, "train": {}, "core": BLOCKED, "bench": BLOCKED}
-# Parts of a lane run one after the other, the lanes, of about the same length, at the same time: the browser and children that
-# start leave the cores free for long. Full-size networks of one part at a time fit into the memory: host and trainer have them, at
-# their beginning and at its end; the browser has narrow ones.
+# Parts of a lane run one after the other, the lanes at the same time: the browser and children that start leave the cores free for
+# long. Full-size networks of host and trainer do not meet: the host's golden cases come before the core's tests have ended, the
+# trainer's last of all. The browser has narrow ones.
 LANES = (("browser",), ("host",), ("core", "train"), ("bench",))
 # Of each process in lanes: one thread, as there are more processes than cores; and glibc keeps what a tensor leaves for the next
 # one, whose pages the kernel would otherwise clear anew.
